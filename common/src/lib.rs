@@ -1,0 +1,7 @@
+//! What the programs of Natter say to each other, and how.
+//!
+//! In reading order: identifiers and time ([`id`], [`clock`]), keys and passes ([`identity`]).
+
+pub mod clock;
+pub mod id;
+pub mod identity;
