@@ -1,0 +1,314 @@
+//! An entry of a channel's log: exact bytes, and the chain of hashes over them.
+//!
+//! The bytes that a host stores are the bytes it sends; nobody serialises an entry a second time. The hash of an entry
+//! covers the one before it and its own header, and the header names the hash of the body: a body can be erased later
+//! and the chain still holds.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::clock::Timestamp;
+use crate::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
+use crate::identity::PeerKey;
+use crate::proto::limits::MAX_TEXT_BYTES;
+use crate::proto::status::{Code, Refusal};
+
+/// The type of an entry that carries a message's text.
+pub const TEXT: &str = "text";
+
+/// A BLAKE3 hash, written as 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "PeerHex", into = "PeerHex")]
+pub struct Hash([u8; 32]);
+
+/// Keys and hashes are written alike.
+type PeerHex = PeerKey;
+
+impl From<PeerHex> for Hash {
+    fn from(hex: PeerHex) -> Self {
+        Self(*hex.as_bytes())
+    }
+}
+
+impl From<Hash> for PeerHex {
+    fn from(hash: Hash) -> Self {
+        Self::from_bytes(hash.0)
+    }
+}
+
+impl Hash {
+    /// The hash with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The hash of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// What the chain of a log begins with, in place of a hash before its first entry.
+    pub fn root(channel: ChannelId, epoch: Epoch) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"natter-log-v1\0").update(channel.0.as_bytes()).update(epoch.0.as_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The hash of the entry with this header that comes after the one with hash `self`.
+    pub fn next(&self, header: &RawValue) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0).update(header.get().as_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        PeerHex::from(*self).fmt(f)
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+/// A place in a log, with the hash of the entry there. `seq` 0 is the place before the first entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which life of the log.
+    pub epoch: Epoch,
+    /// The entry's number.
+    pub seq: u64,
+    /// The chain's hash at that entry.
+    pub hash: Hash,
+}
+
+impl Position {
+    /// The place before the first entry of a log.
+    pub fn start(channel: ChannelId, epoch: Epoch) -> Self {
+        Self { epoch, seq: 0, hash: Hash::root(channel, epoch) }
+    }
+}
+
+/// What a host signs now and then: its log was this far, with this hash, at this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The channel whose log it is.
+    pub channel: ChannelId,
+    /// How far the log was.
+    #[serde(flatten)]
+    pub position: Position,
+    /// When, by the host's clock.
+    pub time: Timestamp,
+}
+
+/// Who wrote an entry, as the host knows it from the connection and the pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The name at that time.
+    pub name: String,
+    /// Account or guest.
+    pub kind: IdentityKind,
+    /// The device's key; left out when the subject is that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PeerKey>,
+}
+
+impl Author {
+    /// An author at the device with this key.
+    pub fn new(subject: Subject, name: String, kind: IdentityKind, key: PeerKey) -> Self {
+        Self { subject, name, kind, key: (subject != Subject::Guest(key)).then_some(key) }
+    }
+}
+
+/// The part of an entry that the chain of hashes covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The entry's number in the log, from 1, without gaps.
+    pub seq: u64,
+    /// The sender's id of the message.
+    pub id: MessageId,
+    /// What the body is; types this version does not know are kept and shown as one line.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Who wrote it.
+    pub from: Author,
+    /// When it was written, by the sender's clock.
+    pub sent_at: Timestamp,
+    /// When the host took it, by the host's clock.
+    pub stored_at: Timestamp,
+    /// The message this one is about.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<MessageId>,
+    /// The hash of the body's bytes.
+    pub body_hash: Hash,
+}
+
+/// The body of an entry of type `text`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextBody {
+    /// What was written, byte for byte.
+    pub text: String,
+}
+
+impl TextBody {
+    /// Reads the body of a message, and checks its length.
+    ///
+    /// # Errors
+    /// `bad_request`, `text_empty` or `text_too_long`.
+    pub fn parse(body: &RawValue) -> Result<Self, Refusal> {
+        let body: Self = crate::proto::parse_body(body)?;
+        check_text(&body.text)?;
+        Ok(body)
+    }
+}
+
+/// Whether a text may be a message.
+///
+/// # Errors
+/// `text_empty` or `text_too_long`.
+pub fn check_text(text: &str) -> Result<(), Refusal> {
+    match text.len() {
+        0 => Err(Code::TextEmpty.into()),
+        1..=MAX_TEXT_BYTES => Ok(()),
+        _ => Err(Code::TextTooLong.into()),
+    }
+}
+
+/// An entry as it is stored and sent: the header's and the body's exact bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawEntry {
+    /// The bytes of a [`Header`].
+    pub header: Box<RawValue>,
+    /// The bytes of the body; absent when it was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Box<RawValue>>,
+}
+
+/// An entry that does not hold together.
+#[derive(Debug, thiserror::Error)]
+pub enum BadEntry {
+    /// Not the JSON of an entry.
+    #[error("an entry is not of the expected form")]
+    Form(#[from] serde_json::Error),
+    /// The body is not the one that the header names.
+    #[error("the body of entry {seq} is not the one its header names")]
+    Body {
+        /// The entry's number.
+        seq: u64,
+    },
+}
+
+impl RawEntry {
+    /// Makes the entry of `header` and `body`, whose hash is filled in.
+    ///
+    /// # Errors
+    /// When the header has no JSON form, which does not happen.
+    pub fn seal(mut header: Header, body: Box<RawValue>) -> Result<(Header, Self), BadEntry> {
+        header.body_hash = Hash::of(body.get().as_bytes());
+        let raw = Self { header: to_raw_value(&header)?, body: Some(body) };
+        Ok((header, raw))
+    }
+
+    /// Reads an entry from its stored bytes.
+    ///
+    /// # Errors
+    /// When they are not an entry.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadEntry> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The bytes that are stored, and sent within the event's frame.
+    ///
+    /// # Errors
+    /// When the entry has no JSON form, which does not happen.
+    pub fn to_bytes(&self) -> Result<Bytes, BadEntry> {
+        Ok(serde_json::to_vec(self)?.into())
+    }
+
+    /// Reads the header and checks that the body is the one it names.
+    ///
+    /// # Errors
+    /// When the header cannot be read or the body is another.
+    pub fn open(&self) -> Result<Header, BadEntry> {
+        let header: Header = serde_json::from_str(self.header.get())?;
+        match &self.body {
+            Some(body) if Hash::of(body.get().as_bytes()) != header.body_hash => {
+                Err(BadEntry::Body { seq: header.seq })
+            }
+            _ => Ok(header),
+        }
+    }
+
+    /// The text of an entry of type `text`; `None` for other types, or when the body was erased.
+    pub fn text(&self) -> Option<String> {
+        let body = self.body.as_ref()?;
+        serde_json::from_str::<TextBody>(body.get()).ok().map(|body| body.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(seq: u64) -> Header {
+        let key = PeerKey::from_bytes([3; 32]);
+        Header {
+            seq,
+            id: MessageId::new(),
+            kind: TEXT.into(),
+            from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
+            sent_at: Timestamp::from_millis(1),
+            stored_at: Timestamp::from_millis(2),
+            about: None,
+            body_hash: Hash::of(b""),
+        }
+    }
+
+    #[test]
+    fn an_entry_keeps_its_bytes() {
+        let body = RawValue::from_string(r#"{"text":"a \u0041", "x":1}"#.into()).unwrap();
+        let (header, raw) = RawEntry::seal(header(1), body).unwrap();
+        let stored = raw.to_bytes().unwrap();
+        let again = RawEntry::from_bytes(&stored).unwrap();
+        assert_eq!(again.to_bytes().unwrap(), stored);
+        assert_eq!(again.open().unwrap(), header);
+        assert_eq!(again.text().as_deref(), Some("a A"));
+    }
+
+    #[test]
+    fn another_body_is_noticed_and_an_erased_one_leaves_the_chain_whole() {
+        let body = RawValue::from_string(r#"{"text":"a"}"#.into()).unwrap();
+        let (_, mut raw) = RawEntry::seal(header(1), body).unwrap();
+        let root = Hash::root(ChannelId::new(), Epoch::new());
+        let before = root.next(&raw.header);
+        raw.body = Some(RawValue::from_string(r#"{"text":"b"}"#.into()).unwrap());
+        assert!(matches!(raw.open(), Err(BadEntry::Body { seq: 1 })));
+        raw.body = None;
+        assert!(raw.open().is_ok());
+        assert_eq!(root.next(&raw.header), before);
+    }
+
+    #[test]
+    fn the_chain_depends_on_channel_epoch_and_order() {
+        let (channel, epoch) = (ChannelId::new(), Epoch::new());
+        assert_ne!(Hash::root(channel, epoch), Hash::root(channel, Epoch::new()));
+        assert_ne!(Hash::root(channel, epoch), Hash::root(ChannelId::new(), epoch));
+        let one = to_raw_value(&header(1)).unwrap();
+        let two = to_raw_value(&header(2)).unwrap();
+        let root = Hash::root(channel, epoch);
+        assert_ne!(root.next(&one).next(&two), root.next(&two).next(&one));
+    }
+}

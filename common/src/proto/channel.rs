@@ -1,0 +1,253 @@
+//! What a member may ask a channel's host.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::directory::{Owner, Policy};
+use super::session::{Hello, Ping};
+use super::{Empty, closed, commands};
+use crate::clock::Timestamp;
+use crate::entry::{Checkpoint, Position, RawEntry};
+use crate::id::{ChannelId, IdentityKind, MessageId, Subject};
+use crate::name::ChannelName;
+use crate::pass::SignedPass;
+use crate::signed::Signed;
+
+closed! {
+    /// All that a member may ask a channel's host.
+    HostRequest: Command {
+        /// Opens the session.
+        Hello,
+        /// Proves that the connection lives.
+        Ping,
+        /// Enters the channel.
+        Connect,
+        /// Renews the pass within the session.
+        Pass,
+        /// Leaves the channel.
+        Disconnect,
+        /// Sends a message.
+        Message,
+        /// A page of the log.
+        History,
+        /// Who is in the channel.
+        Members,
+        /// What the channel is.
+        RetInfo,
+        /// What goes on inside the host; for its owner.
+        Debug,
+    }
+}
+
+/// Enters a channel, and says from where its entries are wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connect {
+    /// The channel: a peer may host several.
+    pub channel: ChannelId,
+    /// Says who asks.
+    pub pass: SignedPass,
+    /// The last entry the client has; the stream begins after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub have: Option<Position>,
+    /// Without `have`, or when it is of another epoch: how many of the newest entries the stream begins with.
+    #[serde(default)]
+    pub tail: u32,
+}
+
+/// The answer to CONNECT. The stream of MESSAGE events begins with entry `from`, without gap or repeat from there on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connected {
+    /// The channel's name.
+    pub name: ChannelName,
+    /// How far the log is.
+    pub head: Position,
+    /// The hosting's number. A lower one than seen before does not count.
+    pub term: u64,
+    /// The number of the first entry of the stream; all after `head` are live.
+    pub from: u64,
+    /// The host's signature on the newest checkpoint.
+    pub checkpoint: Signed<Checkpoint>,
+    /// What the asking member is here.
+    pub role: Role,
+    /// Who may do what.
+    pub policy: Policy,
+}
+
+/// What somebody is in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Whose channel it is.
+    Owner,
+    /// Signed in.
+    Registered,
+    /// Without an account.
+    Guest,
+}
+
+/// Replaces the pass of this session before it ends. It has to be of the same subject.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pass {
+    /// The new one.
+    pub pass: SignedPass,
+}
+
+/// Leaves the channel; the host closes the connection after its answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Disconnect {}
+
+/// Sends a message. Answered when it is on the host's disk.
+///
+/// A repeated id is answered as it was the first time. After an answer that is not OK, all later messages of the
+/// connection are answered `after_refused` until one says `restart`, so that nothing overtakes what was refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// Made once, when the message was written.
+    pub id: MessageId,
+    /// `text`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it was written, by the sender's clock.
+    pub sent_at: Timestamp,
+    /// The message this one is about.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<MessageId>,
+    /// `{"text":"…"}`.
+    pub body: Box<RawValue>,
+    /// Whether this is the one to go on with after a refusal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
+}
+
+/// The answer to MESSAGE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The entry's number.
+    pub seq: u64,
+    /// When the host took it.
+    pub stored_at: Timestamp,
+}
+
+/// Asks for a page of the log, the newest that fit.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Only entries before this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Only entries after this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// How many at most; a page may be shorter, by bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of the log, in order, without gaps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The entries.
+    pub entries: Vec<RawEntry>,
+    /// How far the log is.
+    pub head: Position,
+}
+
+/// Asks who is in the channel.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Members {
+    /// Only those after this folded name: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// A page of members, in the order of their folded names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberList {
+    /// The rows: one a subject, however many devices.
+    pub members: Vec<Member>,
+    /// How many there are in all.
+    pub total: usize,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Somebody in a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The name.
+    pub name: String,
+    /// Account or guest.
+    pub kind: IdentityKind,
+    /// What they are here.
+    pub role: Role,
+}
+
+/// Asks what the channel is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetInfo {}
+
+/// What a channel is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Info {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Who owns it.
+    pub owner: Owner,
+    /// When its log was created.
+    pub created: Timestamp,
+    /// How far the log is.
+    pub head: Position,
+    /// The hosting's number.
+    pub term: u64,
+    /// Who may do what.
+    pub policy: Policy,
+    /// How many members are connected.
+    pub members: usize,
+    /// What the asking member is here.
+    pub role: Role,
+}
+
+/// Asks what goes on inside the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Debug {}
+
+/// What goes on inside a host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DebugReport {
+    /// One row a connection.
+    pub connections: Vec<DebugConnection>,
+    /// How many entries wait for the disk.
+    pub unflushed: usize,
+    /// How far the log is on disk.
+    pub head: Position,
+}
+
+/// A member's connection as its host sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DebugConnection {
+    /// Who.
+    pub name: String,
+    /// The way it comes, for people.
+    pub path: String,
+    /// Whether it has caught up and gets entries live.
+    pub live: bool,
+    /// How many bytes wait to be written to it.
+    pub waiting_bytes: usize,
+    /// How many of its messages are unanswered.
+    pub unanswered: usize,
+}
+
+commands! {
+    "CONNECT" Connect => Connected;
+    "PASS" Pass => Empty;
+    "DISCONNECT" Disconnect => Empty;
+    "MESSAGE" Message => Stored;
+    "HISTORY" History => HistoryPage;
+    "MEMBERS" Members => MemberList;
+    "RET_INFO" RetInfo => Info;
+    "DEBUG" Debug => DebugReport;
+}

@@ -1,0 +1,260 @@
+//! What a peer may ask its tracker.
+
+use serde::{Deserialize, Serialize};
+
+use super::session::{Hello, Ping};
+use super::{Empty, closed, commands};
+use crate::entry::Position;
+use crate::id::{ChannelId, IdentityKind, Subject};
+use crate::identity::PeerKey;
+use crate::name::{ChannelName, UserName};
+use crate::pass::SignedPass;
+use crate::secret::Secret;
+use crate::transport::Address;
+
+closed! {
+    /// All that a peer may ask its tracker.
+    TrackerRequest: Command {
+        /// Opens the session.
+        Hello,
+        /// Proves that the connection lives.
+        Ping,
+        /// Makes an account and signs this key in.
+        Signup,
+        /// Binds this key to an account.
+        Signin,
+        /// Unbinds this key from its account.
+        Signout,
+        /// Changes the account's password.
+        Password,
+        /// Enters without an account.
+        Guest,
+        /// Enters as whoever this key is known to be, or renews the pass.
+        Renew,
+        /// A page of the list of channels.
+        List,
+        /// Announces a channel and keeps it announced as long as the connection lives.
+        Host,
+        /// Ends an announcement.
+        Unhost,
+        /// Where a channel is to be found.
+        Locate,
+    }
+}
+
+/// Makes an account and binds this peer's key to it. An entered guest becomes that account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Signup {
+    /// The account's name.
+    pub name: UserName,
+    /// 8 to 256 bytes.
+    pub password: Secret,
+}
+
+/// Binds this peer's key to an account.
+///
+/// An unknown name and a wrong password are answered alike, with `bad_password`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Signin {
+    /// The account's name.
+    pub name: UserName,
+    /// The account's password.
+    pub password: Secret,
+}
+
+/// Unbinds this peer's key from its account; the session goes on without an identity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Signout {}
+
+/// Changes the password of the account this key is bound to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Password {
+    /// The password in force.
+    pub old: Secret,
+    /// The one to be.
+    pub new: Secret,
+}
+
+/// Enters as a guest. The name has to be nobody's account and in nobody else's use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Guest {
+    /// The wanted name.
+    pub name: UserName,
+}
+
+/// Enters as the account this key is bound to, or renews the pass of an entered session.
+///
+/// `not_signed_in` when the key is bound to no account and has not entered as a guest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Renew {}
+
+/// The answer to every way of entering.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entered {
+    /// Says to every host who this peer is.
+    pub pass: SignedPass,
+}
+
+/// Asks for a page of the channels that whoever asks may enter, in the order of their folded names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct List {
+    /// Only names that contain this, case folded; `*` stands for any run of characters, and then the whole name counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Only names after this one: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most; a page may be shorter and still not be the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of channels.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listing {
+    /// The rows.
+    pub channels: Vec<Listed>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A row of the list of channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Its owner's name and kind.
+    pub owner: Owner,
+    /// Who may join.
+    pub view: View,
+    /// Whether its host is connected now.
+    pub online: bool,
+}
+
+/// Who owns a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The name, when the tracker last knew it.
+    pub name: UserName,
+    /// Account or guest.
+    pub kind: IdentityKind,
+}
+
+/// Who may join and read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// Everybody, guests included.
+    #[default]
+    Public,
+    /// Owner, moderators and authorised accounts.
+    Restricted,
+}
+
+/// Who may send, of those who may join.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Post {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// Owner, moderators and authorised accounts.
+    Authorized,
+}
+
+/// Who may do what in a channel. Its host keeps and enforces it; the tracker has a copy for its lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Raised with every change.
+    pub rev: u64,
+    /// Who may join.
+    #[serde(default)]
+    pub view: View,
+    /// Who may send.
+    #[serde(default)]
+    pub post: Post,
+}
+
+/// Announces a channel that this peer hosts, a new one or one of its owner's.
+///
+/// The announcement is a lease: it ends with the connection. Refused with `name_taken` when the name is another
+/// channel's, `not_owner` when the channel is another's, `hosted_elsewhere` when another of the owner's keys hosts it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Host {
+    /// The channel, by the id its first host made.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// How far the log is.
+    pub head: Position,
+    /// The hosting's number: raised by the tracker each time it moves to another key.
+    pub term: u64,
+    /// Who may do what.
+    pub policy: Policy,
+    /// The port this peer listens on; the tracker adds the IP that it sees the peer come from. Absent when `addresses`
+    /// is all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Addresses that the peer knows of itself, best first.
+    #[serde(default)]
+    pub addresses: Vec<Address>,
+}
+
+/// Ends the announcement of a channel.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unhost {
+    /// The channel.
+    pub id: ChannelId,
+    /// Whether its name is given up too, for anybody to take.
+    #[serde(default)]
+    pub release: bool,
+}
+
+/// Asks where a channel is. Whoever asked is told by CHANNEL_UP when it comes up again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locate {
+    /// By its name, as typed.
+    Name(ChannelName),
+    /// By its id, once known.
+    Id(ChannelId),
+}
+
+/// A channel as the directory has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelRecord {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Who owns it.
+    pub owner: Owner,
+    /// The key of the peer that hosts it.
+    pub host_key: PeerKey,
+    /// Where that peer can be reached, best first; the last known ones when it is away.
+    pub addresses: Vec<Address>,
+    /// How far the log was when the host last said so.
+    pub head: Position,
+    /// The hosting's number. A lower one than seen before does not count.
+    pub term: u64,
+    /// Whether the host is connected to the tracker now.
+    pub online: bool,
+}
+
+commands! {
+    "SIGNUP" Signup => Entered;
+    "SIGNIN" Signin => Entered;
+    "SIGNOUT" Signout => Empty;
+    "PASSWORD" Password => Empty;
+    "GUEST" Guest => Entered;
+    "RENEW" Renew => Entered;
+    "LIST" List => Listing;
+    "HOST" Host => ChannelRecord;
+    "UNHOST" Unhost => Empty;
+    "LOCATE" Locate => ChannelRecord;
+}

@@ -1,0 +1,74 @@
+//! Every number that bounds what is said, kept or waited for.
+
+use std::time::Duration;
+
+/// The version of the protocol, said in HELLO.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The port a tracker listens on unless told otherwise.
+pub const TRACKER_PORT: u16 = 22236;
+
+/// The longest frame, its line end included.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// The longest frame that carries a message: the entry made from it has to fit a frame too.
+pub const MAX_MESSAGE_FRAME_BYTES: usize = 60 * 1024;
+/// The longest text of a message, in bytes of UTF-8.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// The most bytes of entries or rows in one page; leaves room for the envelope within a frame.
+pub const MAX_PAGE_BYTES: usize = 56 * 1024;
+/// The most rows in one page, whatever was asked.
+pub const MAX_PAGE_ROWS: u32 = 500;
+/// How many frames in a row may be unreadable before a connection is closed.
+pub const MAX_BAD_FRAMES: u32 = 8;
+
+/// The shortest and the longest password, in bytes of UTF-8.
+pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
+
+/// How many messages a device may have unanswered in a channel.
+pub const MAX_UNANSWERED_MESSAGES: usize = 64;
+/// How many requests of its own a side may have unanswered on one connection.
+pub const MAX_PENDING_REQUESTS: usize = 256;
+
+/// How much may wait to be written to one connection before it counts as a slow reader.
+pub const OUTGOING_BYTES: usize = 1024 * 1024;
+/// How many lines may wait to be written to one connection before it counts as a slow reader.
+pub const OUTGOING_LINES: usize = 4096;
+/// A stream from the log pauses while more than this waits to be written, so that it never overflows by itself.
+pub const CATCH_UP_BYTES: usize = 256 * 1024;
+/// The most bytes that a writer puts into one write, and so into one run of TLS records.
+pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
+
+/// How many connections a listener serves at once.
+pub const MAX_CONNECTIONS: usize = 16_384;
+/// How many TLS handshakes a listener has under way at once.
+pub const MAX_HANDSHAKES: usize = 256;
+
+/// The end of the TLS handshake has to be there by then.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// HELLO has to be there by then, counted from the end of the handshake.
+pub const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// A begun frame has to be whole by then.
+pub const FRAME_LIMIT: Duration = Duration::from_secs(30);
+/// A connection on which nothing at all was heard for so long is broken.
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+/// How often the side that dialled says PING, so that a living connection is never silent.
+pub const PING_EVERY: Duration = Duration::from_secs(6);
+/// A write that makes no progress for so long ends the connection.
+pub const WRITE_LIMIT: Duration = Duration::from_secs(20);
+/// What still waits to be written when a connection is closed has so long.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long a request waits for its answer.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+
+/// JOINED and LEFT are gathered for so long before they are sent.
+pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
+/// More names than this in one JOINED or LEFT are sent as a count.
+pub const MAX_PRESENCE_NAMES: usize = 50;
+
+/// A host signs a checkpoint every so many entries.
+pub const CHECKPOINT_EVERY: u64 = 1000;
+/// How many of the newest entries a client takes when it has nothing yet.
+pub const FIRST_TAIL: u32 = 50;
+
+/// Every write is refused below this much free space, well before the database fails by itself.
+pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
