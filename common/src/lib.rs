@@ -1,7 +1,8 @@
 //! What the programs of Natter say to each other, and how.
 //!
-//! In reading order: identifiers and time ([`id`], [`clock`]), keys and passes ([`identity`]).
+//! In reading order: identifiers and time ([`id`], [`clock`]), keys and passes ([`identity`], [`pass`]).
 
 pub mod clock;
 pub mod id;
 pub mod identity;
+pub mod pass;
