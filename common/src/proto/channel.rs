@@ -54,7 +54,7 @@ pub struct Connect {
     pub tail: u32,
 }
 
-/// The answer to CONNECT. The stream of MESSAGE events begins with entry `from`, without gap or repeat from there on.
+/// The answer to CONNECT. The stream of MESSAGE events begins after `after`, without gap or repeat from there on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connected {
     /// The channel's name.
@@ -63,8 +63,9 @@ pub struct Connected {
     pub head: Position,
     /// The hosting's number. A lower one than seen before does not count.
     pub term: u64,
-    /// The number of the first entry of the stream; all after `head` are live.
-    pub from: u64,
+    /// The entry before the first of the stream: what the client has, or the one before the tail. All after `head`
+    /// are live.
+    pub after: Position,
     /// The host's signature on the newest checkpoint.
     pub checkpoint: Signed<Checkpoint>,
     /// What the asking member is here.

@@ -1,0 +1,146 @@
+//! Where a client is in a channel's log, and whether what comes next continues it. Pure.
+
+use common::entry::{Hash, Header, Position, RawEntry};
+use common::id::ChannelId;
+
+/// The place of the last entry that was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    at: Option<Position>,
+}
+
+/// What an entry is to the client that receives it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// The next one.
+    Next(Header),
+    /// It was received before.
+    Repeat,
+    /// Entries are missing before it, or it does not hold together: the connection is not to be trusted further.
+    Broken(String),
+}
+
+/// What the answer to CONNECT means for what was received before.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// The stream continues what is here.
+    Seamless,
+    /// Nothing was here yet.
+    First,
+    /// The stream begins later, or in another life of the log: what lies between is missing here.
+    Skips,
+}
+
+impl Progress {
+    /// The progress that was kept, if any.
+    pub fn new(at: Option<Position>) -> Self {
+        Self { at }
+    }
+
+    /// The last entry that was received: what CONNECT says as `have`.
+    pub fn have(&self) -> Option<Position> {
+        self.at
+    }
+
+    /// The number of the last entry that was received, 0 for none.
+    pub fn seq(&self) -> u64 {
+        self.at.map_or(0, |at| at.seq)
+    }
+
+    /// Begins the stream that comes after `after`.
+    pub fn begin(&mut self, after: Position) -> Continuation {
+        match self.at.replace(after) {
+            Some(had) if had == after => Continuation::Seamless,
+            Some(_) => Continuation::Skips,
+            None => Continuation::First,
+        }
+    }
+
+    /// Takes the next entry of the stream.
+    pub fn receive(&mut self, entry: &RawEntry) -> Received {
+        let Some(at) = &mut self.at else {
+            return Received::Broken("an entry came before the answer to CONNECT".into());
+        };
+        let header = match entry.open() {
+            Ok(header) => header,
+            Err(error) => return Received::Broken(error.to_string()),
+        };
+        if header.seq <= at.seq {
+            return Received::Repeat;
+        }
+        if header.seq != at.seq + 1 {
+            return Received::Broken(format!("entry {} came after entry {}", header.seq, at.seq));
+        }
+        at.seq = header.seq;
+        at.hash = at.hash.next(&entry.header);
+        Received::Next(header)
+    }
+
+    /// Whether the chain of hashes leads to what the host said of its log's head, where both are at the same entry.
+    pub fn agrees(&self, head: &Position) -> bool {
+        self.at.is_none_or(|at| at.epoch != head.epoch || at.seq != head.seq || at.hash == head.hash)
+    }
+}
+
+/// Whether `position` can be the beginning of a stream in this channel.
+pub fn is_possible(position: &Position, channel: ChannelId) -> bool {
+    position.seq > 0 || position.hash == Hash::root(channel, position.epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::clock::Timestamp;
+    use common::entry::{Author, TEXT};
+    use common::id::{Epoch, IdentityKind, MessageId, Subject};
+    use common::identity::PeerKey;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn entries(count: u64) -> Vec<RawEntry> {
+        let key = PeerKey::from_bytes([3; 32]);
+        let entry = |seq| {
+            let header = Header {
+                seq,
+                id: MessageId::new(),
+                kind: TEXT.into(),
+                from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
+                sent_at: Timestamp::from_millis(1),
+                stored_at: Timestamp::from_millis(2),
+                about: None,
+                body_hash: Hash::of(b""),
+            };
+            RawEntry::seal(header, RawValue::from_string(r#"{"text":"a"}"#.into()).unwrap()).unwrap().1
+        };
+        (1..=count).map(entry).collect()
+    }
+
+    #[test]
+    fn entries_are_taken_once_in_order_and_the_chain_leads_to_the_head() {
+        let (channel, epoch) = (ChannelId::new(), Epoch::new());
+        let log = entries(3);
+        let mut progress = Progress::new(None);
+        assert_eq!(progress.begin(Position::start(channel, epoch)), Continuation::First);
+        let mut head = Position::start(channel, epoch);
+        for entry in &log {
+            assert!(matches!(progress.receive(entry), Received::Next(_)));
+            assert_eq!(progress.receive(entry), Received::Repeat);
+            head = Position { epoch, seq: head.seq + 1, hash: head.hash.next(&entry.header) };
+        }
+        assert!(progress.agrees(&head));
+        assert!(!progress.agrees(&Position { hash: Hash::of(b"other"), ..head }));
+        assert_eq!(Progress::new(progress.have()).begin(head), Continuation::Seamless);
+    }
+
+    #[test]
+    fn a_gap_and_a_changed_entry_are_noticed() {
+        let log = entries(3);
+        let mut progress = Progress::new(None);
+        assert!(matches!(progress.receive(&log[0]), Received::Broken(_)));
+        progress.begin(Position::start(ChannelId::new(), Epoch::new()));
+        assert!(matches!(progress.receive(&log[1]), Received::Broken(_)));
+        let mut changed = log[0].clone();
+        changed.body = log[0].body.as_ref().map(|_| RawValue::from_string(r#"{"text":"b"}"#.into()).unwrap());
+        assert!(matches!(progress.receive(&changed), Received::Broken(_)));
+    }
+}
