@@ -10,6 +10,7 @@ mod pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -340,6 +341,25 @@ impl Inbox {
             let line = self.line().await.inspect_err(|reason| self.shared.close(reason.clone()))?;
             if let Some(inbound) = self.sort(&line)? {
                 return Ok(inbound);
+            }
+        }
+    }
+
+    /// Asks, and reads just as far as the answer: for the first requests on a connection, when nothing else is under way.
+    ///
+    /// # Errors
+    /// A refusal, or why there is no answer.
+    pub async fn ask<C: Command>(&mut self, link: &Link, command: &C) -> Result<C::Reply, RequestError> {
+        let mut answer = std::pin::pin!(link.send(command)?);
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        loop {
+            if let Some(reply) = answer.as_mut().now_or_never() {
+                return reply;
+            }
+            let line = timeout_at(deadline, self.line()).await.map_err(|_| RequestError::TimedOut)?;
+            let line = line.inspect_err(|reason| self.shared.close(reason.clone())).map_err(RequestError::Lost)?;
+            if let Some(inbound) = self.sort(&line).map_err(RequestError::Lost)? {
+                tracing::debug!(?inbound, "came before the first answer, passed over");
             }
         }
     }
