@@ -10,7 +10,7 @@ mod pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream, stream};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -343,6 +343,16 @@ impl Inbox {
                 return Ok(inbound);
             }
         }
+    }
+
+    /// What comes in, as a stream that ends with why the link has ended.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Inbound, CloseReason>> + Send + 'static {
+        stream::unfold(Some(self), |inbox| async move {
+            let mut inbox = inbox?;
+            let inbound = inbox.next().await;
+            let rest = inbound.is_ok().then_some(inbox);
+            Some((inbound, rest))
+        })
     }
 
     /// Asks, and reads just as far as the answer: for the first requests on a connection, when nothing else is under way.
