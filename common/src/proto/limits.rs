@@ -69,6 +69,3 @@ pub const MAX_PRESENCE_NAMES: usize = 50;
 pub const CHECKPOINT_EVERY: u64 = 1000;
 /// How many of the newest entries a client takes when it has nothing yet.
 pub const FIRST_TAIL: u32 = 50;
-
-/// Every write is refused below this much free space, well before the database fails by itself.
-pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
