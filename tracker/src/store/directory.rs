@@ -5,8 +5,9 @@
 //! whoever else asks at the same time, and an engine that is not in this process could do the same.
 
 use std::marker::PhantomData;
+use std::ops::Bound;
 
-use common::storage::{Store, StoreError, Table};
+use common::storage::{Abort, Direction, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +58,10 @@ pub struct Row<T> {
 pub enum DirectoryError {
     /// The store did not write.
     #[error("the directory was not changed: {0}")]
-    Write(#[source] StoreError),
+    Write(#[source] StoreError<Conflict>),
     /// The store did not read.
     #[error("the directory cannot be read: {0}")]
-    Read(#[from] common::storage::ReadError),
+    Read(#[from] ReadError),
     /// A row is not of the form it should have.
     #[error("a row of the directory cannot be understood")]
     Row(#[from] serde_json::Error),
@@ -79,7 +80,7 @@ pub struct Directory(Store);
 /// Another change came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another change came first")]
-struct Conflict;
+pub struct Conflict;
 
 impl Directory {
     /// The directory in `store`.
@@ -91,8 +92,9 @@ impl Directory {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn get<T: DeserializeOwned>(&self, rows: Rows<T>, key: &[u8]) -> Result<Option<Row<T>>, DirectoryError> {
-        let stored = self.0.get(rows.table, key).await?;
+    pub async fn get<T: DeserializeOwned + 'static>(&self, rows: Rows<T>, key: &[u8]) -> Result<Option<Row<T>>, DirectoryError> {
+        let key = key.to_vec();
+        let stored = self.0.read(move |reader| reader.get(rows.table, key)).await?;
         stored.map(|bytes| decode(&bytes)).transpose()
     }
 
@@ -100,14 +102,15 @@ impl Directory {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn scan<T: DeserializeOwned>(
+    pub async fn scan<T: DeserializeOwned + 'static>(
         &self,
         rows: Rows<T>,
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Row<T>)>, DirectoryError> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let page = self.0.scan(rows.table, (from, Bound::Unbounded), limit).await?;
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
+        let range = (from, Bound::Unbounded);
+        let page = self.0.read(move |reader| reader.scan(rows.table, range, limit, Direction::Forward)).await?;
         page.into_iter().map(|(key, bytes)| Ok((key.to_vec(), decode(&bytes)?))).collect()
     }
 
@@ -117,7 +120,7 @@ impl Directory {
     }
 
     async fn commit(&self, guards: Vec<Guard>, writes: Vec<Write>) -> Result<Option<Revision>, DirectoryError> {
-        let job = move |tx: &mut Tx<'_>| {
+        let job = move |tx: &mut Transaction<'_>| {
             for guard in &guards {
                 let now = tx.get(guard.at.table, &guard.at.key)?.and_then(|bytes| revision_of(&bytes));
                 if now != guard.revision {
@@ -128,17 +131,17 @@ impl Directory {
             let revision = Revision(latest.0 + 1);
             for write in &writes {
                 match &write.value {
-                    Some(value) => tx.put(write.at.table, &write.at.key, &encode(revision, value)),
+                    Some(value) => tx.put(write.at.table, &write.at.key, encode(revision, value)),
                     None => tx.delete(write.at.table, &write.at.key),
                 }
             }
-            tx.put(REVISION, LATEST, &revision.0.to_be_bytes());
+            tx.put(REVISION, LATEST, revision.0.to_be_bytes().to_vec());
             Ok(revision)
         };
         match self.0.write(job).await {
             Ok(revision) => Ok(Some(revision)),
             Err(StoreError::Rejected(Conflict)) => Ok(None),
-            Err(error) => Err(DirectoryError::Write(error.without_reason())),
+            Err(error) => Err(DirectoryError::Write(error)),
         }
     }
 }
@@ -187,7 +190,7 @@ impl Change {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn get<T: DeserializeOwned>(&mut self, rows: Rows<T>, key: &[u8]) -> Result<Option<T>, DirectoryError> {
+    pub async fn get<T: DeserializeOwned + 'static>(&mut self, rows: Rows<T>, key: &[u8]) -> Result<Option<T>, DirectoryError> {
         let row = self.directory.get(rows, key).await?;
         let at = At { table: rows.table, key: key.to_vec() };
         self.guards.push(Guard { at, revision: row.as_ref().map(|row| row.revision) });

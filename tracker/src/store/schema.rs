@@ -6,7 +6,7 @@ use common::id::{AccountId, ChannelId, DirectoryId, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::directory::{ChannelRecord, Listed, Owner, Policy, View};
-use common::storage::Table;
+use common::storage::{Program, Schema, Table};
 use common::transport::Address;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::directory::Rows;
 use crate::limits::GUEST_CHANNEL_HOLD;
 
 /// The form of all that is described here.
-pub const VERSION: u32 = 1;
+pub const SCHEMA: Schema = Schema { program: Program::Tracker, version: 1 };
 
 /// Accounts, by their id.
 pub const ACCOUNTS: Rows<Account> = Rows::new(Table::new("accounts"));
