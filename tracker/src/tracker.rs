@@ -14,6 +14,8 @@ pub mod pattern;
 pub mod sessions;
 pub mod state;
 mod sweep;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,8 +107,9 @@ impl TrackerHandle {
     /// # Errors
     /// When the actor has ended, or the directory cannot be written: then guests' names lapse a little early.
     pub async fn disconnect(&self, conn: ConnId) -> Result<(), Failure> {
+        let now = self.now();
         let of_guests = self.actor.send(messages::Disconnect { conn }).await?;
-        self.note_seen(of_guests).await
+        self.note_seen(of_guests, now).await
     }
 
     /// Whoever shows itself to be `identity` enters over `conn`, and gets a pass that says so.

@@ -1,5 +1,7 @@
 //! Who is who: guests, accounts, passwords, passes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use common::id::{IdentityKind, Subject};
@@ -124,7 +126,8 @@ async fn of_two_who_want_a_name_at_once_exactly_one_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let tracker = start(config(folder.path())).await;
     for round in 0..10 {
-        let (one, two, three) = (tracker.stranger().await, tracker.stranger().await, tracker.stranger().await);
+        let (one, two, three) =
+            (tracker.stranger().await, tracker.stranger().await, tracker.stranger().await);
         let name = format!("name-{round}");
         let (one, two, three) =
             tokio::join!(one.signup(&name, PASSWORD), two.signup(&name, PASSWORD), three.guest(&name));

@@ -94,9 +94,8 @@ impl TrackerHandle {
         .await
     }
 
-    /// Notes that the hosts of these channels were there until now.
-    pub(super) async fn note_seen(&self, ids: Vec<ChannelId>) -> Result<(), Failure> {
-        let now = self.now();
+    /// Notes that the hosts of these channels were there until `now`.
+    pub(super) async fn note_seen(&self, ids: Vec<ChannelId>, now: Timestamp) -> Result<(), Failure> {
         self.amend(ids, |row| {
             row.seen = now;
             true
@@ -105,7 +104,11 @@ impl TrackerHandle {
     }
 
     /// Changes rows that are still there, one by one.
-    async fn amend(&self, ids: Vec<ChannelId>, mut amend: impl FnMut(&mut ChannelRow) -> bool) -> Result<(), Failure> {
+    async fn amend(
+        &self,
+        ids: Vec<ChannelId>,
+        mut amend: impl FnMut(&mut ChannelRow) -> bool,
+    ) -> Result<(), Failure> {
         let mut rows = Vec::new();
         for id in ids {
             let mut tries = Tries::default();

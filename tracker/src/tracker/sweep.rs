@@ -26,8 +26,9 @@ impl TrackerHandle {
     /// # Errors
     /// When the directory cannot be read or written; what was not done is done the next time.
     pub async fn sweep(&self) -> Result<(), Failure> {
-        let (online, lapsed) = self.actor.send(Due { now: self.now() }).await?;
-        self.note_seen(online).await?;
+        let now = self.now();
+        let (online, lapsed) = self.actor.send(Due { now }).await?;
+        self.note_seen(online, now).await?;
         self.remove_lapsed(lapsed).await?;
         self.sweep_guest_names().await
     }

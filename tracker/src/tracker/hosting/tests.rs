@@ -1,1 +1,86 @@
+use common::entry::Position;
+use common::id::{AccountId, Epoch};
+use common::proto::directory::Policy;
 
+use super::*;
+use crate::tracker::testing::{guest, row};
+
+const NOW: Timestamp = Timestamp::from_millis(5_000);
+
+fn host(name: &str, id: ChannelId) -> Host {
+    Host {
+        id,
+        name: name.parse().unwrap(),
+        head: Position::start(id, Epoch::new()),
+        term: 1,
+        policy: Policy::default(),
+        port: None,
+        addresses: Vec::new(),
+    }
+}
+
+#[test]
+fn who_may_announce_what() {
+    let (ken, eve) = (guest(1), guest(2));
+    let known = row("first", &ken);
+    let account = Identity { subject: Subject::Account(AccountId::new()), ..ken.clone() };
+    let other_device = Identity { key: eve.key, ..account.clone() };
+    let mut of_account = known.clone();
+    of_account.owner = account.owner();
+    let table = [
+        (None, &ken, "first", None),
+        (Some(&known), &ken, "first", None),
+        (Some(&known), &ken, "FIRST", None),
+        (Some(&known), &ken, "second", Some(Code::BadRequest)),
+        (Some(&known), &eve, "first", Some(Code::NotOwner)),
+        (Some(&known), &account, "first", None),
+        (Some(&of_account), &account, "first", None),
+        (Some(&of_account), &ken, "first", Some(Code::NotOwner)),
+        (Some(&of_account), &other_device, "first", Some(Code::HostedElsewhere)),
+    ];
+    for (known, who, name, refused) in table {
+        let id = known.map_or_else(ChannelId::new, |known| known.id);
+        let decided = decide(known, who, &host(name, id), None, NOW);
+        assert_eq!(
+            decided.as_ref().err().map(|refusal| refusal.code.clone()),
+            refused,
+            "{known:?} {who:?} {name}"
+        );
+        if let Ok(row) = decided {
+            assert_eq!((row.owner, row.host_key, row.seen), (who.owner(), who.key, NOW));
+            assert_eq!(row.created, known.map_or(NOW, |known| known.created));
+        }
+    }
+}
+
+#[test]
+fn the_term_never_falls() {
+    let ken = guest(1);
+    let known = ChannelRow { term: 3, ..row("first", &ken) };
+    for (known, asked, expected) in [(None, 0, 1), (None, 4, 4), (Some(&known), 1, 3), (Some(&known), 5, 5)] {
+        let id = known.map_or_else(ChannelId::new, |known| known.id);
+        let row = decide(known, &ken, &Host { term: asked, ..host("first", id) }, None, NOW).unwrap();
+        assert_eq!(row.term, expected);
+    }
+}
+
+#[test]
+fn addresses_are_few_and_different_the_one_seen_first() {
+    let listed = |count: usize| (0..count).map(|i| format!("tcp:192.0.2.1:{}", i + 1).parse().unwrap());
+    let ip: IpAddr = "192.0.2.1".parse().unwrap();
+    let text = |host: &Host, remote| -> Vec<String> {
+        addresses(host, remote).iter().map(|address| address.as_str().to_owned()).collect()
+    };
+    let mut host = host("first", ChannelId::new());
+    host.addresses = listed(2).chain(listed(2)).collect();
+    assert_eq!(text(&host, Some(ip)), ["tcp:192.0.2.1:1", "tcp:192.0.2.1:2"]);
+    host.port = Some(2);
+    assert_eq!(text(&host, Some(ip)), ["tcp:192.0.2.1:2", "tcp:192.0.2.1:1"]);
+    assert_eq!(text(&host, None).len(), 2);
+    host.port = Some(4000);
+    host.addresses = listed(100).collect();
+    let many = text(&host, Some(ip));
+    assert_eq!((many.len(), many[0].as_str()), (MAX_ADDRESSES_PER_CHANNEL, "tcp:192.0.2.1:4000"));
+    host.addresses.clear();
+    assert_eq!(text(&host, Some("2001:db8::1".parse().unwrap())), ["tcp:[2001:db8::1]:4000"]);
+}
