@@ -17,7 +17,7 @@ use common::proto::directory::{Owner, Unhost};
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::Alarm;
 use crate::api::{self, Event};
@@ -74,6 +74,7 @@ enum Job {
 pub struct HostingHandle {
     jobs: mpsc::Sender<Job>,
     hosts: Hosts,
+    listening: watch::Receiver<Option<SocketAddr>>,
 }
 
 impl HostingHandle {
@@ -98,6 +99,11 @@ impl HostingHandle {
         &self.hosts
     }
 
+    /// Where this peer listens, once it does.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        *self.listening.borrow()
+    }
+
     /// Closes all hosts in order: what was taken is flushed and answered, and the members are told.
     pub async fn shut_down(&self) {
         // Gone already is as good.
@@ -115,6 +121,7 @@ struct Hosting {
     config: HostingConfig,
     session: SessionView,
     listener: Option<Listener>,
+    listening: watch::Sender<Option<SocketAddr>>,
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
 }
@@ -124,9 +131,10 @@ pub fn start(config: HostingConfig) -> HostingHandle {
     let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
     let hosts = config.hosts.clone();
     let session = config.tracker.session();
-    let hosting = Hosting { config, session, listener: None, arbiter: Arbiter::new() };
+    let (tell_listening, listening) = watch::channel(None);
+    let hosting = Hosting { config, session, listener: None, listening: tell_listening, arbiter: Arbiter::new() };
     actix::spawn(hosting.run(waiting));
-    HostingHandle { jobs, hosts }
+    HostingHandle { jobs, hosts, listening }
 }
 
 impl Hosting {
@@ -254,7 +262,7 @@ impl Hosting {
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.listener.as_ref().map(Listener::local_addr)
+        *self.listening.borrow()
     }
 
     /// Listens from the first hosted channel on, at the port of the last time if none is demanded.
@@ -275,6 +283,7 @@ impl Hosting {
         let listener = listener.map_err(|error| Refusal::new(Code::CannotListen, error.to_string()))?;
         self.config.store.keep_port(listener.local_addr().port()).await?;
         tracing::info!(listen = %listener.local_addr(), "listening for members");
+        self.listening.send_replace(Some(listener.local_addr()));
         self.listener = Some(Listener::start(listener, self.config.hosts.clone(), self.config.shutdown.clone()));
         Ok(())
     }
