@@ -65,7 +65,9 @@ impl RequestError {
         match self {
             Self::Refused(refusal) => refusal,
             Self::TimedOut => Code::TimedOut.into(),
-            Self::Lost(reason) => Refusal::new(Code::ConnectionLost, format!("the connection was lost: {reason}")),
+            Self::Lost(reason) => {
+                Refusal::new(Code::ConnectionLost, format!("the connection was lost: {reason}"))
+            }
             Self::TooLong => Code::FrameTooLong.into(),
             Self::TooMany => Code::TooManyRequests.into(),
         }
@@ -229,7 +231,11 @@ impl Link {
     ///
     /// # Errors
     /// When the link has ended, which whoever reads the inbox learns as well.
-    pub fn answer<R: Serialize>(&self, id: RequestId, outcome: &Result<R, Refusal>) -> Result<(), CloseReason> {
+    pub fn answer<R: Serialize>(
+        &self,
+        id: RequestId,
+        outcome: &Result<R, Refusal>,
+    ) -> Result<(), CloseReason> {
         self.push(proto::encode_response(id, outcome))
     }
 
@@ -359,7 +365,8 @@ impl Inbox {
                 Ok(None)
             }
             Frame::Event(event) if event.name == GoingAway::NAME => {
-                let told = proto::parse_body::<GoingAway>(&event.body).unwrap_or_else(|reason| GoingAway { reason });
+                let told =
+                    proto::parse_body::<GoingAway>(&event.body).unwrap_or_else(|reason| GoingAway { reason });
                 let reason = CloseReason::Told(told.reason);
                 self.shared.close(reason.clone());
                 Err(reason)
