@@ -75,10 +75,10 @@ pub fn parse(line: &str) -> Result<Option<Parsed>, NotParsed> {
     }
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
-    let (typed, rest) = split_word(line);
-    if typed.is_empty() && rest.is_empty() {
+    if line.trim().is_empty() {
         return Ok(None);
     }
+    let (typed, rest) = split_word(line);
     let Some((spec, word)) = command::find(typed) else {
         let word = (!typed.is_empty()).then(|| typed.to_owned());
         return Err(NotParsed { word, refusal: unknown(typed) });
