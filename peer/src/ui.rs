@@ -2,14 +2,20 @@
 //!
 //! Both take the commands of one table ([`command`]), read by one parser ([`parse`]), and show what [`crate::api`] says:
 //! as text ([`render`]) or as JSON ([`json`]). The terminal's side is [`repl`], with its line editor on a thread of its
-//! own ([`editor`]).
+//! own.
 
 pub mod command;
+pub mod complete;
+mod editor;
 #[cfg(test)]
 mod fake;
 pub mod json;
+pub mod known;
 pub mod parse;
 pub mod render;
+pub mod repl;
+mod screen;
+mod terminal;
 
 use std::future::Future;
 use std::process::ExitCode;

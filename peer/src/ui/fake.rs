@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::clock::Timestamp;
 use common::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use common::identity::PeerKey;
 use common::proto::status::{Code, Refusal};
-use common::clock::Timestamp;
 
 use super::Node;
 use crate::api::{ChatMessage, Command, Event, Identity, Outcome, Queued, Reply, SessionState};
@@ -43,7 +43,13 @@ impl Node for FakeNode {
         };
         let asked = format!("{command:?}");
         self.asked.lock().unwrap().push(asked.clone() + &passwords);
-        let scripted = self.script.lock().unwrap().iter().find(|(key, _)| asked.starts_with(*key)).map(|(_, o)| o.clone());
+        let scripted = self
+            .script
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(key, _)| asked.starts_with(*key))
+            .map(|(_, o)| o.clone());
         if let Some(outcome) = scripted {
             return outcome;
         }
@@ -51,11 +57,10 @@ impl Node for FakeNode {
             // Never answered.
             Command::Debug { .. } => std::future::pending().await,
             Command::Send { channel, .. } => Ok(Reply::Queued(Queued { id: message_id(), channel })),
-            Command::Whoami | Command::Signin { .. } | Command::Guest { .. } => Ok(Reply::Identity(identity())),
-            Command::Join { .. } => Err(Refusal {
-                retry_after_ms: Some(1000),
-                ..Code::HostAway.into()
-            }),
+            Command::Whoami | Command::Signin { .. } | Command::Guest { .. } => {
+                Ok(Reply::Identity(identity()))
+            }
+            Command::Join { .. } => Err(Refusal { retry_after_ms: Some(1000), ..Code::HostAway.into() }),
             _ => Ok(Reply::Done {}),
         }
     }

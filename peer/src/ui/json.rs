@@ -16,8 +16,8 @@ use super::command::{Action, Spec, TABLE};
 use super::parse::{self, Parsed};
 use super::{Exit, Node};
 use crate::api::{Event, Outcome};
-use input::{BadLine, Lines};
 pub use input::stdin;
+use input::{BadLine, Lines};
 use output::{Outgoing, ResultLine, event_line};
 
 /// How long whoever reads the output may take for the last lines, after a signal to stop.

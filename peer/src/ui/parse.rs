@@ -187,7 +187,8 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
         let reason = format!("# is never part of a name; type {}", quoted(bare));
         return Err(Refusal::new(Code::BadName, reason));
     }
-    text.parse().map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
+    text.parse()
+        .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
 }
 
 fn user(text: &str) -> Result<UserName, Refusal> {
@@ -208,7 +209,8 @@ fn usage(spec: &Spec, wrong: &str) -> Refusal {
 
 fn too_much(spec: &Spec) -> Refusal {
     if !spec.secrets.is_empty() {
-        let wrong = "a password is never typed on the line: it is asked for afterwards, and this line is not kept";
+        let wrong =
+            "a password is never typed on the line: it is asked for afterwards, and this line is not kept";
         return usage(spec, wrong);
     }
     if spec.args.iter().any(|arg| arg.kind == Kind::Channel) {

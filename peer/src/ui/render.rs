@@ -52,8 +52,12 @@ impl Renderer {
             }
             Event::Outgoing { .. } => return None,
             Event::Connection { to, state, reason } => self.connection(to, *state, reason.as_deref()),
-            Event::Joined { channel, members, count } => self.notice(&came(channel.as_str(), members, *count, "joined")),
-            Event::Left { channel, members, count } => self.notice(&came(channel.as_str(), members, *count, "left")),
+            Event::Joined { channel, members, count } => {
+                self.notice(&came(channel.as_str(), members, *count, "joined"))
+            }
+            Event::Left { channel, members, count } => {
+                self.notice(&came(channel.as_str(), members, *count, "left"))
+            }
             Event::Warning { code, reason, channel } => {
                 let about = channel.as_ref().map(|channel| format!("#{channel}: ")).unwrap_or_default();
                 self.style.red(&format!("! {about}{}", refused(Some(code), Some(reason))))
@@ -124,7 +128,11 @@ impl Renderer {
     }
 
     fn tracker_key(&self, tracker: &str, key: PeerKey) -> String {
-        self.notice(&format!("first contact with the tracker {}; its key: {}", one_line(tracker), fingerprint(key)))
+        self.notice(&format!(
+            "first contact with the tracker {}; its key: {}",
+            one_line(tracker),
+            fingerprint(key)
+        ))
     }
 
     /// A message as it stands in a channel's stream.

@@ -88,9 +88,14 @@ async fn results_have_the_promised_form() {
 async fn a_tag_comes_back_and_an_alias_as_typed() {
     let mut driver = Driver::ready().await;
     driver.write("#a1 disconnect first\n#é frob\n#b\n# x\n\n   \n#c quit\nwhoami\n").await;
-    driver.expect(json!({"event": "result", "command": "disconnect", "tag": "a1", "ok": true, "body": {}})).await;
+    driver
+        .expect(json!({"event": "result", "command": "disconnect", "tag": "a1", "ok": true, "body": {}}))
+        .await;
     let line = driver.line().await.unwrap();
-    assert_eq!((&line["tag"], &line["command"], &line["code"]), (&json!("é"), &json!("frob"), &json!("usage")));
+    assert_eq!(
+        (&line["tag"], &line["command"], &line["code"]),
+        (&json!("é"), &json!("frob"), &json!("usage"))
+    );
     let line = driver.line().await.unwrap();
     assert_eq!((&line["tag"], &line["command"], &line["code"]), (&json!("b"), &json!(null), &json!("usage")));
     driver.refused(json!(null), "usage").await;
@@ -142,7 +147,10 @@ async fn events_go_on_while_a_command_hangs() {
     for seq in 1..100 {
         driver.events.send(Event::Message(message(seq, "hi"))).await.unwrap();
         let line = driver.line().await.unwrap();
-        assert_eq!((&line["event"], &line["seq"], &line["type"]), (&json!("message"), &json!(seq), &json!("text")));
+        assert_eq!(
+            (&line["event"], &line["seq"], &line["type"]),
+            (&json!("message"), &json!(seq), &json!("text"))
+        );
         assert_eq!(line["sent_at"], "2023-11-14T22:13:20.000Z");
     }
     assert_eq!(driver.node.asked().len(), 1);

@@ -39,7 +39,10 @@ fn commands_are_read_bare_or_with_a_slash() {
         ("unhost first", "Unhost { channel: ChannelName(\"first\"), release: false }"),
         ("unhost --release first", "Unhost { channel: ChannelName(\"first\"), release: true }"),
         ("history first", "History { channel: ChannelName(\"first\"), count: 50, before: None }"),
-        ("refresh first 7 --before 9", "History { channel: ChannelName(\"first\"), count: 7, before: Some(9) }"),
+        (
+            "refresh first 7 --before 9",
+            "History { channel: ChannelName(\"first\"), count: 7, before: Some(9) }",
+        ),
     ];
     for (line, expected) in table {
         assert_eq!(format!("{:?}", command(line)), expected, "{line:?}");
@@ -109,7 +112,9 @@ fn a_password_is_never_an_argument() {
         assert!(reason.contains("asked for afterwards") && reason.contains("not kept"), "{reason}");
         assert!(!reason.contains("secret"));
     }
-    for line in ["signin ken secret", "/signin ken secret", "sigin ken secret", "passwd secret", "passwrd a b"] {
+    for line in
+        ["signin ken secret", "/signin ken secret", "sigin ken secret", "passwd secret", "passwrd a b"]
+    {
         assert!(may_hold_password(line), "{line}");
     }
     for line in ["signin ken", "signin", "passwd", "send first secret", "", "join first x"] {

@@ -9,8 +9,8 @@ use common::text::one_line;
 use super::table::{facts, table};
 use super::{Renderer, fingerprint};
 use crate::api::{
-    ChannelStatus, Channels, ClientReport, HistoryOf, Identity, LinkState, MembersOf, Reply, SessionState, StatusReport,
-    Trust,
+    ChannelStatus, Channels, ClientReport, HistoryOf, Identity, LinkState, MembersOf, Reply, SessionState,
+    StatusReport, Trust,
 };
 use crate::ui::parse::quoted;
 
@@ -133,10 +133,8 @@ impl Renderer {
     }
 
     fn debug(&self, report: &DebugReport) -> String {
-        let head = self.notice(&format!(
-            "log at {}, {} entries wait for the disk",
-            report.head.seq, report.unflushed
-        ));
+        let head = self
+            .notice(&format!("log at {}, {} entries wait for the disk", report.head.seq, report.unflushed));
         let rows = report.connections.iter().map(|connection| {
             [
                 one_line(&connection.name).into_owned(),

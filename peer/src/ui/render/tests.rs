@@ -124,7 +124,11 @@ fn events_are_told_in_words() {
         ),
         (Event::Left { channel: channel.clone(), members: vec![], count: 800 }, "* #first: 800 left"),
         (
-            Event::Warning { code: Code::StorageFull, reason: "make room".into(), channel: Some(channel.clone()) },
+            Event::Warning {
+                code: Code::StorageFull,
+                reason: "make room".into(),
+                channel: Some(channel.clone()),
+            },
             "! #first: make room (storage_full)",
         ),
         (
@@ -173,7 +177,8 @@ fn lists_are_tables() {
          * there are more: list --after \"日本 語\""
     );
     assert_eq!(reply(&Reply::Channels(Channels { channels: vec![], next: None })), "* no channels");
-    let member = |name: &str, kind, role| Member { subject: Subject::Guest(key()), name: name.into(), kind, role };
+    let member =
+        |name: &str, kind, role| Member { subject: Subject::Guest(key()), name: name.into(), kind, role };
     let members = vec![
         member("ken", IdentityKind::Account, Role::Owner),
         member("charlie\n", IdentityKind::Guest, Role::Guest),
@@ -245,7 +250,11 @@ fn info_and_history_are_complete() {
          you are   owner\n\
          id        01900000-0000-7000-8000-000000000002"
     );
-    let history = HistoryOf { channel: "first".parse().unwrap(), messages: vec![message(6, "a"), message(7, "b")], head };
+    let history = HistoryOf {
+        channel: "first".parse().unwrap(),
+        messages: vec![message(6, "a"), message(7, "b")],
+        head,
+    };
     assert_eq!(
         reply(&Reply::History(history)),
         "23:13 #first charlie (guest): a\n\
@@ -258,7 +267,11 @@ fn info_and_history_are_complete() {
 fn help_has_every_command_and_its_words() {
     let help = plain().help(None);
     for spec in TABLE {
-        assert!(help.contains(&format!("  {}", spec.synopsis())) && help.contains(spec.help), "{}", spec.word);
+        assert!(
+            help.contains(&format!("  {}", spec.synopsis())) && help.contains(spec.help),
+            "{}",
+            spec.word
+        );
     }
     assert!(help.lines().all(|line| line.chars().count() <= 132));
     let one = plain().help(TABLE.iter().find(|spec| spec.word == "info"));
