@@ -1,6 +1,5 @@
 //! A node that answers from a script.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,17 +14,10 @@ use crate::api::{ChatMessage, Command, Event, Identity, Outcome, Queued, Reply, 
 /// The node, and what it was asked.
 #[derive(Clone, Default)]
 pub(crate) struct FakeNode {
-    script: Arc<Mutex<HashMap<String, Outcome>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakeNode {
-    /// What will be answered to a command, by the beginning of its debug form.
-    pub(crate) fn on(self, command: &str, outcome: Outcome) -> Self {
-        self.script.lock().unwrap().insert(command.to_owned(), outcome);
-        self
-    }
-
     /// The debug forms of the commands so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
@@ -42,17 +34,7 @@ impl Node for FakeNode {
             _ => String::new(),
         };
         let asked = format!("{command:?}");
-        self.asked.lock().unwrap().push(asked.clone() + &passwords);
-        let scripted = self
-            .script
-            .lock()
-            .unwrap()
-            .iter()
-            .find(|(key, _)| asked.starts_with(*key))
-            .map(|(_, o)| o.clone());
-        if let Some(outcome) = scripted {
-            return outcome;
-        }
+        self.asked.lock().unwrap().push(asked + &passwords);
         match command {
             // Never answered.
             Command::Debug { .. } => std::future::pending().await,

@@ -165,3 +165,6 @@ async fn hangup() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
