@@ -73,7 +73,7 @@ pub(super) fn start(desk: Desk) -> io::Result<(mpsc::Sender<Turn>, mpsc::Receive
     let printer = if desk.is_plain { None } else { editor.create_external_printer().ok() };
     let screen = desk.screen.clone();
     std::thread::Builder::new().name("printer".into()).spawn(move || screen.run(printer))?;
-    let work = move || Typist { editor, desk }.run(to_do, &typed);
+    let work = move || Typist { editor, desk, has_asked: false }.run(to_do, &typed);
     std::thread::Builder::new().name("line editor".into()).spawn(work)?;
     Ok((turns, inputs))
 }
@@ -98,6 +98,9 @@ fn open(desk: &Desk) -> rustyline::Result<LineEditor> {
 struct Typist {
     editor: LineEditor,
     desk: Desk,
+    /// The last thing asked for was a password. When it was pasted together with the line before it, the editor has
+    /// it already, and it comes as the next line.
+    has_asked: bool,
 }
 
 impl Typist {
@@ -120,9 +123,11 @@ impl Typist {
         self.desk.terminal.set_editing(false);
         match read {
             Ok(line) => {
-                if keep && !parse::may_hold_password(&line) {
+                let is_command = matches!(parse::parse(&line), Ok(Some(_)));
+                if keep && !parse::may_hold_password(&line) && (is_command || !self.has_asked) {
                     self.keep(&line);
                 }
+                self.has_asked = false;
                 Input::Line(line)
             }
             Err(ReadlineError::Interrupted) => Input::Interrupt,
@@ -147,7 +152,8 @@ impl Typist {
         }
     }
 
-    fn ask_all(&self, asks: &[Ask]) -> Input {
+    fn ask_all(&mut self, asks: &[Ask]) -> Input {
+        self.has_asked = true;
         let mut secrets = Vec::with_capacity(asks.len());
         for ask in asks {
             let Ok(secret) = self.ask(ask.prompt) else {

@@ -33,12 +33,14 @@ impl Terminal {
         terminal
     }
 
-    /// Between two lines the terminal would show what is typed ahead, where it does not belong, and then once more
-    /// when the line editor takes it up.
+    /// Sees to it that all keys wait for the line editor, between two lines as well.
+    ///
+    /// The terminal would show what is typed ahead where it does not belong, and then once more when the editor takes
+    /// it up; Ctrl-C would end the process without a question, when it comes at the wrong moment.
     pub fn hush(&self) {
         let found = self.0.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut hushed) = found.clone() {
-            hushed.local_modes.remove(LocalModes::ECHO);
+            hushed.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
             // Where it fails, typing ahead looks odd, no more.
             let _ = tcsetattr(stdin(), OptionalActions::Now, &hushed);
         }

@@ -119,7 +119,15 @@ impl Pty {
 
     /// Waits for a text, and gives what came before it.
     fn see(&mut self, text: &str) -> String {
-        let seen = self.session.expect(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        let seen = match self.session.expect(text) {
+            Ok(seen) => seen,
+            Err(error) => {
+                let mut rest = vec![0; 1 << 20];
+                let read = self.session.try_read(&mut rest).unwrap_or_default();
+                let shown = String::from_utf8_lossy(&rest[read.saturating_sub(500)..read]);
+                panic!("{text:?}: {error}; {read} bytes shown, the last: {shown:?}");
+            }
+        };
         String::from_utf8_lossy(seen.before()).into_owned()
     }
 
