@@ -36,3 +36,30 @@ impl Alarm {
         }
     }
 }
+
+/// Raises the alarm when it is dropped unexpectedly: a part keeps one, and is dropped with it when it panics.
+#[derive(Debug)]
+pub struct Death {
+    part: &'static str,
+    alarm: Option<Alarm>,
+}
+
+impl Death {
+    /// The death of `part` raises `alarm`.
+    pub fn of(part: &'static str, alarm: &Alarm) -> Self {
+        Self { part, alarm: Some(alarm.clone()) }
+    }
+
+    /// From now on the end of the part is in order.
+    pub fn expected(&mut self) {
+        self.alarm = None;
+    }
+}
+
+impl Drop for Death {
+    fn drop(&mut self) {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.raise(format!("{} died", self.part));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The root of one user's peer: it owns the clients, and turns each command into calls of the parts below it.
 //!
 //! The actor is a registry: which client stands for which channel. What a command does is plain code over the handles
-//! (`node::commands`), so that a slow one holds nobody up.
+//! (`account`, `look`, `channels`), so that a slow one holds nobody up.
 
 mod account;
 mod channels;
@@ -19,8 +19,8 @@ use common::proto::event::TrackerEvent;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::mpsc;
 
-use crate::alarm::Alarm;
-use crate::api::{Command, Outcome, Reply};
+use crate::alarm::{Alarm, Death};
+use crate::api::{Command, Event, Outcome, Reply};
 use crate::client::{self, ClientConfig, ClientHandle, Way};
 use crate::hosting::HostingHandle;
 use crate::session::{Events, SessionView};
@@ -70,7 +70,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.add_stream(events_of(from_tracker));
-        Node { store, way, session: view, events, clients: BTreeMap::new(), death: Death(Some(alarm)) }
+        Node { store, way, session: view, events, clients: BTreeMap::new(), death: Death::of("the node", &alarm) }
     });
     NodeHandle { addr, tracker, hosting, session, data }
 }
@@ -123,6 +123,27 @@ impl NodeHandle {
         self.tracker.settled().await;
     }
 
+    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once.
+    pub async fn host_until_done(&self, channel: ChannelName, events: &Events) {
+        let mut session = self.session.clone();
+        let mut is_told = false;
+        loop {
+            session.mark_unchanged();
+            let outcome = self.host(channel.clone()).await;
+            let is_final = match &outcome {
+                Ok(_) => true,
+                Err(refusal) => !refusal.code.is_passing() && refusal.code != Code::NotSignedIn,
+            };
+            if is_final || !is_told {
+                is_told = true;
+                events.tell(Event::Result { command: "host", outcome: Box::new(outcome) }).await;
+            }
+            if is_final || session.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
     pub async fn shut_down(&self) {
         for client in self.clients().await.unwrap_or_default() {
@@ -162,17 +183,6 @@ struct Node {
     events: Events,
     clients: BTreeMap<ChannelId, ClientHandle>,
     death: Death,
-}
-
-/// Raises the alarm when the actor is gone without having been asked to go.
-struct Death(Option<Alarm>);
-
-impl Drop for Death {
-    fn drop(&mut self) {
-        if let Some(alarm) = self.0.take() {
-            alarm.raise("the node died".to_owned());
-        }
-    }
 }
 
 impl Actor for Node {
@@ -253,7 +263,7 @@ impl Handler<Shutdown> for Node {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
-        self.death.0 = None;
+        self.death.expected();
         ctx.stop();
     }
 }
