@@ -16,10 +16,7 @@ pub struct BackoffLimits {
 impl Default for BackoffLimits {
     /// One second to one minute.
     fn default() -> Self {
-        Self {
-            shortest: Duration::from_secs(1),
-            longest: Duration::from_secs(60),
-        }
+        Self { shortest: Duration::from_secs(1), longest: Duration::from_secs(60) }
     }
 }
 
@@ -48,15 +45,8 @@ impl Backoff {
         self.attempts = self.attempts.saturating_add(1);
         let BackoffLimits { shortest, longest } = self.limits;
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
-        let span = shortest
-            .saturating_mul(factor)
-            .min(longest)
-            .saturating_sub(shortest);
-        let random = if random.is_nan() {
-            1.0
-        } else {
-            random.clamp(0.0, 1.0)
-        };
+        let span = shortest.saturating_mul(factor).min(longest).saturating_sub(shortest);
+        let random = if random.is_nan() { 1.0 } else { random.clamp(0.0, 1.0) };
         let jitter = Duration::try_from_secs_f64(span.as_secs_f64() * random).unwrap_or(span);
         shortest.saturating_add(jitter).min(longest)
     }

@@ -76,12 +76,41 @@ pub enum Subject {
     Guest(PeerKey),
 }
 
+impl Subject {
+    /// Whether this is an account or a guest.
+    pub const fn kind(&self) -> IdentityKind {
+        match self {
+            Self::Account(_) => IdentityKind::Account,
+            Self::Guest(_) => IdentityKind::Guest,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Account(id) => id.fmt(f),
             Self::Guest(key) => key.fmt(f),
         }
+    }
+}
+
+/// How somebody came by their name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentityKind {
+    /// Registered, with a password.
+    Account,
+    /// Used without an account, for as long as nobody else has it.
+    Guest,
+}
+
+impl fmt::Display for IdentityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account",
+            Self::Guest => "guest",
+        })
     }
 }
 
@@ -97,6 +126,7 @@ mod tests {
             let json = serde_json::to_string(&subject).unwrap();
             assert_eq!(json, format!("\"{subject}\""));
             assert_eq!(serde_json::from_str::<Subject>(&json).unwrap(), subject);
+            assert_eq!(serde_json::to_string(&subject.kind()).unwrap(), format!("\"{}\"", subject.kind()));
         }
     }
 }

@@ -1,13 +1,71 @@
 //! The Ed25519 key pair that a program makes at its first start, and what it signs.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+mod file;
+
+pub use file::IdentityError;
+
+/// Text, serde and byte access of a fixed number of bytes that is written as lower-case hex digits.
+macro_rules! hex_bytes {
+    ($name:ident, $len:literal, $error:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                    return Err($error);
+                }
+                let mut bytes = [0; $len];
+                hex::decode_to_slice(text, &mut bytes).map_err(|_| $error)?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
 
 /// The public half of a peer's Ed25519 key, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey([u8; 32]);
+
+/// Text that is not a peer key.
+#[derive(Debug, thiserror::Error)]
+#[error("a key is 64 lower-case hex digits")]
+pub struct NotAKey;
+
+hex_bytes!(PeerKey, 32, NotAKey);
 
 impl PeerKey {
     /// The key with these bytes, whether or not they are a point of the curve.
@@ -19,47 +77,156 @@ impl PeerKey {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-}
 
-impl fmt::Display for PeerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+    /// Whether the holder of this key signed `message`.
+    ///
+    /// Strict: a key under which one signature fits several messages never verifies anything.
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    }
+
+    /// The key as a person compares it: its 64 digits in groups of four, separated by spaces.
+    pub fn fingerprint(&self) -> String {
+        let groups: Vec<String> = self.0.chunks(2).map(hex::encode).collect();
+        groups.join(" ")
     }
 }
 
-impl fmt::Debug for PeerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PeerKey({self})")
-    }
-}
+/// An Ed25519 signature, written as 128 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Signature([u8; 64]);
 
-/// Text that is not a peer key.
+/// Text that is not a signature.
 #[derive(Debug, thiserror::Error)]
-#[error("a key is 64 lower-case hex digits")]
-pub struct NotAKey;
+#[error("a signature is 128 lower-case hex digits")]
+pub struct NotASignature;
 
-impl FromStr for PeerKey {
-    type Err = NotAKey;
+hex_bytes!(Signature, 64, NotASignature);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(NotAKey);
+impl Signature {
+    /// The signature with these bytes, whether or not anything verifies under it.
+    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 bytes of the signature.
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+}
+
+/// A secret Ed25519 key: who a program is to all others.
+///
+/// Clones share the one copy of the secret, which is wiped from memory when the last is dropped.
+#[derive(Clone)]
+pub struct Identity(Arc<SigningKey>);
+
+impl Identity {
+    /// A new identity, kept nowhere yet.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut_slice()).map_err(IdentityError::NoRandomness)?;
+        Ok(Self::from_seed(&seed))
+    }
+
+    /// The identity kept in the file `path`; made there first, readable by its owner only, when there is none.
+    ///
+    /// A new key is on disk before this returns. It blocks, and it expects to be the only one at work in that
+    /// folder: call it at the start, with the data folder locked.
+    ///
+    /// # Errors
+    /// When the file is damaged (it is left alone), or cannot be read or made.
+    pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
+        match file::load(path)? {
+            Some(identity) => Ok(identity),
+            None => {
+                let identity = Self::generate()?;
+                file::create(path, &identity)?;
+                Ok(identity)
+            }
         }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotAKey)?;
-        Ok(Self(bytes))
+    }
+
+    /// The public half.
+    pub fn key(&self) -> PeerKey {
+        PeerKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// This identity's signature over `message`.
+    ///
+    /// Say in the first bytes of `message` what it is, so that it means nothing anywhere else.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+
+    fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(Arc::new(SigningKey::from_bytes(seed)))
+    }
+
+    fn seed(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 }
 
-impl Serialize for PeerKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.key())
     }
 }
 
-impl<'de> Deserialize<'de> for PeerKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_signed_message_verifies_and_only_under_its_key() {
+        let (ours, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let signature = ours.sign(b"message");
+        assert!(ours.key().verify(b"message", &signature));
+        assert!(!ours.key().verify(b"massage", &signature));
+        assert!(!other.key().verify(b"message", &signature));
+        assert!(!ours.key().verify(b"message", &Signature::from_bytes([0; 64])));
+    }
+
+    #[test]
+    fn a_weak_key_verifies_nothing() {
+        // The neutral element: under it, the signature (R = neutral, s = 0) fits every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        assert!(!PeerKey::from_bytes(neutral).verify(b"anything", &Signature::from_bytes(signature)));
+    }
+
+    #[test]
+    fn keys_and_signatures_are_lower_case_hex_of_the_right_length() {
+        let identity = Identity::generate().unwrap();
+        let signature = identity.sign(b"");
+        assert_eq!(signature.to_string().parse::<Signature>().unwrap(), signature);
+        assert_eq!(identity.key().to_string().parse::<PeerKey>().unwrap(), identity.key());
+        let json = serde_json::to_string(&signature).unwrap();
+        assert_eq!(serde_json::from_str::<Signature>(&json).unwrap(), signature);
+        for bad in ["", "00", &"AB".repeat(32), &"ab".repeat(31), &"zz".repeat(32), &"ab".repeat(33)] {
+            assert!(bad.parse::<PeerKey>().is_err(), "{bad}");
+            assert!(bad.parse::<Signature>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_key_in_sixteen_groups() {
+        let key = PeerKey::from_bytes([0xab; 32]);
+        assert_eq!(key.fingerprint(), vec!["abab"; 16].join(" "));
+    }
+
+    #[test]
+    fn debug_shows_the_public_key_only() {
+        let identity = Identity::generate().unwrap();
+        let shown = format!("{identity:?}");
+        assert!(shown.contains(&identity.key().to_string()));
+        assert!(!shown.contains(&hex::encode(identity.seed())));
     }
 }

@@ -1,10 +1,10 @@
 //! What the programs of Natter say to each other, and how.
 //!
 //! In reading order: identifiers and time ([`id`], [`clock`]), names ([`name`]), keys and what they sign ([`identity`],
-//! [`signed`]), the entry of a log ([`entry`]), the protocol's words ([`proto`]), lines out of bytes ([`codec`]), and a
-//! connection over which both sides ask, answer and push ([`link`]). Beside them: passwords ([`secret`]), remote text on
-//! its way to a terminal ([`text`]), when to try again ([`backoff`]), and what every program needs around its work
-//! ([`telemetry`], [`shutdown`]).
+//! [`signed`], [`pass`]), authenticated byte streams ([`transport`]), the entry of a log ([`entry`]), the protocol's
+//! words ([`proto`]), lines out of bytes ([`codec`]), and a connection over which both sides ask, answer and push
+//! ([`link`]). Beside them: passwords ([`secret`]), remote text on its way to a terminal ([`text`]), when to try again
+//! ([`backoff`]), and what every program needs around its work ([`telemetry`], [`shutdown`]).
 
 pub mod backoff;
 pub mod clock;
@@ -14,9 +14,11 @@ pub mod id;
 pub mod identity;
 pub mod link;
 pub mod name;
+pub mod pass;
 pub mod proto;
 pub mod secret;
 pub mod shutdown;
 pub mod signed;
 pub mod telemetry;
 pub mod text;
+pub mod transport;

@@ -10,6 +10,7 @@ mod pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -65,7 +66,9 @@ impl RequestError {
         match self {
             Self::Refused(refusal) => refusal,
             Self::TimedOut => Code::TimedOut.into(),
-            Self::Lost(reason) => Refusal::new(Code::ConnectionLost, format!("the connection was lost: {reason}")),
+            Self::Lost(reason) => {
+                Refusal::new(Code::ConnectionLost, format!("the connection was lost: {reason}"))
+            }
             Self::TooLong => Code::FrameTooLong.into(),
             Self::TooMany => Code::TooManyRequests.into(),
         }
@@ -229,7 +232,11 @@ impl Link {
     ///
     /// # Errors
     /// When the link has ended, which whoever reads the inbox learns as well.
-    pub fn answer<R: Serialize>(&self, id: RequestId, outcome: &Result<R, Refusal>) -> Result<(), CloseReason> {
+    pub fn answer<R: Serialize>(
+        &self,
+        id: RequestId,
+        outcome: &Result<R, Refusal>,
+    ) -> Result<(), CloseReason> {
         self.push(proto::encode_response(id, outcome))
     }
 
@@ -338,6 +345,25 @@ impl Inbox {
         }
     }
 
+    /// Asks, and reads just as far as the answer: for the first requests on a connection, when nothing else is under way.
+    ///
+    /// # Errors
+    /// A refusal, or why there is no answer.
+    pub async fn ask<C: Command>(&mut self, link: &Link, command: &C) -> Result<C::Reply, RequestError> {
+        let mut answer = std::pin::pin!(link.send(command)?);
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        loop {
+            if let Some(reply) = answer.as_mut().now_or_never() {
+                return reply;
+            }
+            let line = timeout_at(deadline, self.line()).await.map_err(|_| RequestError::TimedOut)?;
+            let line = line.inspect_err(|reason| self.shared.close(reason.clone())).map_err(RequestError::Lost)?;
+            if let Some(inbound) = self.sort(&line).map_err(RequestError::Lost)? {
+                tracing::debug!(?inbound, "came before the first answer, passed over");
+            }
+        }
+    }
+
     /// Hands an answer to who waits for it, answers what cannot be read; the rest is for the owner.
     fn sort(&mut self, line: &[u8]) -> Result<Option<Inbound>, CloseReason> {
         match Frame::parse(line) {
@@ -359,7 +385,8 @@ impl Inbox {
                 Ok(None)
             }
             Frame::Event(event) if event.name == GoingAway::NAME => {
-                let told = proto::parse_body::<GoingAway>(&event.body).unwrap_or_else(|reason| GoingAway { reason });
+                let told =
+                    proto::parse_body::<GoingAway>(&event.body).unwrap_or_else(|reason| GoingAway { reason });
                 let reason = CloseReason::Told(told.reason);
                 self.shared.close(reason.clone());
                 Err(reason)

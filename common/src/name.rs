@@ -186,10 +186,7 @@ pub fn guest_name() -> Result<UserName, getrandom::Error> {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes)?;
     let ending = bytes.map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));
-    Ok(UserName::from_valid(format!(
-        "guest-{}",
-        String::from_iter(ending)
-    )))
+    Ok(UserName::from_valid(format!("guest-{}", String::from_iter(ending))))
 }
 
 /// The text in NFC when it is a name.
@@ -244,11 +241,7 @@ fn is_mark(c: char) -> bool {
 /// by way of upper case makes ß and ẞ `ss` and all three sigmas one; NFD first lets accents be stepped over.
 fn fold(text: &str) -> String {
     let lower = text.nfd().flat_map(char::to_lowercase);
-    lower
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .nfc()
-        .collect()
+    lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// The confusable skeleton, folded, until neither changes it any more: `0` looks like `O`, which is an `o`.

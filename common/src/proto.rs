@@ -51,6 +51,7 @@ macro_rules! closed {
     ($(#[$doc:meta])* $enum:ident: $kind:ident { $($(#[$variant_doc:meta])* $variant:ident,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
+        #[allow(clippy::large_enum_variant, reason = "lives on the stack, and only while it is handled")]
         pub enum $enum {
             $($(#[$variant_doc])* $variant($variant),)*
         }
@@ -246,15 +247,27 @@ mod tests {
     fn the_three_shapes_are_told_apart() {
         let id = RequestId::new();
         let request = format!(r#"{{"id":"{id}","command":"PING","body":{{}},"later":true}}"#);
-        assert!(matches!(Frame::parse(request.as_bytes()), Ok(Frame::Request(r)) if r.id == id && r.command == "PING"));
+        assert!(
+            matches!(Frame::parse(request.as_bytes()), Ok(Frame::Request(r)) if r.id == id && r.command == "PING")
+        );
         let response = encode_response::<Empty>(id, &Err(Code::NameTaken.into()));
-        assert!(matches!(Frame::parse(&response), Ok(Frame::Response(r)) if r.outcome.as_ref().unwrap_err().code == Code::NameTaken));
+        assert!(
+            matches!(Frame::parse(&response), Ok(Frame::Response(r)) if r.outcome.as_ref().unwrap_err().code == Code::NameTaken)
+        );
         assert!(matches!(Frame::parse(br#"{"event":"LEFT"}"#), Ok(Frame::Event(e)) if e.name == "LEFT"));
     }
 
     #[test]
     fn anything_else_is_a_bad_frame() {
-        for line in ["", "[]", "{}", "7", "{\"id\":1}", "{\"id\":\"x\",\"command\":\"A\"}", "{\"event\":\"A\",\"status\":\"OK\"}"] {
+        for line in [
+            "",
+            "[]",
+            "{}",
+            "7",
+            "{\"id\":1}",
+            "{\"id\":\"x\",\"command\":\"A\"}",
+            "{\"event\":\"A\",\"status\":\"OK\"}",
+        ] {
             assert_eq!(Frame::parse(line.as_bytes()).unwrap_err().code, Code::BadFrame, "{line}");
         }
         assert_eq!(Frame::parse(b"{\"event\":\"\xff\"}").unwrap_err().code, Code::BadFrame);

@@ -48,10 +48,7 @@ pub fn init(filter_env: &str, default: &str) -> Result<(), TelemetryError> {
 }
 
 fn filter(variable: &str, text: &str) -> Result<EnvFilter, TelemetryError> {
-    let wrong = |source| TelemetryError::Filter {
-        variable: variable.to_owned(),
-        source,
-    };
+    let wrong = |source| TelemetryError::Filter { variable: variable.to_owned(), source };
     EnvFilter::builder().parse(text).map_err(wrong)
 }
 
@@ -62,19 +59,13 @@ mod tests {
     #[test]
     fn a_wrong_filter_is_told_with_its_variable() {
         let error = filter("NATTER_LOG", "tracker=loudly").unwrap_err();
-        assert!(
-            error.to_string().starts_with("NATTER_LOG is no log filter"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("NATTER_LOG is no log filter"), "{error}");
         assert!(filter("NATTER_LOG", "warn,tracker=debug").is_ok());
     }
 
     #[test]
     fn the_log_is_set_up_once() {
         assert!(init("NATTER_LOG_OF_THIS_TEST", "off").is_ok());
-        assert!(matches!(
-            init("NATTER_LOG_OF_THIS_TEST", "off"),
-            Err(TelemetryError::AlreadySet)
-        ));
+        assert!(matches!(init("NATTER_LOG_OF_THIS_TEST", "off"), Err(TelemetryError::AlreadySet)));
     }
 }

@@ -77,13 +77,7 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn new(text: &'a str, line_break: &'a str) -> Self {
         let shown = String::with_capacity(text.len() + text.len() / 8);
-        Self {
-            rest: text.chars().peekable(),
-            line_break,
-            shown,
-            last: None,
-            marks: 0,
-        }
+        Self { rest: text.chars().peekable(), line_break, shown, last: None, marks: 0 }
     }
 
     fn run(mut self) -> String {
@@ -137,9 +131,7 @@ impl<'a> Filter<'a> {
 
     /// Whether a joiner at this place joins, or keeps apart, what stands on both sides of it.
     fn joins(&mut self) -> bool {
-        let before = self
-            .last
-            .is_some_and(|c| takes_joiner(c) || is_late_mark(c) || is_selector(c));
+        let before = self.last.is_some_and(|c| takes_joiner(c) || is_late_mark(c) || is_selector(c));
         before && self.rest.peek().copied().is_some_and(takes_joiner)
     }
 
@@ -187,14 +179,8 @@ mod tests {
             "a\u{a0}b \u{e000} \u{378}",
         ];
         for text in table {
-            assert!(
-                matches!(for_terminal(text, 7), Cow::Borrowed(same) if same == text),
-                "{text:?}"
-            );
-            assert!(
-                matches!(one_line(text), Cow::Borrowed(same) if same == text),
-                "{text:?}"
-            );
+            assert!(matches!(for_terminal(text, 7), Cow::Borrowed(same) if same == text), "{text:?}");
+            assert!(matches!(one_line(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
         let needed = [
             "नमस्ते",
@@ -225,10 +211,7 @@ mod tests {
             ("a\x08b\x7f\0", "a␈b␡␀"),
             ("\u{202e}nimda\u{202c}", "\u{fffd}nimda\u{fffd}"),
             ("\u{2066}a\u{2069}", "\u{fffd}a\u{fffd}"),
-            (
-                "a\u{200b}\u{200c}\u{200d}\u{feff}\u{ad}\u{200e}\u{61c}\u{2060}b",
-                "ab",
-            ),
+            ("a\u{200b}\u{200c}\u{200d}\u{feff}\u{ad}\u{200e}\u{61c}\u{2060}b", "ab"),
             ("pass\u{200d}word", "password"),
             ("👍\u{200d}", "👍"),
             ("\u{200d}\u{fe0f}👍", "👍"),
@@ -251,13 +234,9 @@ mod tests {
 
     #[test]
     fn a_later_line_cannot_pass_for_a_message() {
-        for text in [
-            "hi\n<ken> ho",
-            "hi\r\n<ken> ho",
-            "hi\u{85}<ken> ho",
-            "hi\u{2028}<ken> ho",
-            "hi\u{2029}<ken> ho",
-        ] {
+        for text in
+            ["hi\n<ken> ho", "hi\r\n<ken> ho", "hi\u{85}<ken> ho", "hi\u{2028}<ken> ho", "hi\u{2029}<ken> ho"]
+        {
             assert_eq!(for_terminal(text, 2), "hi\n  <ken> ho");
             assert_eq!(one_line(text), "hi␤<ken> ho");
         }
@@ -268,9 +247,7 @@ mod tests {
     #[test]
     fn the_table_of_invisible_characters_is_that_of_unicode() {
         for c in '\0'..=char::MAX {
-            let nothing = unicode_security::skeleton(c.encode_utf8(&mut [0; 4]))
-                .next()
-                .is_none();
+            let nothing = unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).next().is_none();
             assert_eq!(is_default_ignorable(c), nothing, "{c:?}");
         }
     }
@@ -279,27 +256,14 @@ mod tests {
         let shown = for_terminal(text, indent);
         for c in shown.chars() {
             assert!(c == '\n' || !c.is_control(), "{text:?}");
-            assert!(
-                !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
-                "{text:?}"
-            );
-            assert!(
-                !matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'),
-                "{text:?}"
-            );
+            assert!(!matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'), "{text:?}");
+            assert!(!matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}'), "{text:?}");
         }
         for line in shown.split('\n').skip(1) {
-            assert_eq!(
-                line.chars().take_while(|c| *c == ' ').take(indent).count(),
-                indent,
-                "{text:?}"
-            );
+            assert_eq!(line.chars().take_while(|c| *c == ' ').take(indent).count(), indent, "{text:?}");
         }
         let marks = shown.chars().collect::<Vec<_>>();
-        let is_run = |run: &[char]| {
-            run.iter()
-                .all(|c| is_combining_mark(*c) && !is_default_ignorable(*c))
-        };
+        let is_run = |run: &[char]| run.iter().all(|c| is_combining_mark(*c) && !is_default_ignorable(*c));
         assert!(!marks.windows(MAX_MARKS + 1).any(is_run), "{text:?}");
         let line = one_line(text);
         assert!(!line.chars().any(char::is_control), "{text:?}");

@@ -129,21 +129,14 @@ fn hostile_names_are_refused_with_the_reason() {
 fn a_refusal_says_what_to_do_and_shows_nothing_raw() {
     assert_eq!(NameError::Length.to_string(), "a name has 1 to 32 characters");
     let refusal = NameError::Character('\x1b').to_string();
-    assert_eq!(
-        refusal,
-        "a name has letters, digits and _-.|[]{}^`\\ only: leave out '\\u{1b}'"
-    );
+    assert_eq!(refusal, "a name has letters, digits and _-.|[]{}^`\\ only: leave out '\\u{1b}'");
 }
 
 #[test]
 fn case_does_not_count() {
-    for (one, other) in [
-        ("Ken", "kEN"),
-        ("Straße", "STRASSE"),
-        ("ΟΔΟΣ", "οδος"),
-        ("οδοσ", "οδος"),
-        ("ÉÑ", "éñ"),
-    ] {
+    for (one, other) in
+        [("Ken", "kEN"), ("Straße", "STRASSE"), ("ΟΔΟΣ", "οδος"), ("οδοσ", "οδος"), ("ÉÑ", "éñ")]
+    {
         assert_eq!(user(one), user(other));
         assert_eq!(user(one).cmp(&user(other)), Ordering::Equal);
         assert_eq!(user(one).skeleton(), user(other).skeleton());
@@ -185,10 +178,8 @@ fn names_that_look_alike_share_a_skeleton() {
 fn plain_names_do_not_get_in_each_others_way() {
     let letters = ('a'..='z').chain('2'..='9').map(String::from);
     let numbered = (0..1000).map(|number| format!("user{number}"));
-    let real = [
-        "ali", "all", "neil", "nell", "ken", "kent", "charlie", "zoe", "zoë", "a_", "[a]",
-    ]
-    .map(String::from);
+    let real =
+        ["ali", "all", "neil", "nell", "ken", "kent", "charlie", "zoe", "zoë", "a_", "[a]"].map(String::from);
     let mut taken = HashSet::new();
     for name in letters.chain(numbered).chain(real) {
         for look in user(&name).skeletons() {
@@ -242,9 +233,7 @@ fn a_name_is_a_string_in_json_and_checked() {
     assert_eq!(serde_json::to_string(&user("Ken\\")).unwrap(), r#""Ken\\""#);
     let escaped: UserName = serde_json::from_str(r#""Zo\u0065\u0308""#).unwrap();
     assert_eq!(escaped.as_str(), "Zoë");
-    let refusal = serde_json::from_str::<UserName>(r#""a b""#)
-        .unwrap_err()
-        .to_string();
+    let refusal = serde_json::from_str::<UserName>(r#""a b""#).unwrap_err().to_string();
     assert!(refusal.starts_with("a name has letters"), "{refusal}");
     assert!(serde_json::from_str::<ChannelName>("7").is_err());
 }

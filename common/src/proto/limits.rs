@@ -43,7 +43,7 @@ pub const MAX_CONNECTIONS: usize = 16_384;
 /// How many TLS handshakes a listener has under way at once.
 pub const MAX_HANDSHAKES: usize = 256;
 
-/// The end of the TLS handshake has to be there by then.
+/// How long TLS may take after a connection is accepted, and finding and reaching the other side in all.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// HELLO has to be there by then, counted from the end of the handshake.
 pub const HELLO_LIMIT: Duration = Duration::from_secs(10);

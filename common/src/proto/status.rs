@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_code_of_a_later_version_is_kept() {
-        let refusal: Refusal = serde_json::from_str(r#"{"code":"not_yet_made","reason":"x","more":1}"#).unwrap();
+        let refusal: Refusal =
+            serde_json::from_str(r#"{"code":"not_yet_made","reason":"x","more":1}"#).unwrap();
         assert_eq!(refusal.code, Code::Other("not_yet_made".into()));
         assert!(!refusal.code.is_passing());
     }
