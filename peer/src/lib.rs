@@ -1,1 +1,3 @@
-//! p
+//! A peer of Natter.
+pub mod host;
+pub mod listener;
