@@ -209,7 +209,9 @@ impl Visitor<'_> {
     }
 
     /// The next CONNECT, with its request's id.
-    async fn next_connect(&mut self) -> Result<(common::id::RequestId, common::proto::channel::Connect), CloseReason> {
+    async fn next_connect(
+        &mut self,
+    ) -> Result<(common::id::RequestId, common::proto::channel::Connect), CloseReason> {
         loop {
             let request = self.next().await?;
             match HostRequest::parse(&request.command, &request.body) {

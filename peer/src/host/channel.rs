@@ -279,7 +279,11 @@ impl Channel {
         }
         // What is beyond the head was written by an append whose fate is not known.
         if let Some(known) = known.filter(|known| known.stored.seq <= self.head.seq) {
-            return if known.content == content { Ok(Some(known.stored)) } else { Err(Code::IdReused.into()) };
+            return if known.content == content {
+                Ok(Some(known.stored))
+            } else {
+                Err(Code::IdReused.into())
+            };
         }
         match self.log {
             Log::Settled | Log::Appending(_) => {}
@@ -416,7 +420,8 @@ fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<New
     let NewMessage { id, author, kind, sent_at, about, body, body_hash } = message;
     let seq = head.seq + 1;
     let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, body_hash };
-    let sealed = RawEntry::seal(header, body).and_then(|(_, raw)| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
+    let sealed =
+        RawEntry::seal(header, body).and_then(|(_, raw)| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
     let (hash, bytes) = sealed.map_err(|error| {
         tracing::error!(err = %error, seq, "cannot make an entry");
         Refusal::from(Code::Internal)

@@ -264,7 +264,8 @@ impl Host {
     fn sweep(&mut self, now: Timestamp) {
         let gate = super::lock(&self.parts.gate).clone();
         let over = |seat: &Seat| seat.link.is_closed() || gate.has_ended(&seat.who.pass, now);
-        let gone: Vec<ConnId> = self.seats.iter().filter(|(_, seat)| over(seat)).map(|(conn, _)| *conn).collect();
+        let gone: Vec<ConnId> =
+            self.seats.iter().filter(|(_, seat)| over(seat)).map(|(conn, _)| *conn).collect();
         for conn in gone {
             self.dismiss(conn, Code::PassExpired.into());
         }
@@ -280,7 +281,8 @@ impl Host {
     /// The last step of closing: nothing is under way any more.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         let waiting = self.keys.drain().filter_map(|(_, of_key)| of_key.waiting);
-        let links: Vec<Link> = waiting.map(|enter| enter.link).chain(self.seats.drain().map(|(_, seat)| seat.link)).collect();
+        let links: Vec<Link> =
+            waiting.map(|enter| enter.link).chain(self.seats.drain().map(|(_, seat)| seat.link)).collect();
         for link in links {
             link.close_because(Code::GoingAway.into());
         }

@@ -62,7 +62,10 @@ impl Gate {
     /// `pass_expired`, `bad_pass`, or `host_away` while no tracker is known.
     pub fn check(&self, pass: &SignedPass, holder: PeerKey, now: Timestamp) -> Result<Pass, Refusal> {
         let Some(directory) = &self.directory else {
-            return Err(Refusal::new(Code::HostAway, "the host has not met its tracker yet; try again later"));
+            return Err(Refusal::new(
+                Code::HostAway,
+                "the host has not met its tracker yet; try again later",
+            ));
         };
         let grace = self.grace(now);
         let rules =

@@ -13,12 +13,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use super::HostHandle;
 use super::channel::ConnId;
 use super::log::PageRange;
 use super::messages::{Describe, Enter, Entered, Inspect, Leave, ListMembers, Permit, Post, Renew};
 use super::permission::Verb;
 use super::stream::catch_up;
-use super::HostHandle;
 
 /// A MESSAGE frame has so much beside its body at most: the request's and the message's other fields.
 const MESSAGE_ENVELOPE_BYTES: usize = 320;
@@ -36,7 +36,12 @@ const GO_ON: Flow = Flow::Continue(());
 
 impl Seat {
     /// Enters a channel: the pass is checked here, the rest by the host, which answers when all is well.
-    pub async fn enter(host: HostHandle, link: Link, id: RequestId, connect: Connect) -> Result<Self, Refusal> {
+    pub async fn enter(
+        host: HostHandle,
+        link: Link,
+        id: RequestId,
+        connect: Connect,
+    ) -> Result<Self, Refusal> {
         let pass = host.check_pass(&connect.pass, link.peer_key())?;
         let (reply, answer) = oneshot::channel();
         let enter = Enter { link: link.clone(), request: id, connect, pass, reply };
@@ -49,8 +54,8 @@ impl Seat {
     /// Serves the member until the connection ends.
     pub async fn serve(self, inbox: &mut Inbox) -> CloseReason {
         let Entered { conn, after, is_live } = self.entered;
-        let stream = (!is_live)
-            .then(|| tokio::spawn(catch_up(self.host.clone(), self.link.clone(), conn, after)));
+        let stream =
+            (!is_live).then(|| tokio::spawn(catch_up(self.host.clone(), self.link.clone(), conn, after)));
         let reason = self.read(inbox).await;
         if let Some(stream) = stream {
             stream.abort();
@@ -81,13 +86,17 @@ impl Seat {
         let asked = match HostRequest::parse(&request.command, &request.body) {
             Ok(asked) => asked,
             // What cannot be read has its place among the messages all the same.
-            Err(refusal) if request.command == Message::NAME => return self.post(id, false, Err(refusal)).await,
+            Err(refusal) if request.command == Message::NAME => {
+                return self.post(id, false, Err(refusal)).await;
+            }
             Err(refusal) => return self.reply::<Empty>(id, Err(refusal)),
         };
         let conn = self.conn();
         match asked {
             HostRequest::Ping(_) => self.reply(id, Ok(Empty {})),
-            HostRequest::Hello(_) | HostRequest::Connect(_) => self.reply::<Empty>(id, Err(Code::WrongPhase.into())),
+            HostRequest::Hello(_) | HostRequest::Connect(_) => {
+                self.reply::<Empty>(id, Err(Code::WrongPhase.into()))
+            }
             HostRequest::Pass(renewal) => {
                 let pass = self.host.check_pass(&renewal.pass, self.link.peer_key());
                 let renewed = match pass {
@@ -124,7 +133,12 @@ impl Seat {
     }
 
     /// Hands a message to the host, in order; the host answers when it is on disk.
-    async fn post(&self, request: RequestId, restart: bool, message: Result<(Message, Hash), Refusal>) -> Flow {
+    async fn post(
+        &self,
+        request: RequestId,
+        restart: bool,
+        message: Result<(Message, Hash), Refusal>,
+    ) -> Flow {
         match self.host.tell(Post { conn: self.conn(), request, restart, message }).await {
             Ok(()) => GO_ON,
             Err(_) => self.reply::<Empty>(request, Err(Code::GoingAway.into())),
@@ -146,7 +160,11 @@ impl Seat {
             tracing::error!(channel = %self.host.id(), err = %error, "cannot make a page");
             Refusal::from(Code::Internal)
         };
-        let entries: Vec<&str> = page.entries.iter().map(|entry| std::str::from_utf8(entry)).collect::<Result<_, _>>()
+        let entries: Vec<&str> = page
+            .entries
+            .iter()
+            .map(|entry| std::str::from_utf8(entry))
+            .collect::<Result<_, _>>()
             .map_err(|error| internal(&error))?;
         let head = serde_json::to_string(&head).map_err(|error| internal(&error))?;
         let body = format!(r#"{{"entries":[{}],"head":{head}}}"#, entries.join(","));
@@ -161,7 +179,8 @@ fn check(message: &Message) -> Result<Hash, Refusal> {
     }
     let body = message.body.get();
     if body.len() + MESSAGE_ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
-        let reason = format!("a message with its frame has at most {MAX_MESSAGE_FRAME_BYTES} bytes; split it");
+        let reason =
+            format!("a message with its frame has at most {MAX_MESSAGE_FRAME_BYTES} bytes; split it");
         return Err(Refusal::new(Code::FrameTooLong, reason));
     }
     TextBody::parse(&message.body)?;

@@ -50,10 +50,13 @@ impl HostRecord {
 /// # Errors
 /// When the store cannot be read. A record that cannot be read is skipped, and said in the log.
 pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
-    let rows = store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
+    let rows =
+        store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
     let parse = |(_, value): (_, bytes::Bytes)| {
         let record = serde_json::from_slice(&value);
-        record.inspect_err(|error| tracing::error!(err = %error, "the record of a hosted channel is damaged")).ok()
+        record
+            .inspect_err(|error| tracing::error!(err = %error, "the record of a hosted channel is damaged"))
+            .ok()
     };
     Ok(rows.into_iter().filter_map(parse).collect())
 }

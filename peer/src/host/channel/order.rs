@@ -71,7 +71,9 @@ impl Order {
     /// The outcome of a request is known.
     pub fn fill(&mut self, slot: u64, outcome: Result<Stored, Refusal>) {
         // One that comes late must not undo a restart that has come since.
-        let Some(index) = slot.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else { return };
+        let Some(index) = slot.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
+            return;
+        };
         let has_restarted = self.slots.iter().skip(index + 1).any(|slot| slot.restart);
         if let Some(slot) = self.slots.get_mut(index) {
             self.refusing |= outcome.is_err() && !has_restarted;

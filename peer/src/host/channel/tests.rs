@@ -141,7 +141,10 @@ fn a_message_is_answered_when_it_is_on_disk_and_not_before() {
     assert_eq!(sim.answer(requests[0]), Some(Ok(1)));
     assert_eq!(sim.answers.len(), 1, "the others make up the next append");
     sim.finish(Ok(()), true);
-    assert_eq!(requests.iter().filter_map(|request| sim.answer(*request)?.ok()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        requests.iter().filter_map(|request| sim.answer(*request)?.ok()).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
     assert_eq!(sim.delivered, sim.disk);
 }
 
@@ -352,7 +355,8 @@ impl World {
     /// Reads the answers that have come; after the first refusal all unanswered are sent again.
     fn read(&mut self, sender: usize) {
         let mut refused = false;
-        while let Some((request, which)) = self.senders[sender].asked.get(self.senders[sender].seen).copied() {
+        while let Some((request, which)) = self.senders[sender].asked.get(self.senders[sender].seen).copied()
+        {
             let Some(answer) = self.sim.answer(request) else { return };
             self.senders[sender].seen += 1;
             if answer.is_ok() {
