@@ -87,10 +87,13 @@ struct TypedTracker {
 
 fn parse_tracker(text: &str) -> Result<TypedTracker, String> {
     let (address, key) = match text.split_once('#') {
-        Some((address, key)) => (address, Some(key.parse().map_err(|error| format!("behind the #: {error}"))?)),
+        Some((address, key)) => {
+            (address, Some(key.parse().map_err(|error| format!("behind the #: {error}"))?))
+        }
         None => (text, None),
     };
-    let has_port = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let has_port =
+        address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     let is_bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
     match (is_bare_v6, has_port) {
         (true, _) => Ok(TypedTracker { address: format!("[{address}]:{TRACKER_PORT}"), key }),
@@ -105,7 +108,9 @@ fn parse_tracker(text: &str) -> Result<TypedTracker, String> {
 fn parse_advertise(text: &str) -> Result<Address, String> {
     let known = text.parse::<Address>().ok().filter(|address| address.tcp_addr().is_some());
     known
-        .or_else(|| format!("tcp:{text}").parse().ok().filter(|address: &Address| address.tcp_addr().is_some()))
+        .or_else(|| {
+            format!("tcp:{text}").parse().ok().filter(|address: &Address| address.tcp_addr().is_some())
+        })
         .ok_or_else(|| "tcp:HOST:PORT is expected".to_owned())
 }
 
@@ -144,7 +149,7 @@ pub enum ConfigError {
     },
     /// No random name could be made.
     #[error("no random name could be made ({0}); give --username")]
-    NoName(getrandom::Error),
+    NoName(String),
 }
 
 impl Config {
@@ -155,14 +160,16 @@ impl Config {
     pub fn from_args(args: Args) -> Result<Self, ConfigError> {
         let base = match args.data {
             Some(_) => None,
-            None => Some(etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer")),
+            None => Some(
+                etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
+            ),
         };
         let name_was_given = args.username.is_some();
         let username = match args.username {
             Some(name) => name,
             None => match base.as_deref().and_then(last_name) {
                 Some(name) => name,
-                None => guest_name().map_err(ConfigError::NoName)?,
+                None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
             },
         };
         if let Some(base) = &base {
@@ -173,12 +180,22 @@ impl Config {
             (None, base) => base.unwrap_or_default().join(username.file_stem()),
         };
         Ok(Self {
-            tracker: tracker_address(args.tracker, args.tracker_ip, args.tracker_port, args.tracker_key, args.trust_first),
+            tracker: tracker_address(
+                args.tracker,
+                args.tracker_ip,
+                args.tracker_port,
+                args.tracker_key,
+                args.trust_first,
+            ),
             username,
             name_was_given,
             data,
             host_channels: args.host_channels,
-            listen: ListenConfig { ip: args.peer_host_ip, port: args.peer_host_port, advertise: args.advertise },
+            listen: ListenConfig {
+                ip: args.peer_host_ip,
+                port: args.peer_host_port,
+                advertise: args.advertise,
+            },
             drain: Duration::from_millis(args.drain_ms),
         })
     }

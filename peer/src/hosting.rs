@@ -3,10 +3,11 @@
 //! One task does all of it, one thing after another: what a step finds is still so at the next. It has an inbox like an
 //! actor, and a handle.
 
-mod announce;
 mod addresses;
+mod announce;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 
 use actix::Arbiter;
 use common::clock::Timestamp;
@@ -132,7 +133,8 @@ pub fn start(config: HostingConfig) -> HostingHandle {
     let hosts = config.hosts.clone();
     let session = config.tracker.session();
     let (tell_listening, listening) = watch::channel(None);
-    let hosting = Hosting { config, session, listener: None, listening: tell_listening, arbiter: Arbiter::new() };
+    let hosting =
+        Hosting { config, session, listener: None, listening: tell_listening, arbiter: Arbiter::new() };
     actix::spawn(hosting.run(waiting));
     HostingHandle { jobs, hosts, listening }
 }
@@ -145,19 +147,31 @@ impl Hosting {
         loop {
             tokio::select! {
                 job = jobs.recv() => match job {
-                    Some(Job::Start(channel, reply)) => drop(reply.send(self.start(channel).await)),
-                    Some(Job::Stop(channel, release, reply)) => drop(reply.send(self.stop(channel, release).await)),
-                    Some(Job::Shutdown(reply)) => {
-                        self.shut_down().await;
-                        drop(reply.send(()));
-                        return;
-                    }
+                    Some(job) => if self.work(job).await.is_break() { return },
                     None => return self.shut_down().await,
                 },
                 changed = session.changed() => if changed.is_ok() { self.announce_all().await },
                 _ = tracker.changed() => self.tell_tracker_state(),
             }
         }
+    }
+
+    /// Does one job. Whoever no longer waits for its outcome has no use for it.
+    async fn work(&mut self, job: Job) -> ControlFlow<()> {
+        match job {
+            Job::Start(channel, reply) => {
+                let _ = reply.send(self.start(channel).await);
+            }
+            Job::Stop(channel, release, reply) => {
+                let _ = reply.send(self.stop(channel, release).await);
+            }
+            Job::Shutdown(reply) => {
+                self.shut_down().await;
+                let _ = reply.send(());
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// Hosts again what was hosted at the last shutdown, whether or not the tracker is there.
@@ -284,7 +298,8 @@ impl Hosting {
         self.config.store.keep_port(listener.local_addr().port()).await?;
         tracing::info!(listen = %listener.local_addr(), "listening for members");
         self.listening.send_replace(Some(listener.local_addr()));
-        self.listener = Some(Listener::start(listener, self.config.hosts.clone(), self.config.shutdown.clone()));
+        self.listener =
+            Some(Listener::start(listener, self.config.hosts.clone(), self.config.shutdown.clone()));
         Ok(())
     }
 
@@ -321,9 +336,11 @@ impl Hosting {
 }
 
 fn owner(held: &HeldPass) -> Result<Owner, Refusal> {
-    let name = held.claims.name.parse().map_err(|error: common::name::NameError| {
-        Refusal::new(Code::BadName, error.to_string())
-    })?;
+    let name = held
+        .claims
+        .name
+        .parse()
+        .map_err(|error: common::name::NameError| Refusal::new(Code::BadName, error.to_string()))?;
     Ok(Owner { subject: held.claims.subject, name, kind: held.claims.kind })
 }
 

@@ -39,7 +39,13 @@ fn serve(config: Config, json: bool) -> Result<Exit, StartError> {
     })
 }
 
-#[expect(clippy::expect_used, reason = "without a runtime there is no program, and nobody to tell but the panic")]
+#[expect(
+    clippy::expect_used,
+    reason = "without a runtime there is no program, and nobody to tell but the panic"
+)]
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system gives threads")
 }

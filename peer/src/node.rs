@@ -17,6 +17,7 @@ use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
 use common::proto::event::TrackerEvent;
 use common::proto::status::{Code, Refusal};
+use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 
 use crate::alarm::{Alarm, Death};
@@ -70,13 +71,20 @@ pub fn start(config: NodeConfig) -> NodeHandle {
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.add_stream(events_of(from_tracker));
-        Node { store, way, session: view, events, clients: BTreeMap::new(), death: Death::of("the node", &alarm) }
+        Node {
+            store,
+            way,
+            session: view,
+            events,
+            clients: BTreeMap::new(),
+            death: Death::of("the node", &alarm),
+        }
     });
     NodeHandle { addr, tracker, hosting, session, data }
 }
 
-fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl futures_util::Stream<Item = TrackerEvent> {
-    futures_util::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
+    stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
 
 impl ui::Node for NodeHandle {
@@ -166,7 +174,8 @@ impl NodeHandle {
 
     /// The client of a channel that was joined at some time.
     async fn known(&self, channel: &ChannelName) -> Result<ClientHandle, Refusal> {
-        let not_joined = || Refusal::new(Code::NotJoined, format!("{channel} is not joined; type: join {channel}"));
+        let not_joined =
+            || Refusal::new(Code::NotJoined, format!("{channel} is not joined; type: join {channel}"));
         self.find(channel).await?.ok_or_else(not_joined)
     }
 

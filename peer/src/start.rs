@@ -11,7 +11,7 @@ use common::transport::{TlsError, Transport};
 use tokio::sync::mpsc;
 
 use crate::alarm::Alarm;
-use crate::api::{Command, Event};
+use crate::api::Event;
 use crate::client::Way;
 use crate::config::Config;
 use crate::hosting::{self, HostingConfig};
@@ -20,7 +20,7 @@ use crate::node::{self, NodeConfig, NodeHandle};
 use crate::session::{Events, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
-use crate::ui::{self, Exit, Node};
+use crate::ui::{self, Exit};
 
 /// The form of what a peer keeps. Raised when an older program could not read it any more.
 const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };

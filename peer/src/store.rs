@@ -206,5 +206,7 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 
 /// A value of another form is as good as none: what it said is asked anew.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes).inspect_err(|error| tracing::warn!(err = %error, "kept value passed over")).ok()
+    serde_json::from_slice(bytes)
+        .inspect_err(|error| tracing::warn!(err = %error, "kept value passed over"))
+        .ok()
 }

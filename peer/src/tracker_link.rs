@@ -333,7 +333,10 @@ impl Handler<Confirm> for TrackerLink {
 
     fn handle(&mut self, Confirm(key): Confirm, _: &mut Self::Context) -> Self::Result {
         if self.state.borrow().key != Some(key) {
-            return Err(Refusal::new(Code::TrackerKeyChanged, "the tracker has another key than the confirmed one"));
+            return Err(Refusal::new(
+                Code::TrackerKeyChanged,
+                "the tracker has another key than the confirmed one",
+            ));
         }
         self.config.trust.pin(&self.config.tracker.address, key, true)?;
         self.state.send_modify(|state| state.confirmed = true);

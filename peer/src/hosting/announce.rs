@@ -4,7 +4,7 @@ use common::proto::directory::{self, ChannelRecord};
 use common::proto::status::{Code, Refusal};
 
 use super::{Hosting, addresses};
-use crate::host::HostHandle;
+use crate::host::{HostHandle, HostSummary};
 
 impl Hosting {
     /// Announces everything again: the connection to the tracker is new, or who this peer is.
@@ -31,15 +31,15 @@ impl Hosting {
     }
 
     pub(super) async fn announce(&self, host: &HostHandle) -> Result<(), Refusal> {
-        let summary = host.summary().await?;
+        let HostSummary { record, head } = host.summary().await?;
         let listen = self.local_addr().ok_or_else(|| Refusal::from(Code::CannotListen))?;
         let (addresses, port) = addresses::to_announce(listen, &self.config.listen.advertise);
         let announcement = directory::Host {
-            id: summary.id,
-            name: summary.name,
-            head: summary.head,
-            term: summary.term,
-            policy: summary.policy,
+            id: record.id,
+            name: record.name,
+            head,
+            term: record.term,
+            policy: record.policy,
             port,
             addresses,
         };

@@ -12,11 +12,13 @@ use crate::tracker_link::Entry;
 impl NodeHandle {
     pub(super) async fn signup(&self, name: Option<UserName>, password: Secret) -> Outcome {
         check_length(&password)?;
-        self.enter(Entry::Signup { name: self.or_own(name), password }).await
+        let name = self.or_own(name);
+        self.enter(Entry::Signup { name, password }).await
     }
 
     pub(super) async fn signin(&self, name: Option<UserName>, password: Secret) -> Outcome {
-        self.enter(Entry::Signin { name: self.or_own(name), password }).await
+        let name = self.or_own(name);
+        self.enter(Entry::Signin { name, password }).await
     }
 
     pub(super) async fn signout(&self) -> Outcome {
@@ -24,7 +26,8 @@ impl NodeHandle {
     }
 
     pub(super) async fn guest(&self, name: Option<UserName>) -> Outcome {
-        self.enter(Entry::Guest { name: self.or_own(name) }).await
+        let name = self.or_own(name);
+        self.enter(Entry::Guest { name }).await
     }
 
     pub(super) async fn passwd(&self, old: Secret, new: Secret) -> Outcome {

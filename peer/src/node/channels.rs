@@ -9,6 +9,7 @@ use common::proto::status::{Code, Refusal};
 use super::NodeHandle;
 use crate::api::{ChatMessage, HistoryOf, Outcome, Reply};
 use crate::client::{ClientHandle, chat_message};
+use crate::host::HostSummary;
 
 impl NodeHandle {
     /// Hosts a channel, and is in it from then on: a host wants to see what is said at home.
@@ -24,15 +25,15 @@ impl NodeHandle {
 
     async fn hosted_record(&self, hosting: &crate::api::Hosting) -> Result<ChannelRecord, Refusal> {
         let host = self.hosting.hosts().get(hosting.id).ok_or_else(|| Refusal::from(Code::NotHosted))?;
-        let summary = host.summary().await?;
+        let HostSummary { record, head } = host.summary().await?;
         Ok(ChannelRecord {
-            id: summary.id,
-            name: summary.name,
-            owner: summary.owner,
+            id: record.id,
+            name: record.name,
+            owner: record.owner,
             host_key: self.session.borrow().key,
             addresses: vec![common::transport::Address::tcp(hosting.listen)],
-            head: summary.head,
-            term: summary.term,
+            head,
+            term: record.term,
             online: true,
         })
     }
@@ -109,7 +110,9 @@ fn messages_of(channel: &ChannelName, page: HistoryPage) -> Result<Vec<ChatMessa
     let Position { epoch, .. } = page.head;
     let opened = page.entries.iter().map(|entry| match entry.open() {
         Ok(header) => Ok(chat_message(channel, epoch, header, entry)),
-        Err(error) => Err(Refusal::new(Code::BadRequest, format!("the host sent a page that is none: {error}"))),
+        Err(error) => {
+            Err(Refusal::new(Code::BadRequest, format!("the host sent a page that is none: {error}")))
+        }
     });
     opened.collect()
 }

@@ -28,7 +28,8 @@ impl NodeHandle {
 
     pub(super) async fn members(&self, channel: ChannelName) -> Outcome {
         let client = self.known(&channel).await?;
-        let MemberList { mut members, mut total, mut next } = client.request(&Members { after: None }).await?;
+        let MemberList { mut members, mut total, mut next } =
+            client.request(&Members { after: None }).await?;
         while next.is_some() && members.len() < MAX_SHOWN_MEMBERS {
             let page = client.request(&Members { after: next }).await?;
             members.extend(page.members);
@@ -43,11 +44,12 @@ impl NodeHandle {
     }
 
     pub(super) async fn status(&self) -> Result<StatusReport, Refusal> {
+        let channels = self.channels().await?;
         Ok(StatusReport {
             identity: self.session.borrow().identity(),
             tracker: self.tracker.status(),
             listen: self.hosting.local_addr(),
-            channels: self.channels().await?,
+            channels,
         })
     }
 
