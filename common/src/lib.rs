@@ -5,7 +5,7 @@
 //! words ([`proto`]), lines out of bytes ([`codec`]), a connection over which both sides ask, answer and push
 //! ([`link`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords ([`secret`]), remote text on
 //! its way to a terminal ([`text`]), when to try again ([`backoff`]), and what every program needs around its work
-//! ([`telemetry`], [`shutdown`]).
+//! ([`telemetry`], [`shutdown`], [`process`]).
 
 pub mod backoff;
 pub mod clock;
@@ -17,6 +17,7 @@ pub mod identity;
 pub mod link;
 pub mod name;
 pub mod pass;
+pub mod process;
 pub mod proto;
 pub mod secret;
 pub mod shutdown;
