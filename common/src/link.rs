@@ -261,6 +261,11 @@ impl Link {
         self.0.close(CloseReason::Here);
     }
 
+    /// Whether the link has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.borrow().is_some()
+    }
+
     /// Waits for the end of the link.
     pub async fn closed(&self) -> CloseReason {
         let mut closed = self.0.closed.subscribe();

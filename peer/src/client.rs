@@ -176,7 +176,8 @@ impl Client {
         if self.progress.begin(connected.after) == resume::Continuation::Skips {
             tracing::info!(channel = %record.id, after = connected.after.seq, "the stream skips entries");
         }
-        self.channel = KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
+        self.channel =
+            KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
         self.standing =
             Some(Standing { role: connected.role, policy: connected.policy, head: connected.head });
@@ -240,7 +241,9 @@ impl Client {
         self.disconnect();
         let refusal = match reason {
             CloseReason::Told(refusal) => refusal,
-            reason => Refusal::new(Code::ConnectionLost, format!("the connection to the host was lost: {reason}")),
+            reason => {
+                Refusal::new(Code::ConnectionLost, format!("the connection to the host was lost: {reason}"))
+            }
         };
         self.retry(refusal, ctx);
     }
@@ -432,9 +435,6 @@ impl Handler<Located> for Client {
 #[derive(Message)]
 #[rtype(result = "Result<Queued, Refusal>")]
 struct Send(String);
-
-#[derive(MessageResponse)]
-struct StatusReply(ChannelStatus);
 
 #[derive(Message)]
 #[rtype(result = "ChannelStatus")]

@@ -22,7 +22,12 @@ pub struct ClientHandle {
 }
 
 impl ClientHandle {
-    pub(super) fn new(addr: Addr<Client>, id: ChannelId, name: ChannelName, state: watch::Receiver<State>) -> Self {
+    pub(super) fn new(
+        addr: Addr<Client>,
+        id: ChannelId,
+        name: ChannelName,
+        state: watch::Receiver<State>,
+    ) -> Self {
         Self { addr, id, name, state }
     }
 

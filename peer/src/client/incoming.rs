@@ -2,11 +2,11 @@
 
 use actix::prelude::*;
 use common::entry::{Header, RawEntry};
+use common::link::{CloseReason, Link};
 use common::name::ChannelName;
 use common::proto::channel::Pass;
 use common::proto::event::HostEvent;
 use common::proto::status::{Code, Refusal};
-use common::link::{CloseReason, Link};
 use serde_json::value::RawValue;
 
 use super::Client;
@@ -15,7 +15,12 @@ use crate::api::{ChatMessage, Event};
 use crate::session::HeldPass;
 
 /// An entry as it is shown.
-pub fn chat_message(channel: &ChannelName, epoch: common::id::Epoch, header: Header, entry: &RawEntry) -> ChatMessage {
+pub fn chat_message(
+    channel: &ChannelName,
+    epoch: common::id::Epoch,
+    header: Header,
+    entry: &RawEntry,
+) -> ChatMessage {
     ChatMessage {
         channel: channel.clone(),
         epoch,
@@ -47,7 +52,9 @@ impl Client {
             Err(refusal) if refusal.code == Code::UnknownCommand => {
                 tracing::debug!(event = ?name, "event of the host passed over");
             }
-            Err(refusal) => self.broken(format!("the host sent an event that cannot be read: {refusal}"), ctx),
+            Err(refusal) => {
+                self.broken(format!("the host sent an event that cannot be read: {refusal}"), ctx)
+            }
         }
     }
 
@@ -71,9 +78,15 @@ impl Client {
     /// What comes over this connection cannot be trusted; a new one begins where the last good entry was.
     fn broken(&mut self, reason: String, ctx: &mut Context<Self>) {
         tracing::warn!(channel = %self.channel.record.id, reason, "broken stream");
-        let refusal = Refusal::new(Code::LogBehind, format!("the stream of {} is broken: {reason}", self.channel.name()));
+        let refusal = Refusal::new(
+            Code::LogBehind,
+            format!("the stream of {} is broken: {reason}", self.channel.name()),
+        );
         let channel = Some(self.channel.name().clone());
-        self.tell(Event::Warning { code: refusal.code.clone(), reason: refusal.reason.clone(), channel }, ctx);
+        self.tell(
+            Event::Warning { code: refusal.code.clone(), reason: refusal.reason.clone(), channel },
+            ctx,
+        );
         self.lost(CloseReason::Told(refusal), ctx);
     }
 

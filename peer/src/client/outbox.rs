@@ -268,7 +268,10 @@ mod tests {
         assert_eq!(outbox.answered(sent[0], Answer::Stored(1)), Consequence::Stored { seq: 1 });
         let refusal = Refusal::from(Code::NotAllowed);
         assert_eq!(outbox.answered(sent[1], Answer::Refused(refusal.clone())), Consequence::Paused(refusal));
-        assert_eq!(outbox.answered(sent[2], Answer::Refused(Code::AfterRefused.into())), Consequence::Nothing);
+        assert_eq!(
+            outbox.answered(sent[2], Answer::Refused(Code::AfterRefused.into())),
+            Consequence::Nothing
+        );
         assert_eq!(outbox.next(me()), None);
         outbox.resume();
         assert_eq!(outbox.next(me()).map(|(item, restart)| (item.id, restart)), Some((sent[1], true)));

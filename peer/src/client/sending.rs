@@ -30,7 +30,7 @@ impl Handler<Send> for Client {
         });
         let (item, on_disk) = match queued {
             Ok(queued) => queued,
-            Err(refusal) => return Box::pin(actix::fut::ready(Err(refusal))),
+            Err(refusal) => return Box::pin(fut::ready(Err(refusal))),
         };
         Box::pin(on_disk.into_actor(self).map(move |on_disk, client, ctx| {
             on_disk.map_err(Refusal::from)?;

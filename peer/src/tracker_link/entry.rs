@@ -94,10 +94,9 @@ pub fn adopt(session: &mut Session, entered: Option<Entered>, now: Timestamp) ->
         now,
         grace: std::time::Duration::ZERO,
     };
-    let claims = entered
-        .pass
-        .verify(&rules)
-        .map_err(|error| Refusal::new(Code::BadPass, format!("the tracker's pass does not count: {error}")))?;
+    let claims = entered.pass.verify(&rules).map_err(|error| {
+        Refusal::new(Code::BadPass, format!("the tracker's pass does not count: {error}"))
+    })?;
     let name = claims.name.parse().map_err(|error: common::name::NameError| {
         Refusal::new(Code::BadPass, format!("the tracker's pass has a name that is none: {error}"))
     })?;
