@@ -107,6 +107,7 @@ struct Shared {
     outgoing: Outgoing,
     pending: Mutex<Pending<Waiter>>,
     closed: watch::Sender<Option<CloseReason>>,
+    written: watch::Sender<bool>,
     peer_key: PeerKey,
     origin: Origin,
     path: String,
@@ -158,6 +159,7 @@ impl Link {
             outgoing: Outgoing::default(),
             pending: Mutex::new(Pending::new(MAX_PENDING_REQUESTS)),
             closed: watch::Sender::new(None),
+            written: watch::Sender::new(false),
             peer_key: connection.peer_key,
             origin: connection.origin,
             path: connection.path,
@@ -272,6 +274,14 @@ impl Link {
         // The sender lives as long as `self`.
         let _ = closed.wait_for(Option::is_some).await;
         self.0.reason()
+    }
+
+    /// Waits until the link has ended and its last words are written, or never will be: at most a few seconds after
+    /// its end. A program that stops before cuts them off.
+    pub async fn finished(&self) {
+        let mut written = self.0.written.subscribe();
+        // The sender lives as long as `self`.
+        let _ = written.wait_for(|written| *written).await;
     }
 
     /// The queue of what waits to be written.

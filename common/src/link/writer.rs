@@ -26,6 +26,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut writer: WriteHalf<Stream>) {
     }
     // Says to the other side that nothing more will come; whether it still listens does not matter.
     let _ = timeout(DRAIN_LIMIT, writer.shutdown()).await;
+    shared.written.send_replace(true);
 }
 
 async fn write_all(outgoing: &Outgoing, writer: &mut WriteHalf<Stream>) -> Result<(), CloseReason> {
