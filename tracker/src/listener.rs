@@ -36,8 +36,9 @@ pub async fn listen(
             (incoming, permit) = next => {
                 // The semaphore is never closed.
                 let Ok(permit) = permit else { return sessions };
-                let connection = Arrival { incoming, connections: connections.clone(), hello_limit: limits.hello };
-                sessions.spawn(connection.serve(permit, tracker.clone()));
+                let (connections, shutdown) = (connections.clone(), shutdown.clone());
+                let arrival = Arrival { incoming, connections, hello_limit: limits.hello, shutdown };
+                sessions.spawn(arrival.serve(permit, tracker.clone()));
             }
         }
     }
@@ -56,12 +57,17 @@ struct Arrival {
     incoming: Incoming,
     connections: Arc<Semaphore>,
     hello_limit: Duration,
+    shutdown: Shutdown,
 }
 
 impl Arrival {
     async fn serve(self, handshake: OwnedSemaphorePermit, tracker: TrackerHandle) {
         let remote = self.incoming.remote();
-        let connection = match self.incoming.handshake().await {
+        let handshaken = tokio::select! {
+            handshaken = self.incoming.handshake() => handshaken,
+            () = self.shutdown.requested() => return,
+        };
+        let connection = match handshaken {
             Ok(connection) => connection,
             Err(error) => return tracing::debug!(%remote, err = ?error.to_string(), "no connection"),
         };
@@ -69,8 +75,9 @@ impl Arrival {
         let Ok(_place) = self.connections.try_acquire() else {
             tracing::warn!(%remote, "too many connections");
             let (link, _inbox) = Link::open(connection);
-            return link.close_because(Code::TooManyConnections.into());
+            link.close_because(Code::TooManyConnections.into());
+            return link.finished().await;
         };
-        session::serve(connection, tracker, self.hello_limit).await;
+        session::serve(connection, tracker, self.hello_limit, self.shutdown).await;
     }
 }

@@ -13,6 +13,7 @@ use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Hello, Limits, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
+use common::shutdown::Shutdown;
 use common::transport::Connection;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -34,22 +35,41 @@ struct Session {
     phase: Phase,
 }
 
-/// Serves a connection until it ends.
-pub async fn serve(connection: Connection, tracker: TrackerHandle, hello_limit: Duration) {
+/// Serves a connection until it ends, and its last words are written.
+pub async fn serve(
+    connection: Connection,
+    tracker: TrackerHandle,
+    hello_limit: Duration,
+    shutdown: Shutdown,
+) {
     let remote = connection.remote.map(|remote| remote.ip());
     let (link, mut inbox) = Link::open(connection);
     let key = link.peer_key();
-    if let Err(reason) = greet(&link, &mut inbox, &tracker, hello_limit).await {
-        tracing::debug!(%reason, path = %link.path(), "connection ended before HELLO");
-        return;
-    }
-    let conn = match tracker.connect(link.clone()).await {
-        Ok(conn) => conn,
-        Err(failure) => return link.close_because(failure.into_refusal()),
+    let greeted = tokio::select! {
+        greeted = greet(&link, &mut inbox, &tracker, hello_limit) => greeted,
+        // The tracker tells only those it knows.
+        () = shutdown.requested() => Err(hang_up(&link, Code::GoingAway.into())),
     };
-    let span = tracing::info_span!("conn", conn = conn.0, path = %link.path());
-    let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
-    session.run(&link, &mut inbox).instrument(span).await;
+    let begun = match greeted {
+        Ok(()) => {
+            tracker.connect(link.clone()).await.map_err(|failure| hang_up(&link, failure.into_refusal()))
+        }
+        Err(reason) => Err(reason),
+    };
+    match begun {
+        Ok(conn) => {
+            let span = tracing::info_span!("conn", conn = conn.0, path = %link.path());
+            let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
+            session.run(&link, &mut inbox).instrument(span).await;
+        }
+        Err(reason) => tracing::debug!(%reason, path = %link.path(), "connection ended before it began"),
+    }
+    link.finished().await;
+}
+
+fn hang_up(link: &Link, reason: Refusal) -> CloseReason {
+    link.close_because(reason.clone());
+    CloseReason::Told(reason)
 }
 
 impl Session {
@@ -106,11 +126,9 @@ async fn greet(
             }
         }
     };
-    timeout(limit, greeting).await.unwrap_or_else(|_| {
-        let reason = Refusal::new(Code::TimedOut, "HELLO did not come in time");
-        link.close_because(reason.clone());
-        Err(CloseReason::Told(reason))
-    })
+    timeout(limit, greeting)
+        .await
+        .unwrap_or_else(|_| Err(hang_up(link, Refusal::new(Code::TimedOut, "HELLO did not come in time"))))
 }
 
 /// Whether the session has begun.
@@ -125,10 +143,7 @@ fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Resul
     let is_final = matches!(&welcome, Err(refusal) if refusal.code == Code::UnsupportedVersion);
     link.answer(request.id, &welcome)?;
     match welcome {
-        Err(refusal) if is_final => {
-            link.close_because(refusal.clone());
-            Err(CloseReason::Told(refusal))
-        }
+        Err(refusal) if is_final => Err(hang_up(link, refusal)),
         _ => Ok(has_begun),
     }
 }

@@ -190,18 +190,26 @@ async fn ten_thousand_channels_are_listed_page_by_page() {
     let folder = tempfile::tempdir().unwrap();
     let tracker = start(config(folder.path())).await;
     let ken = tracker.account("ken").await;
-    // Asked all at once, up to what may be pending, so that the store flushes for many together.
+    // By many peers at once, so that the store flushes for many together.
+    const HOSTS: usize = 40;
+    let mut hosts = vec![];
+    for index in 0..HOSTS {
+        hosts.push(tracker.guest(&format!("host-{index}")).await);
+    }
     let mut wanted = HashSet::new();
     let mut hosting = Vec::new();
     for index in 0..MANY {
         let one = channel(&format!("Channel number {index}"));
         wanted.insert(one.name.as_str().to_owned());
-        hosting.push(ken.link.send(&one).unwrap());
-        if hosting.len() == 200 {
+        hosting.push(hosts[index % HOSTS].link.send(&one).unwrap());
+        if hosting.len() == HOSTS * 100 {
             for answer in hosting.drain(..) {
                 answer.await.unwrap();
             }
         }
+    }
+    for answer in hosting {
+        answer.await.unwrap();
     }
     let started = Instant::now();
     let mut found = HashSet::new();
