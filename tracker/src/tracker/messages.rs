@@ -115,7 +115,7 @@ pub struct Due {
 #[rtype(result = "Counts")]
 pub struct Count;
 
-/// The answer to [`Count`].
+/// How many connections, entered sessions, leases and channels waited for there are.
 #[derive(actix::MessageResponse, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Connections that have said HELLO.
