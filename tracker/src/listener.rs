@@ -15,7 +15,12 @@ use crate::session;
 use crate::tracker::TrackerHandle;
 
 /// Serves those who connect until `shutdown`, and returns those who are still there by then.
-pub async fn listen(mut listener: Listener, tracker: TrackerHandle, limits: Limits, shutdown: Shutdown) -> JoinSet<()> {
+pub async fn listen(
+    mut listener: Listener,
+    tracker: TrackerHandle,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> JoinSet<()> {
     let handshakes = Arc::new(Semaphore::new(limits.handshakes));
     let connections = Arc::new(Semaphore::new(limits.connections));
     let mut sessions = JoinSet::new();

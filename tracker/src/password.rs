@@ -223,8 +223,14 @@ mod tests {
     async fn beyond_the_waiting_line_it_says_when_to_come_back() {
         let pool = weak(1, 2);
         let held = pool.permits.clone().acquire_many_owned(pool.cores as u32).await.unwrap();
-        let waiting: Vec<_> =
-            (0..2).map(|_| tokio::spawn({ let pool = pool.clone(); async move { pool.hash(secret("x")).await } })).collect();
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                tokio::spawn({
+                    let pool = pool.clone();
+                    async move { pool.hash(secret("x")).await }
+                })
+            })
+            .collect();
         while pool.waiting.load(Ordering::Relaxed) < 2 {
             tokio::task::yield_now().await;
         }

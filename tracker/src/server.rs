@@ -76,13 +76,18 @@ impl Server {
         let passwords = (config.passwords)()?;
         passwords.prepare().await?;
         let signer = Signer::open(directory.clone(), signing).await?;
-        let (tracker, ended) = TrackerHandle::start(directory, passwords, signer, config.clock.clone()).await?;
+        let (tracker, ended) =
+            TrackerHandle::start(directory, passwords, signer, config.clock.clone()).await?;
         Ok((transport, listener, tracker, ended))
     }
 
     /// What is to be told once [`run`](Self::run) is called.
     pub fn ready(&self) -> Ready {
-        Ready { address: self.listener.local_addr(), key: self.transport.key(), tracker: self.tracker.clone() }
+        Ready {
+            address: self.listener.local_addr(),
+            key: self.transport.key(),
+            tracker: self.tracker.clone(),
+        }
     }
 
     /// Serves until `shutdown`, then ends in order: nobody is taken in any more, all are told, what is under way is

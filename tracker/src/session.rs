@@ -91,7 +91,12 @@ impl Session {
 }
 
 /// Waits for HELLO and answers it. Whatever else comes first is refused, and the time goes on running.
-async fn greet(link: &Link, inbox: &mut Inbox, tracker: &TrackerHandle, limit: Duration) -> Result<(), CloseReason> {
+async fn greet(
+    link: &Link,
+    inbox: &mut Inbox,
+    tracker: &TrackerHandle,
+    limit: Duration,
+) -> Result<(), CloseReason> {
     let greeting = async {
         loop {
             if let Inbound::Request(request) = inbox.next().await?
@@ -132,7 +137,8 @@ fn welcome(hello: &Hello, tracker: &TrackerHandle) -> Result<Welcome, Refusal> {
     if hello.protocol != PROTOCOL_VERSION {
         let (theirs, ours) = (hello.protocol, PROTOCOL_VERSION);
         let older = if theirs < ours { "the program that connects" } else { "the tracker" };
-        let reason = format!("this tracker speaks version {ours} of the protocol and not {theirs}: update {older}");
+        let reason =
+            format!("this tracker speaks version {ours} of the protocol and not {theirs}: update {older}");
         return Err(Refusal::new(Code::UnsupportedVersion, reason));
     }
     if hello.purpose != Purpose::Control {

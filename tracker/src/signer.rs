@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use common::clock::Timestamp;
+use common::id::DirectoryId;
 use common::identity::{Identity, PeerKey};
 use common::pass::{PASS_LIFETIME, PASS_VERSION, Pass, SignedPass};
 use common::proto::session;
-use common::id::DirectoryId;
 use tokio::sync::Mutex;
 
 use crate::error::Failure;

@@ -124,7 +124,8 @@ async fn of_two_who_want_a_name_at_once_exactly_one_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let tracker = start(config(folder.path())).await;
     for round in 0..10 {
-        let (one, two, three) = (tracker.stranger().await, tracker.stranger().await, tracker.stranger().await);
+        let (one, two, three) =
+            (tracker.stranger().await, tracker.stranger().await, tracker.stranger().await);
         let name = format!("name-{round}");
         let (one, two, three) =
             tokio::join!(one.signup(&name, PASSWORD), two.signup(&name, PASSWORD), three.guest(&name));

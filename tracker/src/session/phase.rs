@@ -36,9 +36,10 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::Password(_)
         | TrackerRequest::Guest(_)
         | TrackerRequest::Renew(_) => Needs::Nothing,
-        TrackerRequest::List(_) | TrackerRequest::Host(_) | TrackerRequest::Unhost(_) | TrackerRequest::Locate(_) => {
-            Needs::Identity
-        }
+        TrackerRequest::List(_)
+        | TrackerRequest::Host(_)
+        | TrackerRequest::Unhost(_)
+        | TrackerRequest::Locate(_) => Needs::Identity,
     }
 }
 
@@ -69,8 +70,8 @@ impl Phase {
 
 #[cfg(test)]
 mod tests {
-    use common::identity::PeerKey;
     use common::id::Subject;
+    use common::identity::PeerKey;
     use serde_json::value::RawValue;
 
     use super::*;

@@ -92,7 +92,11 @@ impl Directory {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn get<T: DeserializeOwned + 'static>(&self, rows: Rows<T>, key: &[u8]) -> Result<Option<Row<T>>, DirectoryError> {
+    pub async fn get<T: DeserializeOwned + 'static>(
+        &self,
+        rows: Rows<T>,
+        key: &[u8],
+    ) -> Result<Option<Row<T>>, DirectoryError> {
         let key = key.to_vec();
         let stored = self.0.read(move |reader| reader.get(rows.table, key)).await?;
         stored.map(|bytes| decode(&bytes)).transpose()
@@ -110,7 +114,8 @@ impl Directory {
     ) -> Result<Vec<(Vec<u8>, Row<T>)>, DirectoryError> {
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
         let range = (from, Bound::Unbounded);
-        let page = self.0.read(move |reader| reader.scan(rows.table, range, limit, Direction::Forward)).await?;
+        let page =
+            self.0.read(move |reader| reader.scan(rows.table, range, limit, Direction::Forward)).await?;
         page.into_iter().map(|(key, bytes)| Ok((key.to_vec(), decode(&bytes)?))).collect()
     }
 
@@ -119,7 +124,11 @@ impl Directory {
         Change { directory: self.clone(), guards: Vec::new(), writes: Vec::new() }
     }
 
-    async fn commit(&self, guards: Vec<Guard>, writes: Vec<Write>) -> Result<Option<Revision>, DirectoryError> {
+    async fn commit(
+        &self,
+        guards: Vec<Guard>,
+        writes: Vec<Write>,
+    ) -> Result<Option<Revision>, DirectoryError> {
         let job = move |tx: &mut Transaction<'_>| {
             for guard in &guards {
                 let now = tx.get(guard.at.table, &guard.at.key)?.and_then(|bytes| revision_of(&bytes));
@@ -190,7 +199,11 @@ impl Change {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn get<T: DeserializeOwned + 'static>(&mut self, rows: Rows<T>, key: &[u8]) -> Result<Option<T>, DirectoryError> {
+    pub async fn get<T: DeserializeOwned + 'static>(
+        &mut self,
+        rows: Rows<T>,
+        key: &[u8],
+    ) -> Result<Option<T>, DirectoryError> {
         let row = self.directory.get(rows, key).await?;
         let at = At { table: rows.table, key: key.to_vec() };
         self.guards.push(Guard { at, revision: row.as_ref().map(|row| row.revision) });

@@ -48,7 +48,11 @@ pub async fn claim_user_name(
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub async fn release_guest_name(change: &mut Change, name: &UserName, key: PeerKey) -> Result<(), DirectoryError> {
+pub async fn release_guest_name(
+    change: &mut Change,
+    name: &UserName,
+    key: PeerKey,
+) -> Result<(), DirectoryError> {
     for look in name.skeletons() {
         let claim = change.get(USER_NAMES, look.as_bytes()).await?;
         if claim.is_some_and(|claim| claim.holder == Subject::Guest(key) && claim.name == *name) {
@@ -62,7 +66,10 @@ pub async fn release_guest_name(change: &mut Change, name: &UserName, key: PeerK
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub async fn account_of_name(directory: &Directory, name: &UserName) -> Result<Option<AccountId>, DirectoryError> {
+pub async fn account_of_name(
+    directory: &Directory,
+    name: &UserName,
+) -> Result<Option<AccountId>, DirectoryError> {
     let claim = directory.get(USER_NAMES, name.skeleton().as_bytes()).await?.map(|row| row.value);
     Ok(claim.filter(|claim| claim.name == *name).and_then(|claim| match claim.holder {
         Subject::Account(id) => Some(id),

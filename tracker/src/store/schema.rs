@@ -156,6 +156,12 @@ impl ChannelRow {
 
     /// The row as it stands in the list of channels.
     pub fn listed(&self, online: bool) -> Listed {
-        Listed { id: self.id, name: self.name.clone(), owner: self.owner.clone(), view: self.policy.view, online }
+        Listed {
+            id: self.id,
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            view: self.policy.view,
+            online,
+        }
     }
 }

@@ -24,7 +24,12 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `password_length`, `name_taken`, `already_signed_in`, `too_many_requests`.
-    pub async fn signup(&self, conn: ConnId, key: PeerKey, signup: Signup) -> Result<(Identity, Entered), Failure> {
+    pub async fn signup(
+        &self,
+        conn: ConnId,
+        key: PeerKey,
+        signup: Signup,
+    ) -> Result<(Identity, Entered), Failure> {
         check_length(&signup.password)?;
         // Tried with no hash first: a name that is taken is not worth the time of one.
         self.try_signup(key, &signup.name, None).await?;
@@ -34,7 +39,12 @@ impl TrackerHandle {
         self.admit(conn, identity).await
     }
 
-    async fn try_signup(&self, key: PeerKey, name: &UserName, hash: Option<String>) -> Result<Identity, Failure> {
+    async fn try_signup(
+        &self,
+        key: PeerKey,
+        name: &UserName,
+        hash: Option<String>,
+    ) -> Result<Identity, Failure> {
         let id = AccountId::new();
         let identity = Identity { subject: Subject::Account(id), name: name.clone(), key };
         let mut tries = Tries::default();
@@ -64,7 +74,12 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `bad_password`, alike for a name that nobody has; `already_signed_in`, `too_many_requests`.
-    pub async fn signin(&self, conn: ConnId, key: PeerKey, signin: Signin) -> Result<(Identity, Entered), Failure> {
+    pub async fn signin(
+        &self,
+        conn: ConnId,
+        key: PeerKey,
+        signin: Signin,
+    ) -> Result<(Identity, Entered), Failure> {
         let bound = self.bound_account(key).await?;
         if bound.is_some_and(|account| account.value.name != signin.name) {
             return Err(Code::AlreadySignedIn.into());
@@ -191,7 +206,8 @@ fn add_key(account: &mut Account, key: PeerKey, now: Timestamp) -> Result<(), Re
         return Ok(());
     }
     if account.keys.len() >= MAX_KEYS_PER_ACCOUNT {
-        let reason = format!("the account is signed in on {MAX_KEYS_PER_ACCOUNT} devices; sign out on one of them");
+        let reason =
+            format!("the account is signed in on {MAX_KEYS_PER_ACCOUNT} devices; sign out on one of them");
         return Err(Refusal::new(Code::NotAllowed, reason));
     }
     account.keys.push(BoundKey { key, since: now });

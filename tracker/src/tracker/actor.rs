@@ -12,8 +12,8 @@ use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
-    Announce, Connect, Count, CountOwned, Counts, Disconnect, Due, Enter, List, ListingReply, Locate, Refresh, Remove,
-    SignOut, Stop, Withdraw,
+    Announce, Connect, Count, CountOwned, Counts, Disconnect, Due, Enter, List, ListingReply, Locate,
+    Refresh, Remove, SignOut, Stop, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};

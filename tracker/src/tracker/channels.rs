@@ -102,7 +102,8 @@ impl Channels {
         let mut names = self.by_name.range::<str, _>((from, Bound::Unbounded));
         for (scanned, (name, id)) in names.by_ref().enumerate() {
             let Some(row) = self.get(*id) else { continue };
-            let wanted = row.is_visible_to(who) && page.pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
+            let wanted =
+                row.is_visible_to(who) && page.pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
             let listed = wanted.then(|| row.listed(online(*id)));
             bytes += listed.as_ref().map_or(0, row_bytes);
             let is_full = listing.channels.len() == max_rows || bytes > MAX_PAGE_BYTES;

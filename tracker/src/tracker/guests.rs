@@ -21,7 +21,12 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `name_registered`, `name_taken`, `already_signed_in`, `too_many_requests`; nobody who has the name notices.
-    pub async fn guest(&self, conn: ConnId, key: PeerKey, name: UserName) -> Result<(Identity, Entered), Failure> {
+    pub async fn guest(
+        &self,
+        conn: ConnId,
+        key: PeerKey,
+        name: UserName,
+    ) -> Result<(Identity, Entered), Failure> {
         let mut tries = Tries::default();
         loop {
             let mut change = self.directory.change();

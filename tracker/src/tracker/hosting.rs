@@ -105,7 +105,11 @@ impl TrackerHandle {
     }
 
     /// Changes rows that are still there, one by one.
-    async fn amend(&self, ids: Vec<ChannelId>, mut amend: impl FnMut(&mut ChannelRow) -> bool) -> Result<(), Failure> {
+    async fn amend(
+        &self,
+        ids: Vec<ChannelId>,
+        mut amend: impl FnMut(&mut ChannelRow) -> bool,
+    ) -> Result<(), Failure> {
         let mut rows = Vec::new();
         for id in ids {
             let mut tries = Tries::default();

@@ -116,7 +116,9 @@ impl Sessions {
         let session = self.sessions.get_mut(&conn).filter(|session| session.identity.is_some())?;
         session.hosting.insert(channel);
         let before = self.hosts.insert(channel, conn);
-        if let Some(other) = before.filter(|other| *other != conn).and_then(|other| self.sessions.get_mut(&other)) {
+        if let Some(other) =
+            before.filter(|other| *other != conn).and_then(|other| self.sessions.get_mut(&other))
+        {
             other.hosting.remove(&channel);
         }
         Some(before.is_some())
@@ -146,8 +148,9 @@ impl Sessions {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.waiting_for.retain(|known| *known != channel);
         session.waiting_for.push_back(channel);
-        let forgotten =
-            (session.waiting_for.len() > MAX_INTERESTS_PER_SESSION).then(|| session.waiting_for.pop_front()).flatten();
+        let forgotten = (session.waiting_for.len() > MAX_INTERESTS_PER_SESSION)
+            .then(|| session.waiting_for.pop_front())
+            .flatten();
         self.waiting.entry(channel).or_default().insert(conn);
         if let Some(forgotten) = forgotten {
             self.stop_waiting(conn, forgotten);

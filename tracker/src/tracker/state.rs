@@ -124,7 +124,8 @@ impl State {
     /// The guests' channels whose hosts are there, and the channels whose names are free again.
     pub fn due(&self, now: Timestamp) -> (Vec<ChannelId>, Vec<ChannelId>) {
         let online = self.of_guests(self.sessions.online());
-        let lapsed = self.channels.lapsed(now).into_iter().filter(|id| !self.sessions.is_online(*id)).collect();
+        let lapsed =
+            self.channels.lapsed(now).into_iter().filter(|id| !self.sessions.is_online(*id)).collect();
         (online, lapsed)
     }
 
@@ -145,7 +146,9 @@ impl State {
 
     fn went_down(&mut self, ids: &[ChannelId]) {
         for id in ids {
-            let told = self.sessions.waiting(*id, |who| self.channels.get(*id).is_none_or(|row| row.is_visible_to(who)));
+            let told = self
+                .sessions
+                .waiting(*id, |who| self.channels.get(*id).is_none_or(|row| row.is_visible_to(who)));
             if !told.is_empty() {
                 self.effects.push(Effect::Down(told, ChannelDown { id: *id }));
             }

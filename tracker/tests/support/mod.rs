@@ -13,7 +13,9 @@ use common::identity::{Identity, PeerKey};
 use common::link::{Inbound, Link, RequestError};
 use common::pass::{Pass, PassRules};
 use common::proto::Command;
-use common::proto::directory::{ChannelRecord, Entered, Guest, Host, Locate, Policy, Signin, Signup, TrackerRequest};
+use common::proto::directory::{
+    ChannelRecord, Entered, Guest, Host, Locate, Policy, Signin, Signup, TrackerRequest,
+};
 use common::proto::event::TrackerEvent;
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Directory, Hello, Limits, Ping, Purpose};
