@@ -115,6 +115,17 @@ async fn closing_answers_what_was_sent_and_tells_the_members() {
 }
 
 #[actix::test]
+async fn a_host_that_dies_is_noticed() {
+    let hosting = actix::Arbiter::new();
+    let scene = Scene::on(hosting.handle()).await;
+    let member = scene.join_as("ken").await;
+    hosting.stop();
+    assert_eq!(scene.host.stopped().await, HostEnded::Died);
+    assert_eq!(super::scene::code(member.link.request(&message("a")).await), Code::GoingAway);
+    scene.host.close().await;
+}
+
+#[actix::test]
 async fn owner_and_term_are_kept_and_a_record_can_be_forgotten() {
     let mut scene = Scene::new().await;
     let heir = scene.guest_pass(Identity::generate().unwrap().key(), "heir");
