@@ -6,7 +6,7 @@ use common::entry::Position;
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
-use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table};
+use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ const SESSION: Table = Table::new("session");
 const CHANNELS: Table = Table::new("channels");
 const PROGRESS: Table = Table::new("progress");
 const OUTBOX: Table = Table::new("outbox");
+const HOSTING: Table = Table::new("hosting");
 const SETTINGS: Table = Table::new("settings");
 
 const THE_SESSION: &[u8] = b"session";
@@ -85,6 +86,26 @@ impl PeerStore {
         self.put(SETTINGS, THE_PORT.to_vec(), json(&port)).await
     }
 
+    /// The channels that are to be hosted from the start.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn hosting(&self) -> Result<Vec<ChannelId>, ReadError> {
+        let rows = self.0.reader().scan(HOSTING, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Keeps whether a channel is to be hosted from the start.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_hosting(&self, channel: ChannelId, is_hosted: bool) -> Result<(), StoreError> {
+        if is_hosted {
+            return self.put(HOSTING, key(channel), json(&channel)).await;
+        }
+        self.delete(HOSTING, key(channel)).await
+    }
+
     /// The channels this peer has joined at some time.
     ///
     /// # Errors
@@ -150,16 +171,19 @@ impl PeerStore {
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
     pub async fn unqueue(&self, channel: ChannelId, number: u64) -> Result<(), StoreError> {
-        let key = outbox_key(channel, number);
-        let delete = move |tx: &mut common::storage::Transaction<'_>| {
-            tx.delete(OUTBOX, key);
+        self.delete(OUTBOX, outbox_key(channel, number)).await
+    }
+
+    async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            tx.delete(table, key);
             Ok::<_, Abort>(())
         };
         self.0.write(delete).await
     }
 
     async fn put(&self, table: Table, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
-        let put = move |tx: &mut common::storage::Transaction<'_>| {
+        let put = move |tx: &mut Transaction<'_>| {
             tx.put(table, key, value);
             Ok::<_, Abort>(())
         };

@@ -26,6 +26,7 @@ pub use contact::{TrackerAddress, TrustError, TrustFile, hello_for};
 pub use entry::Entry;
 pub use handle::TrackerHandle;
 
+use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
 use crate::session::{Events, Session};
 use crate::store::PeerStore;
@@ -52,6 +53,8 @@ pub struct TrackerLinkConfig {
     pub session: Session,
     /// Where the user interface is told.
     pub events: Events,
+    /// Is told when the link's actor dies.
+    pub alarm: Alarm,
 }
 
 /// How the link is, for those who watch it.
@@ -76,6 +79,7 @@ struct TrackerLink {
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     stopping: bool,
+    death: Death,
 }
 
 /// Starts the link; it keeps itself up from then on. The receiver yields what the tracker tells of channels.
@@ -96,7 +100,8 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
     let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
         ctx.set_mailbox_capacity(MAILBOX);
         let backoff = Backoff::new(BackoffLimits::default());
-        TrackerLink { config, session, state, to_node, backoff, generation: 0, stopping: false }
+        let death = Death::of("the link to the tracker", &config.alarm);
+        TrackerLink { config, session, state, to_node, backoff, generation: 0, stopping: false, death }
     });
     (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
 }
@@ -346,6 +351,7 @@ impl Handler<Shutdown> for TrackerLink {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
         self.stopping = true;
+        self.death.expected();
         if let Some(link) = self.state.borrow().link.as_ref() {
             link.close();
         }

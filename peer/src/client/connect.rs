@@ -8,11 +8,11 @@ use common::proto::directory::{ChannelRecord, Locate};
 use common::proto::limits::FIRST_TAIL;
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
+use common::shutdown::Shutdown;
 use common::transport::{Connection, DialError, Expected, Transport, memory_pair};
 
 use super::resume;
-use crate::host::Hosts;
-use crate::listener;
+use crate::listener::{self, Hosts};
 use crate::tracker_link::{TrackerHandle, hello_for};
 
 /// How many bytes may be under way between a host and its own user's client.
@@ -27,6 +27,8 @@ pub struct Way {
     pub tracker: TrackerHandle,
     /// The channels this very peer hosts.
     pub hosts: Hosts,
+    /// Ends what is served in process.
+    pub shutdown: Shutdown,
 }
 
 /// A channel that was entered.
@@ -66,7 +68,7 @@ impl Way {
     async fn reach(&self, record: ChannelRecord) -> Result<(Connection, ChannelRecord), Refusal> {
         if self.hosts.get(record.id).is_some() {
             let (ours, theirs) = memory_pair(self.transport.key(), self.transport.key(), IN_PROCESS_BYTES);
-            tokio::spawn(listener::serve(theirs, self.hosts.clone()));
+            tokio::spawn(listener::serve(theirs, self.hosts.clone(), self.shutdown.clone()));
             return Ok((ours, record));
         }
         match self.dial(&record).await {

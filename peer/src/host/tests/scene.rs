@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::host::{HostConfig, HostHandle, HostRecord, TrackerState};
+use crate::host::{HostConfig, HostHandle, HostRecord, TrackerState, load_records};
 use crate::listener::{self, Hosts};
 
 /// Whatever is waited for has to come by then.
@@ -87,7 +87,7 @@ impl Scene {
 
     /// The same after the host was closed and opened again.
     pub async fn reopen(&mut self) {
-        let record = self.host.summary().await.unwrap().record;
+        let record = load_records(&self.store).await.unwrap().remove(0);
         self.host.close().await;
         self.host = open(&self.store, &self.identity, record, Arbiter::current()).await;
         self.host.trust(self.directory.clone());

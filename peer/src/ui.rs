@@ -1,0 +1,51 @@
+//! What people and programs drive a peer with: a line editor on a terminal, JSON lines elsewhere.
+//!
+//! Both take the commands of one table ([`command`]), read by one parser ([`parse`]), and show what [`crate::api`] says:
+//! as text ([`render`]) or as JSON ([`json`]). The terminal's side is [`repl`], with its line editor on a thread of its
+//! own.
+
+pub mod command;
+pub mod complete;
+mod editor;
+#[cfg(test)]
+mod fake;
+pub mod json;
+pub mod known;
+pub mod parse;
+pub mod render;
+pub mod repl;
+mod screen;
+mod terminal;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::api::{Command, Outcome};
+
+/// What a user interface drives: the node, or what a test has in its place.
+pub trait Node: Clone + Send + 'static {
+    /// Does what a command asks.
+    fn perform(&self, command: Command) -> impl Future<Output = Outcome> + Send;
+
+    /// Lets what is under way finish, for so long at most.
+    fn drain(&self, limit: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// How a user interface ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Its user, the end of its input or a signal ended it.
+    Done,
+    /// The node is gone, or the terminal cannot be used.
+    Failed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! The commands as a table: help, completion, hints, parsing and usage errors all come from it.
+
+use common::name::{ChannelName, UserName};
+use common::proto::limits::FIRST_TAIL;
+use common::secret::Secret;
+
+use crate::api::Command;
+
+/// What a typed line asks for.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Something that the node does.
+    Perform(Command),
+    /// Help about all commands, or about one of them.
+    Help(Option<&'static Spec>),
+    /// Each line is a message to this channel from now on; none ends that.
+    Talk(Option<ChannelName>),
+    /// The end.
+    Quit,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Spec {
+    /// The word that is typed.
+    pub word: &'static str,
+    /// Other words for it.
+    pub aliases: &'static [&'static str],
+    /// Under which heading the help shows it.
+    pub group: Group,
+    /// How it is typed, without the word.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// What is typed after the word, in order.
+    pub args: &'static [Arg],
+    /// What may stand anywhere after the word, each at most once.
+    pub flags: &'static [Flag],
+    /// The passwords it takes, which are never part of the line.
+    pub secrets: &'static [Ask],
+    /// Makes the action; `None` when something needed is missing.
+    build: fn(Args) -> Option<Action>,
+}
+
+/// The headings of the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Who you are.
+    Account,
+    /// What there is.
+    Look,
+    /// What you do in channels.
+    Channel,
+    /// The end.
+    Leave,
+}
+
+impl Group {
+    /// All of them, in the order of the help.
+    pub const ALL: [Self; 4] = [Self::Account, Self::Look, Self::Channel, Self::Leave];
+
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Look => "look",
+            Self::Channel => "channel",
+            Self::Leave => "leave",
+        }
+    }
+}
+
+/// A part of a line, after the command's word.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg {
+    /// What it is.
+    pub kind: Kind,
+    /// Whether the command makes sense without it.
+    pub required: bool,
+}
+
+/// What a part of a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The name of a user.
+    User,
+    /// The name of a channel.
+    Channel,
+    /// Part of a name, or with `*` in it a form of names.
+    Pattern,
+    /// The word of a command.
+    Word,
+    /// A number of entries.
+    Count,
+    /// The rest of the line, as it is.
+    Text,
+}
+
+/// A part of a line that is known by its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `--after NAME`
+    After,
+    /// `--before SEQ`
+    Before,
+    /// `--release`
+    Release,
+}
+
+impl Flag {
+    /// How it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::After => "--after",
+            Self::Before => "--before",
+            Self::Release => "--release",
+        }
+    }
+}
+
+/// A password that a command takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What the terminal asks.
+    pub prompt: &'static str,
+    /// Whether the terminal asks twice, since a slip would lock its user out.
+    pub twice: bool,
+}
+
+/// The parts of a line, as far as they were typed.
+#[derive(Debug, Default)]
+pub struct Args {
+    /// A [`Kind::User`].
+    pub user: Option<UserName>,
+    /// A [`Kind::Channel`].
+    pub channel: Option<ChannelName>,
+    /// A [`Kind::Pattern`].
+    pub pattern: Option<String>,
+    /// A [`Kind::Word`].
+    pub word: Option<&'static Spec>,
+    /// A [`Kind::Count`].
+    pub count: Option<u32>,
+    /// A [`Kind::Text`].
+    pub text: Option<String>,
+    /// [`Flag::After`].
+    pub after: Option<String>,
+    /// [`Flag::Before`].
+    pub before: Option<u64>,
+    /// [`Flag::Release`].
+    pub release: bool,
+    /// One for each of [`Spec::secrets`].
+    pub secrets: Vec<Secret>,
+}
+
+impl Spec {
+    /// Makes the action; `None` when something needed is missing.
+    pub fn build(&self, args: Args) -> Option<Action> {
+        (self.build)(args)
+    }
+
+    /// How it is typed, the word included.
+    pub fn synopsis(&self) -> String {
+        [self.word, self.usage].join(" ").trim_end().to_owned()
+    }
+
+    /// Every word for it.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        [self.word].into_iter().chain(self.aliases.iter().copied())
+    }
+}
+
+/// The row of a word or of one of its aliases, in letters of any case, and the word as the table has it.
+pub fn find(word: &str) -> Option<(&'static Spec, &'static str)> {
+    let words = TABLE.iter().flat_map(|spec| spec.words().map(move |known| (spec, known)));
+    words.into_iter().find(|(_, known)| known.eq_ignore_ascii_case(word))
+}
+
+const fn need(kind: Kind) -> Arg {
+    Arg { kind, required: true }
+}
+
+const fn may(kind: Kind) -> Arg {
+    Arg { kind, required: false }
+}
+
+/// What most rows have.
+const ROW: Spec = Spec {
+    word: "",
+    aliases: &[],
+    group: Group::Look,
+    usage: "",
+    help: "",
+    args: &[],
+    flags: &[],
+    secrets: &[],
+    build: |_| None,
+};
+
+const PASSWORD: Ask = Ask { prompt: "password: ", twice: false };
+const OLD_PASSWORD: Ask = Ask { prompt: "present password: ", twice: false };
+const NEW_PASSWORD: Ask = Ask { prompt: "new password: ", twice: true };
+
+/// Every command there is, in the order of the help.
+pub static TABLE: &[Spec] = &[
+    Spec {
+        word: "signup",
+        group: Group::Account,
+        usage: "[name]",
+        help: "make an account; the password is asked for",
+        args: &[may(Kind::User)],
+        secrets: &[NEW_PASSWORD],
+        build: |mut args| {
+            Some(Action::Perform(Command::Signup { name: args.user, password: args.secrets.pop()? }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "signin",
+        group: Group::Account,
+        usage: "[name]",
+        help: "bind this peer to an account; the password is asked for",
+        args: &[may(Kind::User)],
+        secrets: &[PASSWORD],
+        build: |mut args| {
+            Some(Action::Perform(Command::Signin { name: args.user, password: args.secrets.pop()? }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "signout",
+        group: Group::Account,
+        help: "unbind this peer from its account",
+        build: |_| Some(Action::Perform(Command::Signout)),
+        ..ROW
+    },
+    Spec {
+        word: "guest",
+        group: Group::Account,
+        usage: "[name]",
+        help: "enter without an account",
+        args: &[may(Kind::User)],
+        build: |args| Some(Action::Perform(Command::Guest { name: args.user })),
+        ..ROW
+    },
+    Spec {
+        word: "passwd",
+        group: Group::Account,
+        help: "change the account's password; both are asked for",
+        secrets: &[OLD_PASSWORD, NEW_PASSWORD],
+        build: |mut args| {
+            let (new, old) = (args.secrets.pop()?, args.secrets.pop()?);
+            Some(Action::Perform(Command::Passwd { old, new }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "whoami",
+        group: Group::Account,
+        help: "who this peer is",
+        build: |_| Some(Action::Perform(Command::Whoami)),
+        ..ROW
+    },
+    Spec {
+        word: "list",
+        usage: "[pattern] [--after NAME]",
+        help: "the tracker's channels: all, or those whose name contains the pattern (* stands for anything)",
+        args: &[may(Kind::Pattern)],
+        flags: &[Flag::After],
+        build: |args| Some(Action::Perform(Command::List { pattern: args.pattern, after: args.after })),
+        ..ROW
+    },
+    Spec {
+        word: "connected",
+        help: "the channels this peer has joined or hosts",
+        build: |_| Some(Action::Perform(Command::Connected)),
+        ..ROW
+    },
+    Spec {
+        word: "members",
+        usage: "CH",
+        help: "who is in a channel",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Members { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "info",
+        aliases: &["retrieve"],
+        usage: "CH",
+        help: "what a channel is: owner, age, size, who may do what",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Info { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "status",
+        help: "what is connected and what is not, and why",
+        build: |_| Some(Action::Perform(Command::Status)),
+        ..ROW
+    },
+    Spec {
+        word: "debug",
+        usage: "[CH]",
+        help: "the inside of this peer, or of a channel it hosts",
+        args: &[may(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Debug { channel: args.channel })),
+        ..ROW
+    },
+    Spec {
+        word: "client",
+        help: "this peer itself: who, where, which channels, what waits to be sent",
+        build: |_| Some(Action::Perform(Command::Client)),
+        ..ROW
+    },
+    Spec {
+        word: "help",
+        usage: "[cmd]",
+        help: "all commands, or one of them",
+        args: &[may(Kind::Word)],
+        build: |args| Some(Action::Help(args.word)),
+        ..ROW
+    },
+    Spec {
+        word: "host",
+        group: Group::Channel,
+        usage: "CH",
+        help: "host a channel on this machine, a new one or one of yours",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Host { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "unhost",
+        group: Group::Channel,
+        usage: "CH [--release]",
+        help: "stop hosting a channel; its name stays yours unless you release it",
+        args: &[need(Kind::Channel)],
+        flags: &[Flag::Release],
+        build: |args| {
+            Some(Action::Perform(Command::Unhost { channel: args.channel?, release: args.release }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "join",
+        group: Group::Channel,
+        usage: "CH",
+        help: "join a channel",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Join { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "leave",
+        aliases: &["disconnect"],
+        group: Group::Channel,
+        usage: "CH",
+        help: "leave a channel",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Leave { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "send",
+        group: Group::Channel,
+        usage: "CH text…",
+        help: "write a message: the rest of the line, as it is",
+        args: &[need(Kind::Channel), need(Kind::Text)],
+        build: |args| Some(Action::Perform(Command::Send { channel: args.channel?, text: args.text? })),
+        ..ROW
+    },
+    Spec {
+        word: "history",
+        aliases: &["refresh"],
+        group: Group::Channel,
+        usage: "CH [n] [--before SEQ]",
+        help: "the newest n messages of a channel (50 when not given), or those before one of them",
+        args: &[need(Kind::Channel), may(Kind::Count)],
+        flags: &[Flag::Before],
+        build: |args| {
+            let count = args.count.unwrap_or(FIRST_TAIL);
+            Some(Action::Perform(Command::History { channel: args.channel?, count, before: args.before }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "talk",
+        group: Group::Channel,
+        usage: "[CH]",
+        help: "make each line a message to the channel, commands begin with / then; /talk alone ends it",
+        args: &[may(Kind::Channel)],
+        build: |args| Some(Action::Talk(args.channel)),
+        ..ROW
+    },
+    Spec {
+        word: "quit",
+        aliases: &["exit"],
+        group: Group::Leave,
+        help: "leave; what is still to be sent is sent next time",
+        build: |_| Some(Action::Quit),
+        ..ROW
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_is_there_once_and_is_found() {
+        let mut seen = HashSet::new();
+        for spec in TABLE {
+            for word in spec.words() {
+                assert!(seen.insert(word), "{word}");
+                let (found, known) = find(&word.to_uppercase()).unwrap();
+                assert_eq!((found.word, known), (spec.word, word));
+            }
+            assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
+            assert!(Group::ALL.contains(&spec.group));
+        }
+        assert_eq!(TABLE.len(), 22);
+        assert!(find("").is_none() && find("kick").is_none());
+    }
+
+    #[test]
+    fn the_usage_names_what_the_row_takes() {
+        for spec in TABLE {
+            for flag in spec.flags {
+                assert!(spec.usage.contains(flag.word()), "{}", spec.word);
+            }
+            let named = |kind: Kind| match kind {
+                Kind::User => "name",
+                Kind::Channel => "CH",
+                Kind::Pattern => "pattern",
+                Kind::Word => "cmd",
+                Kind::Count => "n",
+                Kind::Text => "text…",
+            };
+            for arg in spec.args {
+                let name = named(arg.kind);
+                let shown = if arg.required { name.to_owned() } else { format!("[{name}]") };
+                assert!(spec.usage.contains(&shown), "{}: {shown}", spec.word);
+            }
+            // Nothing optional may stand before something needed, and a text is the last.
+            let needs = spec.args.iter().map(|arg| arg.required).collect::<Vec<_>>();
+            assert!(needs.is_sorted_by(|a, b| a >= b), "{}", spec.word);
+            let texts = spec.args.iter().rev().skip(1).filter(|arg| arg.kind == Kind::Text);
+            assert_eq!(texts.count(), 0);
+        }
+    }
+}

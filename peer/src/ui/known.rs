@@ -1,0 +1,91 @@
+//! The names that have been seen, for the prompt and for completion.
+
+use std::collections::BTreeMap;
+
+use common::name::{ChannelName, UserName};
+
+use crate::api::{ChannelStatus, Event, LinkState, Reply};
+
+/// More channels than this are not remembered for completion.
+const MAX_CHANNELS: usize = 2000;
+
+/// What an interface has learned from events and answers.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The user's name.
+    pub username: Option<UserName>,
+    /// The channel that plain lines are messages to.
+    pub talk: Option<ChannelName>,
+    /// The channels, and how they are connected when that is known.
+    channels: BTreeMap<ChannelName, Option<LinkState>>,
+}
+
+impl Known {
+    /// What stands before the line that is typed.
+    pub fn prompt(&self) -> String {
+        let name = self.username.as_ref().map(UserName::as_str).unwrap_or("natter");
+        match &self.talk {
+            Some(channel) => format!("{name} #{channel}> "),
+            None => format!("{name}> "),
+        }
+    }
+
+    /// The channels seen so far.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.channels.keys()
+    }
+
+    /// Whether it is known that a channel cannot be reached now.
+    pub fn is_cut_off(&self, channel: &ChannelName) -> bool {
+        matches!(self.channels.get(channel), Some(Some(LinkState::Down | LinkState::Retrying)))
+    }
+
+    /// Learns from an event.
+    pub fn see_event(&mut self, event: &Event) {
+        match event {
+            Event::Ready { username, .. } | Event::Session { username, .. } => {
+                self.username = Some(username.clone());
+            }
+            Event::Connection { to, state, .. } if to != "tracker" => {
+                if let Ok(channel) = to.parse() {
+                    self.channel(&channel, Some(*state));
+                }
+            }
+            Event::Message(message) => self.channel(&message.channel, None),
+            Event::Result { outcome, .. } => {
+                if let Ok(reply) = outcome.as_ref() {
+                    self.see_reply(reply);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Learns from an answer.
+    pub fn see_reply(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Identity(identity) => self.username = Some(identity.username.clone()),
+            Reply::Channels(page) => page.channels.iter().for_each(|listed| self.channel(&listed.name, None)),
+            Reply::Connected(connected) => self.statuses(&connected.channels),
+            Reply::Status(status) => self.statuses(&status.channels),
+            Reply::Client(report) => self.statuses(&report.status.channels),
+            Reply::Hosting(hosting) => self.channel(&hosting.channel, None),
+            Reply::Joined(joined) => self.channel(&joined.channel, Some(LinkState::Up)),
+            _ => {}
+        }
+    }
+
+    fn statuses(&mut self, channels: &[ChannelStatus]) {
+        for status in channels {
+            self.channel(&status.channel, Some(status.state));
+        }
+    }
+
+    fn channel(&mut self, channel: &ChannelName, state: Option<LinkState>) {
+        if let Some(known) = self.channels.get_mut(channel) {
+            *known = state.or(*known);
+        } else if self.channels.len() < MAX_CHANNELS {
+            self.channels.insert(channel.clone(), state);
+        }
+    }
+}

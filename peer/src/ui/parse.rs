@@ -1,0 +1,298 @@
+//! From a typed line to what it asks for. Pure; never panics, whatever is typed.
+
+use common::name::{ChannelName, UserName};
+use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS};
+use common::proto::status::{Code, Refusal};
+use common::secret::Secret;
+
+use super::command::{self, Action, Args, Flag, Kind, Spec, TABLE};
+
+/// The longest line that is looked at.
+pub const MAX_LINE_BYTES: usize = MAX_FRAME_BYTES;
+/// The longest tag of a line.
+const MAX_TAG_BYTES: usize = 128;
+/// A longer word is not compared with the commands: it is none of them mistyped.
+const MAX_TYPO_BYTES: usize = 24;
+/// How many slips a mistyped command may have.
+const MAX_SLIPS: usize = 3;
+
+/// A line of a known command, all in order but for its passwords.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The command.
+    pub spec: &'static Spec,
+    /// The word that was typed for it, as the table has it.
+    pub word: &'static str,
+    args: Args,
+}
+
+impl Parsed {
+    /// What the line asks for, with the passwords that [`Spec::secrets`] lists.
+    ///
+    /// # Errors
+    /// `usage`, when not all passwords are there.
+    pub fn into_action(mut self, secrets: Vec<Secret>) -> Result<Action, Refusal> {
+        self.args.secrets = secrets;
+        self.spec.build(self.args).ok_or_else(|| usage(self.spec, "something is missing"))
+    }
+}
+
+/// A line that asks for nothing known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotParsed {
+    /// The command's word as typed; `None` when there is none.
+    pub word: Option<String>,
+    /// What is wrong, and how it is typed.
+    pub refusal: Refusal,
+}
+
+/// Takes a tag, `#tag `, off the beginning of a line.
+///
+/// # Errors
+/// `usage`, when it is empty or too long.
+pub fn split_tag(line: &str) -> Result<(Option<&str>, &str), Refusal> {
+    let Some(tagged) = line.trim_start().strip_prefix('#') else {
+        return Ok((None, line));
+    };
+    let (tag, rest) = tagged.split_once(char::is_whitespace).unwrap_or((tagged, ""));
+    match tag.len() {
+        1..=MAX_TAG_BYTES => Ok((Some(tag), rest)),
+        _ => Err(Refusal::new(
+            Code::Usage,
+            format!("a tag is typed #tag, with 1 to {MAX_TAG_BYTES} bytes after the #, before the command"),
+        )),
+    }
+}
+
+/// Reads a line. An empty one asks for nothing: `None`.
+///
+/// # Errors
+/// When there is no such command, or it is typed otherwise.
+pub fn parse(line: &str) -> Result<Option<Parsed>, NotParsed> {
+    if line.len() > MAX_LINE_BYTES {
+        let refusal = Refusal::new(Code::Usage, format!("a line has at most {MAX_LINE_BYTES} bytes"));
+        return Err(NotParsed { word: None, refusal });
+    }
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    let (typed, rest) = split_word(line);
+    let Some((spec, word)) = command::find(typed) else {
+        let word = (!typed.is_empty()).then(|| typed.to_owned());
+        return Err(NotParsed { word, refusal: unknown(typed) });
+    };
+    match read_args(spec, rest) {
+        Ok(args) => Ok(Some(Parsed { spec, word, args })),
+        Err(refusal) => Err(NotParsed { word: Some(word.to_owned()), refusal }),
+    }
+}
+
+/// Whether a line may have a password on it by mistake, and should be forgotten.
+pub fn may_hold_password(line: &str) -> bool {
+    let (typed, rest) = split_word(line);
+    let spec = command::find(typed).map(|(spec, _)| spec).or_else(|| nearest(typed));
+    let takes_secrets = spec.is_some_and(|spec| !spec.secrets.is_empty());
+    takes_secrets && (!rest.trim().is_empty()) && !matches!(parse(line), Ok(Some(_)))
+}
+
+/// The command's word, without the `/` it may begin with, and what follows.
+pub(super) fn split_word(line: &str) -> (&str, &str) {
+    let line = line.trim_start();
+    let line = line.strip_prefix('/').unwrap_or(line);
+    let end = line.find(char::is_whitespace).unwrap_or(line.len());
+    line.split_at(end)
+}
+
+fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
+    let mut args = Args::default();
+    let mut given = Vec::new();
+    let mut wanted = spec.args.iter();
+    let mut words = Words { rest };
+    loop {
+        if wanted.as_slice().first().is_some_and(|arg| arg.kind == Kind::Text) {
+            args.text = Some(verbatim(spec, words.rest)?);
+            return Ok(args);
+        }
+        let Some(word) = words.next().map_err(|wrong| usage(spec, wrong))? else { break };
+        if let Some(flag) = word.flag() {
+            let flag = spec.flags.iter().copied().find(|known| known.word() == flag);
+            let flag = flag.ok_or_else(|| usage(spec, &format!("there is no {} here", word.text)))?;
+            if given.contains(&flag) {
+                return Err(usage(spec, &format!("{} stands there twice", flag.word())));
+            }
+            given.push(flag);
+            read_flag(spec, flag, &mut words, &mut args)?;
+        } else if let Some(arg) = wanted.next() {
+            read_arg(spec, arg.kind, word.text, &mut args)?;
+        } else {
+            return Err(too_much(spec));
+        }
+    }
+    match wanted.next() {
+        Some(arg) if arg.required => Err(usage(spec, "something is missing")),
+        _ => Ok(args),
+    }
+}
+
+fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), Refusal> {
+    match kind {
+        Kind::User => args.user = Some(user(text)?),
+        Kind::Channel => args.channel = Some(channel(text)?),
+        Kind::Pattern => args.pattern = Some(text.to_owned()),
+        Kind::Word => {
+            let word = text.strip_prefix('/').unwrap_or(text);
+            args.word = Some(command::find(word).ok_or_else(|| unknown(word))?.0);
+        }
+        Kind::Count => {
+            let count = text.parse().ok().filter(|count| (1..=MAX_PAGE_ROWS).contains(count));
+            let wrong = || usage(spec, &format!("n is a number from 1 to {MAX_PAGE_ROWS}"));
+            args.count = Some(count.ok_or_else(wrong)?);
+        }
+        // Taken verbatim before words are split.
+        Kind::Text => args.text = Some(text.to_owned()),
+    }
+    Ok(())
+}
+
+fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) -> Result<(), Refusal> {
+    let mut value = || match words.next() {
+        Ok(Some(word)) => Ok(word.text),
+        Ok(None) => Err(usage(spec, &format!("{} needs something after it", flag.word()))),
+        Err(wrong) => Err(usage(spec, wrong)),
+    };
+    match flag {
+        Flag::After => args.after = Some(value()?.to_owned()),
+        Flag::Before => {
+            let seq = value()?.parse().map_err(|_| usage(spec, "SEQ is the number of a message"))?;
+            args.before = Some(seq);
+        }
+        Flag::Release => args.release = true,
+    }
+    Ok(())
+}
+
+/// The rest of the line after exactly one space, as it is.
+fn verbatim(spec: &Spec, rest: &str) -> Result<String, Refusal> {
+    let mut chars = rest.chars();
+    match chars.next() {
+        Some(space) if space.is_whitespace() && !chars.as_str().is_empty() => Ok(chars.as_str().to_owned()),
+        _ => Err(usage(spec, "the text is missing")),
+    }
+}
+
+fn channel(text: &str) -> Result<ChannelName, Refusal> {
+    if let Some(bare) = text.strip_prefix('#').filter(|bare| bare.parse::<ChannelName>().is_ok()) {
+        let reason = format!("# is never part of a name; type {}", quoted(bare));
+        return Err(Refusal::new(Code::BadName, reason));
+    }
+    text.parse()
+        .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
+}
+
+fn user(text: &str) -> Result<UserName, Refusal> {
+    if let Some(bare) = text.strip_prefix('@').filter(|bare| bare.parse::<UserName>().is_ok()) {
+        return Err(Refusal::new(Code::BadName, format!("@ is never part of a name; type {bare}")));
+    }
+    text.parse().map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no user's name: {error}")))
+}
+
+/// A name as it is typed: in quotes when it has spaces.
+pub fn quoted(name: &str) -> String {
+    if name.contains(char::is_whitespace) { format!("\"{name}\"") } else { name.to_owned() }
+}
+
+fn usage(spec: &Spec, wrong: &str) -> Refusal {
+    Refusal::new(Code::Usage, format!("{wrong}; usage: {}", spec.synopsis()))
+}
+
+fn too_much(spec: &Spec) -> Refusal {
+    if !spec.secrets.is_empty() {
+        let wrong =
+            "a password is never typed on the line: it is asked for afterwards, and this line is not kept";
+        return usage(spec, wrong);
+    }
+    if spec.args.iter().any(|arg| arg.kind == Kind::Channel) {
+        return usage(spec, "there is too much on the line (a name with spaces goes in double quotes)");
+    }
+    usage(spec, "there is too much on the line")
+}
+
+fn unknown(typed: &str) -> Refusal {
+    let mut shown = typed.chars().take(MAX_TYPO_BYTES).collect::<String>();
+    if shown.len() < typed.len() {
+        shown.push('…');
+    }
+    let reason = match nearest(typed) {
+        Some(spec) => {
+            format!("there is no command {shown:?}; did you mean {}? usage: {}", spec.word, spec.synopsis())
+        }
+        None => format!("there is no command {shown:?}; help shows all of them"),
+    };
+    Refusal::new(Code::Usage, reason)
+}
+
+/// The command that a word is most likely meant to be.
+fn nearest(typed: &str) -> Option<&'static Spec> {
+    if typed.len() > MAX_TYPO_BYTES {
+        return None;
+    }
+    let typed = typed.to_lowercase();
+    let words = TABLE.iter().flat_map(|spec| spec.words().map(move |word| (spec, word)));
+    let slips = words.map(|(spec, word)| {
+        // The beginning of a word is the word.
+        let begun = typed.len() >= 2 && word.starts_with(&typed);
+        (if begun { 0 } else { strsim::damerau_levenshtein(&typed, word) }, word.len(), spec)
+    });
+    let (slips, length, spec) = slips.min_by_key(|(slips, ..)| *slips)?;
+    (slips <= MAX_SLIPS.min(length / 2)).then_some(spec)
+}
+
+/// A word of a line.
+struct Word<'a> {
+    text: &'a str,
+    quoted: bool,
+}
+
+impl<'a> Word<'a> {
+    fn flag(&self) -> Option<&'a str> {
+        (!self.quoted && self.text.starts_with("--")).then_some(self.text)
+    }
+}
+
+/// The words of a line: apart by whitespace, or in double quotes.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Result<Option<Word<'a>>, &'static str> {
+        let line = self.rest.trim_start();
+        if line.is_empty() {
+            self.rest = line;
+            return Ok(None);
+        }
+        let (text, rest, quoted) = match line.strip_prefix('"') {
+            Some(inner) => {
+                let (text, rest) = inner.split_once('"').ok_or("a quote is not closed")?;
+                (text, rest, true)
+            }
+            None => {
+                let (text, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
+                (text, rest, false)
+            }
+        };
+        if quoted && rest.chars().next().is_some_and(|c| !c.is_whitespace()) {
+            return Err("after a closed quote comes a space");
+        }
+        if !quoted && text.contains('"') {
+            return Err("a quote stands at the beginning and at the end of a name, not inside");
+        }
+        self.rest = rest;
+        Ok(Some(Word { text, quoted }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

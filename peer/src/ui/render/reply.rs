@@ -1,0 +1,224 @@
+//! The answers to commands.
+
+use common::clock::Timestamp;
+use common::id::IdentityKind;
+use common::proto::channel::{DebugReport, Info, Member, Role};
+use common::proto::directory::{Listed, Owner, Policy, Post, View};
+use common::text::one_line;
+
+use super::table::{facts, table};
+use super::{Renderer, fingerprint};
+use crate::api::{
+    ChannelStatus, Channels, ClientReport, HistoryOf, Identity, LinkState, MembersOf, Reply, SessionState,
+    StatusReport, Trust,
+};
+use crate::ui::parse::quoted;
+
+impl Renderer {
+    /// An answer as text, without a line end; `None` when there is nothing to say that is not seen anyhow.
+    pub fn reply(&self, reply: &Reply, now: Timestamp) -> Option<String> {
+        Some(match reply {
+            Reply::Identity(identity) => facts(self.style, &identity_facts(identity)),
+            Reply::Trust(trust) => self.trust_reply(trust),
+            Reply::Channels(channels) => self.channels(channels),
+            Reply::Connected(connected) => self.connected(&connected.channels),
+            Reply::Members(members) => self.members(members),
+            Reply::Info(info) => self.info(info, now),
+            Reply::Status(status) => self.status(status),
+            Reply::Debug(report) => self.debug(report),
+            Reply::Client(report) => self.client(report),
+            Reply::Hosting(hosting) => {
+                let (channel, head) = (&hosting.channel, hosting.head.seq);
+                self.notice(&format!("hosting #{channel} at {}, {}", hosting.listen, messages(head)))
+            }
+            Reply::Joined(joined) => {
+                let (channel, head) = (&joined.channel, joined.head.seq);
+                self.notice(&format!("joined #{channel} as {}, {}", role(joined.role), messages(head)))
+            }
+            Reply::Queued(_) => return None,
+            Reply::History(history) => self.history(history, now),
+            Reply::Done {} => self.notice("done"),
+        })
+    }
+
+    fn trust_reply(&self, trust: &Trust) -> String {
+        let key = trust.key.map_or_else(|| "not known yet".into(), fingerprint);
+        let confirmed = if trust.confirmed { "yes" } else { "no" };
+        let tracker = one_line(&trust.tracker).into_owned();
+        facts(self.style, &[("tracker", tracker), ("key", key), ("confirmed", confirmed.into())])
+    }
+
+    fn channels(&self, page: &Channels) -> String {
+        if page.channels.is_empty() {
+            return self.notice("no channels");
+        }
+        let row = |listed: &Listed| {
+            let online = if listed.online { "up" } else { "away" };
+            [listed.name.to_string(), owner(&listed.owner), view(listed.view).into(), online.into()]
+        };
+        let rows = page.channels.iter().map(row).collect::<Vec<_>>();
+        let mut text = table(self.style, ["channel", "owner", "view", "host"], &rows);
+        if let Some(next) = &page.next {
+            text.push('\n');
+            text.push_str(&self.notice(&format!("there are more: list --after {}", quoted(&one_line(next)))));
+        }
+        text
+    }
+
+    fn connected(&self, channels: &[ChannelStatus]) -> String {
+        if channels.is_empty() {
+            return self.notice("no channels joined or hosted; list shows which there are, join enters one");
+        }
+        let row = |channel: &ChannelStatus| {
+            let part = match (channel.hosted, channel.joined) {
+                (true, true) => "host, member",
+                (true, false) => "host",
+                (false, _) => "member",
+            };
+            [
+                channel.channel.to_string(),
+                part.into(),
+                state(channel.state, channel.reason.as_deref()),
+                channel.seq.to_string(),
+                channel.queued.to_string(),
+            ]
+        };
+        let rows = channels.iter().map(row).collect::<Vec<_>>();
+        table(self.style, ["channel", "as", "connection", "seq", "to send"], &rows)
+    }
+
+    fn members(&self, members: &MembersOf) -> String {
+        let row = |member: &Member| [person(&member.name, member.kind), role(member.role).into()];
+        let rows = members.members.iter().map(row).collect::<Vec<_>>();
+        let shown = table(self.style, ["member", "role"], &rows);
+        let total = self.notice(&format!("#{}: {} in all", members.channel, members.total));
+        if rows.is_empty() { total } else { format!("{shown}\n{total}") }
+    }
+
+    fn info(&self, info: &Info, now: Timestamp) -> String {
+        facts(
+            self.style,
+            &[
+                ("channel", format!("#{}", info.name)),
+                ("owner", owner(&info.owner)),
+                ("created", self.time(info.created, now)),
+                ("messages", info.head.seq.to_string()),
+                ("members", info.members.to_string()),
+                ("who may", policy(&info.policy)),
+                ("you are", role(info.role).into()),
+                ("id", info.id.to_string()),
+            ],
+        )
+    }
+
+    fn status(&self, status: &StatusReport) -> String {
+        let mut rows = identity_facts(&status.identity);
+        let tracker = &status.tracker;
+        let connection = state(tracker.state, tracker.reason.as_deref());
+        rows.push(("tracker", format!("{}, {connection}", one_line(&tracker.address))));
+        if let Some(key) = tracker.key {
+            rows.push(("its key", fingerprint(key)));
+        }
+        let listen = status.listen.map_or_else(|| "no (nothing is hosted)".into(), |at| at.to_string());
+        rows.push(("listening", listen));
+        format!("{}\n{}", facts(self.style, &rows), self.connected(&status.channels))
+    }
+
+    fn client(&self, report: &ClientReport) -> String {
+        let rows = [
+            ("program", one_line(&report.program).into_owned()),
+            ("data", one_line(&report.data).into_owned()),
+        ];
+        format!("{}\n{}", facts(self.style, &rows), self.status(&report.status))
+    }
+
+    fn debug(&self, report: &DebugReport) -> String {
+        let head = self
+            .notice(&format!("log at {}, {} entries wait for the disk", report.head.seq, report.unflushed));
+        let rows = report.connections.iter().map(|connection| {
+            [
+                one_line(&connection.name).into_owned(),
+                one_line(&connection.path).into_owned(),
+                if connection.live { "live" } else { "catching up" }.into(),
+                connection.waiting_bytes.to_string(),
+                connection.unanswered.to_string(),
+            ]
+        });
+        let rows = rows.collect::<Vec<_>>();
+        if rows.is_empty() {
+            return format!("{head}\n{}", self.notice("nobody is connected"));
+        }
+        let heading = ["member", "path", "stream", "bytes waiting", "unanswered"];
+        format!("{head}\n{}", table(self.style, heading, &rows))
+    }
+
+    fn history(&self, history: &HistoryOf, now: Timestamp) -> String {
+        let Some(first) = history.messages.first() else {
+            return self.notice(&format!("#{}: no messages there", history.channel));
+        };
+        let mut lines = history.messages.iter().map(|message| self.message(message, now)).collect::<Vec<_>>();
+        if first.seq > 1 {
+            let channel = quoted(history.channel.as_str());
+            lines.push(self.notice(&format!("older ones: history {channel} --before {}", first.seq)));
+        }
+        lines.join("\n")
+    }
+}
+
+fn identity_facts(identity: &Identity) -> Vec<(&'static str, String)> {
+    let state = match identity.state {
+        SessionState::Account => "signed in",
+        SessionState::Guest => "guest",
+        SessionState::None => "not signed in",
+    };
+    vec![("name", identity.username.to_string()), ("as", state.into()), ("key", fingerprint(identity.key))]
+}
+
+fn person(name: &str, kind: IdentityKind) -> String {
+    let guest = if kind == IdentityKind::Guest { " (guest)" } else { "" };
+    format!("{}{guest}", one_line(name))
+}
+
+fn owner(owner: &Owner) -> String {
+    person(owner.name.as_str(), owner.kind)
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Registered => "registered",
+        Role::Guest => "guest",
+    }
+}
+
+fn view(view: View) -> &'static str {
+    match view {
+        View::Public => "public",
+        View::Restricted => "restricted",
+    }
+}
+
+fn policy(policy: &Policy) -> String {
+    let post = match policy.post {
+        Post::Everyone => "everyone inside",
+        Post::Authorized => "authorized",
+    };
+    format!("join: {}, send: {post}", view(policy.view))
+}
+
+fn state(state: LinkState, reason: Option<&str>) -> String {
+    let word = match state {
+        LinkState::Up => "up",
+        LinkState::Down => "down",
+        LinkState::Retrying => "retrying",
+    };
+    reason.map_or_else(|| word.to_owned(), |reason| format!("{word} ({})", one_line(reason)))
+}
+
+fn messages(count: u64) -> String {
+    match count {
+        0 => "no messages yet".into(),
+        1 => "1 message".into(),
+        _ => format!("{count} messages"),
+    }
+}

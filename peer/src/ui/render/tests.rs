@@ -1,0 +1,288 @@
+use std::path::Path;
+
+use common::entry::Position;
+use common::id::Subject;
+use common::proto::channel::{Info, Member, Role};
+use common::proto::directory::{Listed, Owner, Policy, View};
+
+use super::*;
+use crate::api::*;
+use crate::ui::fake::{channel_id, epoch, identity, key, message, message_id};
+
+fn plain() -> Renderer {
+    Renderer { style: Style::default(), zone: TimeZone::fixed(jiff::tz::offset(1)) }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000)
+}
+
+fn event(event: &Event) -> String {
+    plain().event(event, now()).unwrap()
+}
+
+fn reply(reply: &Reply) -> String {
+    plain().reply(reply, now()).unwrap()
+}
+
+fn owner() -> Owner {
+    Owner { subject: Subject::Guest(key()), name: "ken".parse().unwrap(), kind: IdentityKind::Account }
+}
+
+fn first() -> ChannelStatus {
+    ChannelStatus {
+        id: channel_id(),
+        channel: "first".parse().unwrap(),
+        hosted: true,
+        joined: true,
+        state: LinkState::Up,
+        reason: None,
+        seq: 12,
+        queued: 0,
+    }
+}
+
+#[test]
+fn a_message_says_when_where_and_who() {
+    assert_eq!(event(&Event::Message(message(1, "hi"))), "23:13 #first charlie (guest): hi");
+    let mut other = message(2, "hi");
+    other.author_kind = IdentityKind::Account;
+    other.sent_at = Timestamp::from_millis(0);
+    assert_eq!(event(&Event::Message(other.clone())), "1970-01-01 01:00 #first charlie: hi");
+    other.sent_at = Timestamp::from_millis(u64::MAX);
+    assert!(event(&Event::Message(other)).starts_with("9999-12-3"));
+}
+
+#[test]
+fn a_message_cannot_pass_for_another_or_command_the_terminal() {
+    let hostile = message(1, "one\n23:14 #first ken: two\x1b[2J");
+    assert_eq!(
+        event(&Event::Message(hostile)),
+        "23:13 #first charlie (guest): one\n        23:14 #first ken: two␛[2J"
+    );
+    let mut hostile = message(1, "hi");
+    hostile.from = "ken\n\x1b]0;x\x07".into();
+    assert_eq!(event(&Event::Message(hostile)), "23:13 #first ken␤␛]0;x␇ (guest): hi");
+}
+
+#[test]
+fn other_types_and_erased_texts_are_one_line() {
+    let mut other = message(1, "x");
+    other.kind = "poll\n".into();
+    assert_eq!(
+        event(&Event::Message(other)),
+        "23:13 #first charlie (guest): (poll␤: a newer version of this program shows it)"
+    );
+    let mut erased = message(1, "x");
+    erased.text = None;
+    assert_eq!(event(&Event::Message(erased)), "23:13 #first charlie (guest): (erased)");
+}
+
+#[test]
+fn naughty_strings_stay_within_their_message() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/naughty-strings.txt");
+    let list = std::fs::read_to_string(path).unwrap();
+    for text in list.lines().chain([list.as_str()]) {
+        let mut message = message(1, text);
+        message.from = text.into();
+        let shown = event(&Event::Message(message));
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(shown.split('\n').skip(1).all(|line| line.starts_with("        ")), "{text:?}");
+    }
+}
+
+#[test]
+fn events_are_told_in_words() {
+    let name = || "ken".parse().unwrap();
+    let channel: common::name::ChannelName = "first".parse().unwrap();
+    let person = |name: &str| Person { name: name.into(), kind: IdentityKind::Guest };
+    let connection = |to: &str, state, reason: Option<&str>| Event::Connection {
+        to: to.into(),
+        state,
+        reason: reason.map(Into::into),
+    };
+    let session = |state, code| Event::Session { state, username: name(), code, reason: None };
+    let table = [
+        (
+            Event::Ready { username: name(), key: key(), listen: None },
+            "You are ken. Type help for the commands, quit to leave.",
+        ),
+        (session(SessionState::Guest, None), "* entered as the guest ken"),
+        (session(SessionState::Account, None), "* signed in as ken"),
+        (
+            session(SessionState::None, Some(Code::NameRegistered)),
+            "! not signed in: the name belongs to an account; sign in to use it (name_registered)",
+        ),
+        (connection("tracker", LinkState::Up, None), "* connected to the tracker"),
+        (
+            connection("first", LinkState::Retrying, Some("host\naway")),
+            "* no connection to #first: host␤away; trying again by itself",
+        ),
+        (
+            Event::Joined { channel: channel.clone(), members: vec![person("a"), person("b")], count: 2 },
+            "* #first: a (guest), b (guest) joined",
+        ),
+        (Event::Left { channel: channel.clone(), members: vec![], count: 800 }, "* #first: 800 left"),
+        (
+            Event::Warning {
+                code: Code::StorageFull,
+                reason: "make room".into(),
+                channel: Some(channel.clone()),
+            },
+            "! #first: make room (storage_full)",
+        ),
+        (
+            Event::Outgoing {
+                id: message_id(),
+                channel: channel.clone(),
+                state: OutgoingState::Refused,
+                seq: None,
+                code: Some(Code::TextTooLong),
+                reason: None,
+            },
+            "* a message to #first was refused: a message has at most 16384 bytes of text; split it (text_too_long)",
+        ),
+    ];
+    for (told, expected) in table {
+        assert_eq!(event(&told), expected);
+    }
+    let many = (0..12).map(|n| person(&n.to_string())).collect::<Vec<_>>();
+    assert!(event(&Event::Joined { channel, members: many, count: 12 }).ends_with("and 4 more joined"));
+}
+
+#[test]
+fn a_refusal_says_what_to_do_and_its_code() {
+    let mut refusal = Refusal::from(Code::TooManyRequests);
+    assert_eq!(plain().refusal(&refusal), "! too many at once; wait a little (too_many_requests)");
+    refusal.retry_after_ms = Some(1500);
+    refusal.reason = "slow\x1b[1m".into();
+    assert_eq!(plain().refusal(&refusal), "! slow␛[1m (too_many_requests) Again in 2 s.");
+}
+
+#[test]
+fn lists_are_tables() {
+    let listed = |name: &str, online| Listed {
+        id: channel_id(),
+        name: name.parse().unwrap(),
+        owner: owner(),
+        view: View::Public,
+        online,
+    };
+    let channels = vec![listed("first", true), listed("日本 語", false)];
+    assert_eq!(
+        reply(&Reply::Channels(Channels { channels, next: Some("日本 語".into()) })),
+        "channel  owner  view    host\n\
+         first    ken    public  up\n\
+         日本 語  ken    public  away\n\
+         * there are more: list --after \"日本 語\""
+    );
+    assert_eq!(reply(&Reply::Channels(Channels { channels: vec![], next: None })), "* no channels");
+    let member =
+        |name: &str, kind, role| Member { subject: Subject::Guest(key()), name: name.into(), kind, role };
+    let members = vec![
+        member("ken", IdentityKind::Account, Role::Owner),
+        member("charlie\n", IdentityKind::Guest, Role::Guest),
+    ];
+    assert_eq!(
+        reply(&Reply::Members(MembersOf { channel: "first".parse().unwrap(), members, total: 2 })),
+        "member            role\n\
+         ken               owner\n\
+         charlie␤ (guest)  guest\n\
+         * #first: 2 in all"
+    );
+}
+
+#[test]
+fn status_says_what_is_connected_and_why_not() {
+    let away = ChannelStatus {
+        hosted: false,
+        state: LinkState::Retrying,
+        reason: Some("host away".into()),
+        queued: 3,
+        channel: "second".parse().unwrap(),
+        ..first()
+    };
+    let tracker = TrackerStatus {
+        address: "localhost:22236".into(),
+        state: LinkState::Down,
+        reason: Some("no route".into()),
+        key: None,
+    };
+    let status = StatusReport { identity: identity(), tracker, listen: None, channels: vec![first(), away] };
+    let group = ["abab"; 16].join(" ");
+    assert_eq!(
+        reply(&Reply::Status(Box::new(status))),
+        format!(
+            "name       ken\n\
+             as         guest\n\
+             key        {group}\n\
+             tracker    localhost:22236, down (no route)\n\
+             listening  no (nothing is hosted)\n\
+             channel  as            connection            seq  to send\n\
+             first    host, member  up                    12   0\n\
+             second   member        retrying (host away)  12   3"
+        )
+    );
+}
+
+#[test]
+fn info_and_history_are_complete() {
+    let head = Position { seq: 7, ..Position::start(channel_id(), epoch()) };
+    let info = Info {
+        id: channel_id(),
+        name: "first".parse().unwrap(),
+        owner: owner(),
+        created: now(),
+        head,
+        term: 1,
+        policy: Policy::default(),
+        members: 2,
+        role: Role::Owner,
+    };
+    assert_eq!(
+        reply(&Reply::Info(Box::new(info))),
+        "channel   #first\n\
+         owner     ken\n\
+         created   23:13\n\
+         messages  7\n\
+         members   2\n\
+         who may   join: public, send: everyone inside\n\
+         you are   owner\n\
+         id        01900000-0000-7000-8000-000000000002"
+    );
+    let history = HistoryOf {
+        channel: "first".parse().unwrap(),
+        messages: vec![message(6, "a"), message(7, "b")],
+        head,
+    };
+    assert_eq!(
+        reply(&Reply::History(history)),
+        "23:13 #first charlie (guest): a\n\
+         23:13 #first charlie (guest): b\n\
+         * older ones: history first --before 6"
+    );
+}
+
+#[test]
+fn help_has_every_command_and_its_words() {
+    let help = plain().help(None);
+    for spec in TABLE {
+        assert!(
+            help.contains(&format!("  {}", spec.synopsis())) && help.contains(spec.help),
+            "{}",
+            spec.word
+        );
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 132));
+    let one = plain().help(TABLE.iter().find(|spec| spec.word == "info"));
+    assert_eq!(one, "info CH\n  what a channel is: owner, age, size, who may do what\n  also: retrieve");
+}
+
+#[test]
+fn colours_are_only_there_when_wanted() {
+    let mut renderer = plain();
+    renderer.style.colour = true;
+    let shown = renderer.event(&Event::Message(message(1, "hi")), now()).unwrap();
+    assert_eq!(shown, "\x1b[2m23:13\x1b[0m \x1b[2m#first\x1b[0m \x1b[1mcharlie\x1b[0m (guest): hi");
+    assert!(!plain().help(None).contains('\x1b'));
+}

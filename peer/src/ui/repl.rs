@@ -1,0 +1,170 @@
+//! The terminal's interface: typed lines to the node, what the node says above the line being typed.
+
+mod driver;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::clock::Timestamp;
+use common::shutdown::Shutdown;
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, oneshot};
+
+use super::editor::{self, Desk};
+use super::known::Known;
+use super::render::{Renderer, Style};
+use super::screen::{Screen, put};
+use super::terminal::{self, Terminal};
+use super::{Exit, Node};
+use crate::api::{Event, Outcome, OutgoingState};
+use driver::Driver;
+
+/// The file of the data folder that keeps what was typed, without passwords.
+const HISTORY_FILE: &str = "typed";
+
+/// What the terminal's interface is told.
+#[derive(Clone, Debug)]
+pub struct ReplConfig {
+    /// Where the peer keeps its state.
+    pub data_dir: PathBuf,
+    /// How long what is under way may take at the end.
+    pub drain: Duration,
+    /// Ends the interface, as `quit` does.
+    pub shutdown: Shutdown,
+}
+
+/// Takes commands from the terminal until its user leaves, the signal to stop comes, or the node is gone.
+///
+/// The terminal is then as it was before. The thread of the line editor may still wait for a key: the process is to
+/// end without waiting for it.
+pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, config: ReplConfig) -> Exit {
+    let terminal = Terminal::remember();
+    let view = View::new();
+    let desk = Desk {
+        history: config.data_dir.join(HISTORY_FILE),
+        known: Arc::clone(&view.known),
+        screen: view.screen.clone(),
+        terminal: terminal.clone(),
+        style: view.render.style,
+        is_plain: terminal::is_plain(),
+    };
+    if !desk.is_plain {
+        terminal.hush();
+    }
+    let (turns, inputs) = match editor::start(desk) {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!(err = %error, "the line editor cannot be started");
+            return Exit::Failed;
+        }
+    };
+    let (ready, is_ready) = oneshot::channel();
+    let driver = Driver::new(node.clone(), view.clone(), turns, inputs);
+    let work = async {
+        tokio::select! {
+            biased;
+            () = config.shutdown.requested() => {}
+            () = hangup() => {}
+            () = driver.run(is_ready) => {}
+        }
+        node.drain(config.drain).await;
+    };
+    let exit = tokio::select! {
+        biased;
+        () = work => Exit::Done,
+        () = view.watch(&mut events, ready) => {
+            if config.shutdown.is_requested() { Exit::Done } else { Exit::Failed }
+        }
+    };
+    let rest = view.screen.close();
+    terminal.put_back();
+    // A terminal that is gone shows nothing more.
+    let _ = put(&rest);
+    exit
+}
+
+/// What both the driver and the watcher show and know.
+#[derive(Clone)]
+struct View {
+    screen: Screen,
+    known: Arc<Mutex<Known>>,
+    render: Renderer,
+}
+
+impl View {
+    fn new() -> Self {
+        let style = Style { colour: terminal::wants_colour() };
+        let render = Renderer { style, zone: TimeZone::system() };
+        Self { screen: Screen::default(), known: Arc::default(), render }
+    }
+
+    /// Shows events as long as there are any.
+    async fn watch(&self, events: &mut mpsc::Receiver<Event>, ready: oneshot::Sender<()>) {
+        let mut ready = Some(ready);
+        loop {
+            self.screen.room().await;
+            let Some(event) = events.recv().await else { return };
+            self.event(&event);
+            if let Some(ready) = ready.take_if(|_| matches!(event, Event::Ready { .. })) {
+                // The driver may have been ended by a signal.
+                let _ = ready.send(());
+            }
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        let is_cut_off = self.with_known(|known| {
+            known.see_event(event);
+            matches!(event, Event::Outgoing { channel, state: OutgoingState::Queued, .. } if known.is_cut_off(channel))
+        });
+        match event {
+            Event::Result { outcome, .. } => self.outcome(outcome),
+            Event::Outgoing { channel, .. } if is_cut_off => {
+                self.screen.print(&self.render.queued(channel.as_str()));
+            }
+            event => {
+                if let Some(lines) = self.render.event(event, Timestamp::now()) {
+                    self.screen.print(&lines);
+                }
+            }
+        }
+    }
+
+    fn outcome(&self, outcome: &Outcome) {
+        match outcome {
+            Ok(reply) => {
+                self.with_known(|known| known.see_reply(reply));
+                if let Some(lines) = self.render.reply(reply, Timestamp::now()) {
+                    self.screen.print(&lines);
+                }
+            }
+            Err(refusal) => self.screen.print(&self.render.refusal(refusal)),
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        self.screen.print(&self.render.notice(text));
+    }
+
+    fn with_known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Waits until the terminal is taken away, or somebody says so: unheard, that would end the process as it stands.
+async fn hangup() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangups) => {
+            hangups.recv().await;
+        }
+        Err(error) => {
+            tracing::warn!(err = %error, "a hangup will not be noticed");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
