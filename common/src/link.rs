@@ -4,40 +4,34 @@
 //! one owner pulls requests and events from it, and answers to requests of this side are handed out on the way. The
 //! owner of an inbox must not wait for an answer on the same link before it pulls again.
 
+mod inbox;
 mod outgoing;
 mod pending;
+mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::codec::Decoder;
+use tokio::time::timeout;
 
+pub use inbox::Inbox;
 pub use outgoing::{NotTaken, Outgoing};
 pub use pending::{Pending, Refused};
 
-use crate::codec::{LineCodec, LineError};
 use crate::id::RequestId;
 use crate::identity::PeerKey;
 use crate::proto::event::GoingAway;
-use crate::proto::limits::{
-    DRAIN_LIMIT, FRAME_LIMIT, MAX_BAD_FRAMES, MAX_PENDING_REQUESTS, PING_EVERY, REQUEST_LIMIT, SILENCE_LIMIT,
-    WRITE_LIMIT,
-};
+use crate::proto::limits::{MAX_PENDING_REQUESTS, PING_EVERY, REQUEST_LIMIT, SILENCE_LIMIT};
 use crate::proto::session::Ping;
 use crate::proto::status::{Code, Refusal};
-use crate::proto::{self, Command, Event, Frame, Pushed, Request};
-use crate::transport::{Connection, Origin, Stream};
+use crate::proto::{self, Command, Event, Pushed, Request};
+use crate::transport::{Connection, Origin};
 
 type Outcome = Result<Box<RawValue>, RequestError>;
 type Waiter = oneshot::Sender<Outcome>;
-
-/// How many bytes the reading buffer has room for to begin with; most frames are shorter.
-const READ_RESERVE: usize = 2048;
 
 /// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -168,15 +162,8 @@ impl Link {
             origin: connection.origin,
             path: connection.path,
         }));
-        tokio::spawn(write(link.0.clone(), writer));
-        let inbox = Inbox {
-            shared: link.0.clone(),
-            reader,
-            buffer: BytesMut::new(),
-            codec: LineCodec::default(),
-            begun: None,
-            bad_frames: 0,
-        };
+        tokio::spawn(writer::write(link.0.clone(), writer));
+        let inbox = Inbox::new(link.0.clone(), reader);
         (link, inbox)
     }
 
@@ -274,6 +261,11 @@ impl Link {
         self.0.close(CloseReason::Here);
     }
 
+    /// Whether the link has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.borrow().is_some()
+    }
+
     /// Waits for the end of the link.
     pub async fn closed(&self) -> CloseReason {
         let mut closed = self.0.closed.subscribe();
@@ -317,157 +309,4 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         self.shared.pending().forget(self.id);
     }
-}
-
-/// The reading side of a link. Dropping it ends the link.
-pub struct Inbox {
-    shared: Arc<Shared>,
-    reader: ReadHalf<Stream>,
-    buffer: BytesMut,
-    codec: LineCodec,
-    /// When the frame that is not whole yet was begun.
-    begun: Option<Instant>,
-    bad_frames: u32,
-}
-
-impl Inbox {
-    /// The next request or event. Can be dropped while it waits without losing anything.
-    ///
-    /// # Errors
-    /// Why the link has ended.
-    pub async fn next(&mut self) -> Result<Inbound, CloseReason> {
-        loop {
-            let line = self.line().await.inspect_err(|reason| self.shared.close(reason.clone()))?;
-            if let Some(inbound) = self.sort(&line)? {
-                return Ok(inbound);
-            }
-        }
-    }
-
-    /// Hands an answer to who waits for it, answers what cannot be read; the rest is for the owner.
-    fn sort(&mut self, line: &[u8]) -> Result<Option<Inbound>, CloseReason> {
-        match Frame::parse(line) {
-            Ok(frame) => {
-                self.bad_frames = 0;
-                self.sort_frame(frame)
-            }
-            Err(refusal) => self.bad_frame(refusal).map(|()| None),
-        }
-    }
-
-    fn sort_frame(&self, frame: Frame) -> Result<Option<Inbound>, CloseReason> {
-        match frame {
-            Frame::Request(request) => Ok(Some(Inbound::Request(request))),
-            Frame::Response(response) => {
-                if let Some(waiter) = self.shared.pending().take(response.id) {
-                    let _ = waiter.send(response.outcome.map_err(RequestError::Refused));
-                }
-                Ok(None)
-            }
-            Frame::Event(event) if event.name == GoingAway::NAME => {
-                let told =
-                    proto::parse_body::<GoingAway>(&event.body).unwrap_or_else(|reason| GoingAway { reason });
-                let reason = CloseReason::Told(told.reason);
-                self.shared.close(reason.clone());
-                Err(reason)
-            }
-            Frame::Event(event) => Ok(Some(Inbound::Event(event))),
-        }
-    }
-
-    fn bad_frame(&mut self, refusal: Refusal) -> Result<(), CloseReason> {
-        self.bad_frames += 1;
-        tracing::debug!(path = %self.shared.path, reason = ?refusal.reason, "unreadable frame");
-        if self.bad_frames >= MAX_BAD_FRAMES {
-            self.shared.outgoing.close(farewell(refusal), false);
-            let reason = CloseReason::Protocol("too many unreadable lines in a row");
-            self.shared.close(reason.clone());
-            return Err(reason);
-        }
-        // A full queue ends the link, and the next read says so.
-        let _ = self.shared.outgoing.push(proto::encode_unreadable(refusal));
-        Ok(())
-    }
-
-    async fn line(&mut self) -> Result<Bytes, CloseReason> {
-        let mut closed = self.shared.closed.subscribe();
-        loop {
-            match self.codec.decode(&mut self.buffer) {
-                Ok(Some(line)) => {
-                    self.begun = (!self.buffer.is_empty()).then(Instant::now);
-                    return Ok(line);
-                }
-                Ok(None) => {}
-                Err(LineError::TooLong) => {
-                    self.shared.outgoing.close(farewell(Code::FrameTooLong.into()), false);
-                    return Err(CloseReason::Protocol("a line is over the limit of a frame"));
-                }
-                Err(LineError::Io(error)) => return Err(CloseReason::Broken(error.to_string())),
-            }
-            tokio::select! {
-                more = read_more(&mut self.reader, &mut self.buffer, self.begun) => more?,
-                _ = closed.wait_for(Option::is_some) => return Err(self.shared.reason()),
-            }
-            self.begun.get_or_insert_with(Instant::now);
-        }
-    }
-}
-
-async fn read_more(
-    reader: &mut ReadHalf<Stream>,
-    buffer: &mut BytesMut,
-    begun: Option<Instant>,
-) -> Result<(), CloseReason> {
-    let silent = Instant::now() + SILENCE_LIMIT;
-    let overdue = begun.map(|begun| begun + FRAME_LIMIT);
-    let deadline = overdue.map_or(silent, |overdue| overdue.min(silent));
-    buffer.reserve(READ_RESERVE);
-    match timeout_at(deadline, reader.read_buf(buffer)).await {
-        Ok(Ok(0)) => Err(CloseReason::There),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(CloseReason::Broken(error.to_string())),
-        Err(_) if deadline == silent => Err(CloseReason::Silent),
-        Err(_) => Err(CloseReason::Protocol("a begun frame did not end in time")),
-    }
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.shared.outgoing.close(None, false);
-        self.shared.close(CloseReason::Here);
-    }
-}
-
-/// Writes out what is pushed until the queue is closed and empty, or the other side takes nothing any more.
-async fn write(shared: Arc<Shared>, mut writer: WriteHalf<Stream>) {
-    let mut closed = shared.closed.subscribe();
-    let overdue = async {
-        // The sender lives as long as `shared`.
-        let _ = closed.wait_for(Option::is_some).await;
-        tokio::time::sleep(DRAIN_LIMIT).await;
-    };
-    let ended = tokio::select! {
-        ended = write_all(&shared.outgoing, &mut writer) => ended,
-        () = overdue => Err(CloseReason::SlowReader),
-    };
-    if let Err(reason) = ended {
-        shared.close(reason);
-    }
-    // Says to the other side that nothing more will come; whether it still listens does not matter.
-    let _ = timeout(DRAIN_LIMIT, writer.shutdown()).await;
-}
-
-async fn write_all(outgoing: &Outgoing, writer: &mut WriteHalf<Stream>) -> Result<(), CloseReason> {
-    while let Some(batch) = outgoing.next_batch().await {
-        let write = async {
-            writer.write_all(&batch).await?;
-            writer.flush().await
-        };
-        match timeout(WRITE_LIMIT, write).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(CloseReason::Broken(error.to_string())),
-            Err(_) => return Err(CloseReason::SlowReader),
-        }
-    }
-    Ok(())
 }

@@ -239,7 +239,7 @@ fn is_mark(c: char) -> bool {
 
 /// Unicode's caseless form, near enough to NFKC_Casefold's for names without a table of our own: lower case
 /// by way of upper case makes ß and ẞ `ss` and all three sigmas one; NFD first lets accents be stepped over.
-fn fold(text: &str) -> String {
+pub fn fold(text: &str) -> String {
     let lower = text.nfd().flat_map(char::to_lowercase);
     lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }

@@ -1,4 +1,25 @@
-//! A peer of Natter: hosts channels, joins channels, talks to people.
+//! A peer of Natter: one user's node, which hosts channels and joins the channels of others.
+//!
+//! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
+//! ([`session`]) and its link to the tracker ([`tracker_link`]), the part that is in a channel ([`client`]), the part
+//! that owns one ([`host`], [`hosting`], [`listener`]), what is kept ([`store`]), and what people see ([`ui`]).
 
+pub mod alarm;
 pub mod api;
+pub mod client;
+pub mod config;
+pub mod host;
+pub mod hosting;
+pub mod listener;
+pub mod node;
+pub mod session;
+mod start;
+pub mod store;
+pub mod tracker_link;
 pub mod ui;
+
+pub use config::{Args, Config, ConfigError};
+pub use start::{Peer, StartError, run, start};
+
+/// Name and version of the program, as it introduces itself.
+pub const PROGRAM: &str = concat!("natter-peer/", env!("CARGO_PKG_VERSION"));

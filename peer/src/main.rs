@@ -1,1 +1,51 @@
-fn main() {}
+//! The program `peer`: reads its command line and runs the library.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::shutdown::{Shutdown, termination};
+use common::telemetry;
+use peer::ui::Exit;
+use peer::{Args, Config, StartError};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let json = args.json || !std::io::stdin().is_terminal();
+    // On a terminal, lines of the log would tear what is being typed.
+    let outcome = telemetry::init("NATTER_LOG", if json { "warn" } else { "off" })
+        .map_err(|error| error.to_string())
+        .and_then(|()| Config::from_args(args).map_err(|error| error.to_string()))
+        .and_then(|config| serve(config, json).map_err(|error| error.to_string()));
+    let exit = outcome.unwrap_or_else(|reason| {
+        // Nothing is left to tell it to when even this fails.
+        let _ = writeln!(std::io::stderr(), "peer: {reason}");
+        Exit::Failed
+    });
+    // A thread may still wait for a key or a line of input; nothing more would be done with it.
+    std::process::exit(if exit == Exit::Done { 0 } else { 1 });
+}
+
+fn serve(config: Config, json: bool) -> Result<Exit, StartError> {
+    // Actors live on this thread; members' and trackers' connections spread over the others.
+    actix_rt::System::with_tokio_rt(runtime).block_on(async move {
+        let (trigger, shutdown) = Shutdown::new();
+        tokio::spawn(async move {
+            // Without signals the end of the input, or `quit`, still ends the peer.
+            let _ = termination().await;
+            trigger.request();
+        });
+        peer::run(config, json, shutdown).await
+    })
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "without a runtime there is no program, and nobody to tell but the panic"
+)]
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system gives threads")
+}

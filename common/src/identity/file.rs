@@ -3,14 +3,15 @@
 //! Three lines: what it is, the secret, and the public key. The words keep the secret from being taken for a
 //! key that may be shown to others, and the public key tells a damaged secret from a sound one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::{Identity, PeerKey};
+use crate::files::write_private_file;
 
 const HEADER: &str = "natter identity 1: keep this file to yourself";
 const SECRET: &str = "secret ";
@@ -90,7 +91,7 @@ fn parse(content: &[u8]) -> Option<Identity> {
 
 /// Puts `identity` into a new file at `path`, which is whole and on disk when this returns.
 pub(super) fn create(path: &Path, identity: &Identity) -> Result<(), IdentityError> {
-    write_durably(path, &format_content(identity))
+    write_private_file(path, &format_content(identity))
         .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
 }
 
@@ -107,32 +108,17 @@ fn format_content(identity: &Identity) -> Zeroizing<Vec<u8>> {
     content
 }
 
-fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let draft = path.with_file_name(name);
-    // One left by a crash was never anybody's key.
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn the_second_start_finds_the_key_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity");
-        fs::write(folder.path().join("identity.new"), "left by a crash").unwrap();
+        fs::write(folder.path().join(".identity.new"), "left by a crash").unwrap();
         let first = Identity::load_or_create(&path).unwrap();
         assert_eq!(Identity::load_or_create(&path).unwrap().key(), first.key());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

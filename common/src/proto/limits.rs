@@ -70,5 +70,15 @@ pub const CHECKPOINT_EVERY: u64 = 1000;
 /// How many of the newest entries a client takes when it has nothing yet.
 pub const FIRST_TAIL: u32 = 50;
 
-/// Every write is refused below this much free space, well before the database fails by itself.
-pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// How many entries a host puts on disk together, and how many bytes of them (one more entry may exceed it).
+pub const MAX_APPEND_ENTRIES: usize = 512;
+/// See [`MAX_APPEND_ENTRIES`].
+pub const MAX_APPEND_BYTES: usize = 256 * 1024;
+/// How many bytes of messages may wait for the disk in one channel.
+pub const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// How many requests may wait in the mailbox of a host, beside one for each member.
+pub const HOST_MAILBOX: usize = 256;
+/// How often a connection may try to enter a channel before it is closed.
+pub const MAX_CONNECT_ATTEMPTS: usize = 8;
+/// How long a connection that has said HELLO may take to enter a channel.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(60);

@@ -79,6 +79,8 @@ pub struct Outbox {
     entries: VecDeque<Entry>,
     under_way: usize,
     hold: Option<Hold>,
+    /// The hold ends as soon as all answers are in: before, it is not known what to begin with again.
+    ending: bool,
     /// The next message sent has to tell the host that the sender knows of the refusal before it.
     restart: bool,
     next_number: u64,
@@ -164,8 +166,14 @@ impl Outbox {
                 Consequence::Nothing
             }
         };
-        // What came after a refusal comes back refused as well; only then is it known what to begin with again.
-        if self.under_way > 0 || self.hold.is_some() { consequence } else { self.check_stalled(consequence) }
+        if self.under_way > 0 {
+            return consequence;
+        }
+        if std::mem::take(&mut self.ending) {
+            self.hold = None;
+            return consequence;
+        }
+        if self.hold.is_some() { consequence } else { self.check_stalled(consequence) }
     }
 
     fn refused(&mut self, refusal: Refusal) -> Consequence {
@@ -192,16 +200,19 @@ impl Outbox {
         consequence
     }
 
-    /// Ends a passing hold, once all answers are in.
+    /// Ends a passing hold, as soon as all answers are in.
     pub fn release(&mut self) {
         if self.hold == Some(Hold::Passing) {
-            self.hold = None;
+            self.resume();
         }
     }
 
-    /// Ends any hold: the user said so.
+    /// Ends any hold, as soon as all answers are in: the user said so.
     pub fn resume(&mut self) {
-        self.hold = None;
+        self.ending = self.hold.is_some() && self.under_way > 0;
+        if !self.ending {
+            self.hold = None;
+        }
     }
 
     /// The connection is gone: nothing is under way, and a new one knows of no refusal.
@@ -211,6 +222,7 @@ impl Outbox {
         }
         self.under_way = 0;
         self.restart = false;
+        self.ending = false;
         self.release();
     }
 }
@@ -256,7 +268,10 @@ mod tests {
         assert_eq!(outbox.answered(sent[0], Answer::Stored(1)), Consequence::Stored { seq: 1 });
         let refusal = Refusal::from(Code::NotAllowed);
         assert_eq!(outbox.answered(sent[1], Answer::Refused(refusal.clone())), Consequence::Paused(refusal));
-        assert_eq!(outbox.answered(sent[2], Answer::Refused(Code::AfterRefused.into())), Consequence::Nothing);
+        assert_eq!(
+            outbox.answered(sent[2], Answer::Refused(Code::AfterRefused.into())),
+            Consequence::Nothing
+        );
         assert_eq!(outbox.next(me()), None);
         outbox.resume();
         assert_eq!(outbox.next(me()).map(|(item, restart)| (item.id, restart)), Some((sent[1], true)));
@@ -274,6 +289,17 @@ mod tests {
         assert_eq!(outbox.next(me()), None);
         outbox.release();
         assert_eq!(outbox.next(me()).map(|(again, restart)| (again.id, restart)), Some((item.id, true)));
+    }
+
+    #[test]
+    fn a_hold_ends_only_when_all_answers_are_in() {
+        let mut outbox = filled(3);
+        let sent: Vec<_> = (0..2).map(|_| outbox.next(me()).unwrap().0.id).collect();
+        outbox.answered(sent[0], Answer::Refused(Code::StorageFull.into()));
+        outbox.release();
+        assert_eq!(outbox.next(me()), None, "the third would overtake the second");
+        outbox.answered(sent[1], Answer::Refused(Code::AfterRefused.into()));
+        assert_eq!(outbox.next(me()).map(|(item, restart)| (item.id, restart)), Some((sent[0], true)));
     }
 
     #[test]

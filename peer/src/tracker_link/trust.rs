@@ -38,7 +38,8 @@ impl KnownTrackers {
     /// # Errors
     /// Which line cannot be read.
     pub fn parse(text: &str) -> Result<Self, BadLine> {
-        let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+        let rows =
+            text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
         let rows = rows.map(|(number, line)| parse_line(line).ok_or(BadLine { line: number + 1 }));
         Ok(Self { rows: rows.collect::<Result<_, _>>()? })
     }

@@ -1,0 +1,188 @@
+//! What can go wrong with a store, by operation.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+
+use super::limits::MIN_FREE_BYTES;
+use super::schema::Program;
+use crate::proto::status::{Code, Refusal};
+
+/// Why a store could not be opened. Nothing that was in the folder is given up by trying.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another store of this one, has the folder.
+    #[error("another program uses {}: stop it, or give --data another folder", folder.display())]
+    InUse {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The folder is that of the other program.
+    #[error("{} belongs to a {found}: give this {wanted} another folder with --data", folder.display())]
+    OtherProgram {
+        /// The data folder.
+        folder: PathBuf,
+        /// Whose it is.
+        found: Program,
+        /// Who asked.
+        wanted: Program,
+    },
+    /// A later release has written here.
+    #[error(
+        "{} was written by a newer release (its data is version {found}, this program knows {known}): \
+         start that release",
+        folder.display()
+    )]
+    Newer {
+        /// The data folder.
+        folder: PathBuf,
+        /// The version of what is stored.
+        found: u32,
+        /// The version that this program writes.
+        known: u32,
+    },
+    /// An earlier release has written here, and this one cannot bring it up to date.
+    #[error(
+        "{} was written by an older release (its data is version {found}, this program needs {known}): \
+         start a release between them once",
+        folder.display()
+    )]
+    Older {
+        /// The data folder.
+        folder: PathBuf,
+        /// The version of what is stored.
+        found: u32,
+        /// The version that this program writes.
+        known: u32,
+    },
+    /// What is stored cannot be read.
+    #[error("the store in {} is damaged ({what}): put back a copy of the whole folder", folder.display())]
+    Damaged {
+        /// The data folder.
+        folder: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// The file system refused.
+    #[error("cannot open the store in {}: {source}", folder.display())]
+    Io {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+}
+
+/// Why a write was not done, or is not known to be; `R` is the job's own reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError<R = Infallible> {
+    /// The job itself decided so. Nothing of it was written.
+    #[error("{0}")]
+    Rejected(R),
+    /// As many jobs wait as may. Nothing was written; try again later.
+    #[error("the store has too much to do: try again in a moment")]
+    Busy,
+    /// The file system is full. Nothing was written; reads still work, writes do again when there is room.
+    #[error(
+        "storage_full: {free_bytes} bytes are free where {MIN_FREE_BYTES} are needed: make room on the disk"
+    )]
+    Full {
+        /// Free bytes found.
+        free_bytes: u64,
+    },
+    /// The job wrote more than a job, a value or a key may have. Nothing of it was written.
+    #[error("{bytes} bytes are more than the {limit} that fit: write less at once")]
+    TooLarge {
+        /// Bytes given.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The job could not be run, or not to its end. Nothing of it was written.
+    #[error("nothing was written: {reason}")]
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+    /// The disk failed under the write: it may or may not be there. What a later job finds is what counts: it
+    /// runs only after the database was opened again.
+    #[error("it is not known whether this was written ({reason}): look before repeating it")]
+    Unknown {
+        /// What happened.
+        reason: String,
+    },
+    /// The store was closed before the job. Nothing of it was written.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The disk failed, or has failed and the database is not open again yet: try again.
+    #[error("cannot read the store: {reason}")]
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl ReadError {
+    pub(super) fn failed(reason: impl ToString) -> Self {
+        Self::Failed { reason: reason.to_string() }
+    }
+}
+
+/// How a job ends without writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Abort<R = Infallible> {
+    /// The job's own decision, after what it read.
+    Rejected(R),
+    /// It could not read what it needs.
+    Unreadable(ReadError),
+}
+
+impl<R> From<ReadError> for Abort<R> {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl<R> From<Abort<R>> for StoreError<R> {
+    fn from(abort: Abort<R>) -> Self {
+        match abort {
+            Abort::Rejected(reason) => Self::Rejected(reason),
+            Abort::Unreadable(error) => Self::Failed { reason: error.to_string() },
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let code = match error {
+            StoreError::Rejected(never) => match never {},
+            StoreError::Full { .. } => Code::StorageFull,
+            StoreError::Busy => Code::TooManyRequests,
+            StoreError::TooLarge { .. } => Code::BadRequest,
+            StoreError::Failed { .. } | StoreError::Unknown { .. } => Code::StorageFailed,
+            StoreError::Closed => Code::GoingAway,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        let code = match error {
+            ReadError::Failed { .. } => Code::StorageFailed,
+            ReadError::Closed => Code::GoingAway,
+        };
+        Self::new(code, error.to_string())
+    }
+}

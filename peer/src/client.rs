@@ -1,0 +1,480 @@
+//! The part of a peer that is in one channel: it receives the log, and sends what was written.
+//!
+//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log) and
+//! [`outbox`] (what goes out, and when).
+
+mod connect;
+mod handle;
+mod incoming;
+pub mod outbox;
+pub mod resume;
+mod sending;
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::link::{CloseReason, Inbound, Link};
+use common::proto::channel::{Disconnect, Role};
+use common::proto::directory::{ChannelRecord, Policy};
+use common::proto::status::{Code, Refusal};
+use common::storage::ReadError;
+use futures_util::{StreamExt, stream};
+use tokio::sync::{oneshot, watch};
+
+pub use connect::{Way, follow};
+pub use handle::ClientHandle;
+pub use incoming::chat_message;
+
+use crate::api::{ChannelStatus, Event, JoinedChannel, LinkState, Queued};
+use crate::session::{Events, SessionView};
+use crate::store::{KnownChannel, PeerStore};
+use connect::Entered;
+use outbox::Outbox;
+use resume::Progress;
+
+/// How many messages may wait for this actor.
+const MAILBOX: usize = 64;
+/// How far the channel was read is kept at most this often.
+const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// What a client needs from the rest of the peer.
+pub struct ClientConfig {
+    /// The channel, as it is known.
+    pub channel: KnownChannel,
+    /// How to get there.
+    pub way: Way,
+    /// Where progress and outbox are kept.
+    pub store: PeerStore,
+    /// Who this peer is.
+    pub session: SessionView,
+    /// Where the user interface is told.
+    pub events: Events,
+}
+
+/// How the client is, for those who watch it.
+#[derive(Clone, Debug, Default)]
+struct State {
+    joined: bool,
+    link: Option<Link>,
+    /// Why there is no link.
+    reason: Option<Refusal>,
+    /// How many messages wait for an answer that may come by itself.
+    waiting: usize,
+}
+
+/// What the host said when it let us in.
+#[derive(Clone, Debug)]
+struct Standing {
+    role: Role,
+    policy: Policy,
+    head: common::entry::Position,
+}
+
+type Joining = oneshot::Sender<Result<JoinedChannel, Refusal>>;
+
+struct Client {
+    channel: KnownChannel,
+    way: Way,
+    store: PeerStore,
+    session: SessionView,
+    events: Events,
+    state: watch::Sender<State>,
+    progress: Progress,
+    outbox: Outbox,
+    standing: Option<Standing>,
+    joining: Vec<Joining>,
+    backoff: Backoff,
+    /// Which connection is meant; what comes late of an earlier one is passed over.
+    generation: u64,
+    is_connecting: bool,
+    progress_is_dirty: bool,
+    stopping: bool,
+}
+
+/// Starts the client of a channel; one that is joined keeps itself connected from then on.
+///
+/// # Errors
+/// When what was kept of the channel cannot be read.
+pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
+    let ClientConfig { channel, way, store, session, events } = config;
+    let progress = Progress::new(store.progress(channel.record.id)?);
+    let outbox = Outbox::load(store.outbox(channel.record.id)?);
+    let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
+    let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
+    let client = Client {
+        channel,
+        way,
+        store,
+        session,
+        events,
+        state,
+        progress,
+        outbox,
+        standing: None,
+        joining: Vec::new(),
+        backoff: Backoff::new(BackoffLimits::default()),
+        generation: 0,
+        is_connecting: false,
+        progress_is_dirty: false,
+        stopping: false,
+    };
+    let addr = Client::create(|ctx: &mut Context<Client>| {
+        ctx.set_mailbox_capacity(MAILBOX);
+        client
+    });
+    Ok(ClientHandle::new(addr, id, name, view))
+}
+
+impl Actor for Client {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let sessions = stream::unfold(self.session.clone(), |mut session| async move {
+            session.changed().await.ok()?;
+            Some((SessionChanged, session))
+        });
+        ctx.add_stream(sessions);
+        if self.channel.joined {
+            self.connect(ctx);
+        }
+    }
+}
+
+impl Client {
+    fn link(&self) -> Option<Link> {
+        self.state.borrow().link.clone()
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping || self.is_connecting || self.link().is_some() {
+            return;
+        }
+        let Some(held) = self.session.borrow().held.clone() else {
+            return self.failed(Code::NotSignedIn.into(), ctx);
+        };
+        self.is_connecting = true;
+        self.generation += 1;
+        let generation = self.generation;
+        let (way, record, have) = (self.way.clone(), self.channel.record.clone(), self.progress.have());
+        let entering = async move { way.enter(record, held.signed, have).await };
+        ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
+            if generation != client.generation || client.stopping {
+                return;
+            }
+            client.is_connecting = false;
+            match entered {
+                Ok(entered) => client.up(entered, ctx),
+                Err(refusal) => client.failed(refusal, ctx),
+            }
+        }));
+    }
+
+    fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
+        let Entered { link, inbox, connected, record } = entered;
+        self.backoff.reset();
+        if self.progress.begin(connected.after) == resume::Continuation::Skips {
+            tracing::info!(channel = %record.id, after = connected.after.seq, "the stream skips entries");
+        }
+        self.channel =
+            KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
+        self.keep_channel(ctx);
+        self.standing =
+            Some(Standing { role: connected.role, policy: connected.policy, head: connected.head });
+        self.state.send_modify(|state| {
+            state.joined = true;
+            state.link = Some(link);
+            state.reason = None;
+        });
+        self.tell_connection(LinkState::Up, None, ctx);
+        for joining in std::mem::take(&mut self.joining) {
+            // Whoever no longer waits has no use for it.
+            let _ = joining.send(self.joined());
+        }
+        let generation = self.generation;
+        ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
+        self.pump(ctx);
+    }
+
+    fn joined(&self) -> Result<JoinedChannel, Refusal> {
+        let standing = self.standing.as_ref().ok_or_else(|| Refusal::from(Code::HostAway))?;
+        Ok(JoinedChannel {
+            channel: self.channel.name().clone(),
+            id: self.channel.record.id,
+            head: standing.head,
+            role: standing.role,
+            policy: standing.policy.clone(),
+        })
+    }
+
+    /// An attempt to connect came to nothing.
+    fn failed(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        for joining in std::mem::take(&mut self.joining) {
+            // Whoever no longer waits has no use for it.
+            let _ = joining.send(Err(refusal.clone()));
+        }
+        if self.channel.joined {
+            self.retry(refusal, ctx);
+        }
+    }
+
+    /// The connection is not there; it is tried again after a while.
+    fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        let is_news = self.state.borrow().reason.as_ref().map(|reason| &reason.code) != Some(&refusal.code);
+        self.state.send_modify(|state| {
+            state.link = None;
+            state.reason = Some(refusal.clone());
+        });
+        if is_news {
+            self.tell_connection(LinkState::Retrying, Some(refusal.reason), ctx);
+        }
+        let (generation, delay) = (self.generation, self.backoff.next_delay(random_fraction()));
+        ctx.run_later(delay, move |client, ctx| {
+            if generation == client.generation && client.channel.joined {
+                client.connect(ctx);
+            }
+        });
+    }
+
+    /// The connection is lost.
+    fn lost(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
+        self.disconnect();
+        let refusal = match reason {
+            CloseReason::Told(refusal) => refusal,
+            reason => {
+                Refusal::new(Code::ConnectionLost, format!("the connection to the host was lost: {reason}"))
+            }
+        };
+        self.retry(refusal, ctx);
+    }
+
+    /// Lets go of the connection: what it still brings is passed over.
+    fn disconnect(&mut self) {
+        self.generation += 1;
+        self.is_connecting = false;
+        self.standing = None;
+        self.outbox.disconnected();
+        if let Some(link) = self.state.borrow().link.as_ref() {
+            link.close();
+        }
+        self.state.send_modify(|state| {
+            state.link = None;
+            state.reason = None;
+        });
+        self.publish_waiting();
+    }
+
+    fn keep_channel(&self, ctx: &mut Context<Self>) {
+        let (store, channel) = (self.store.clone(), self.channel.clone());
+        let kept = async move {
+            if let Err(error) = store.keep_channel(&channel).await {
+                tracing::warn!(channel = %channel.record.id, err = %error, "the channel could not be kept");
+            }
+        };
+        ctx.spawn(kept.into_actor(self));
+    }
+
+    fn plan_to_keep_progress(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.progress_is_dirty, true) {
+            ctx.run_later(KEEP_PROGRESS_EVERY, |client, ctx| {
+                ctx.spawn(client.keep_progress().into_actor(client));
+            });
+        }
+    }
+
+    fn keep_progress(&mut self) -> impl Future<Output = ()> + use<> {
+        let (store, id) = (self.store.clone(), self.channel.record.id);
+        let at = self.progress.have().filter(|_| std::mem::take(&mut self.progress_is_dirty));
+        async move {
+            if let Some(at) = at
+                && let Err(error) = store.keep_progress(id, at).await
+            {
+                tracing::warn!(channel = %id, err = %error, "how far it was read could not be kept");
+            }
+        }
+    }
+
+    fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
+        let to = self.channel.name().as_str().to_owned();
+        self.tell(Event::Connection { to, state, reason }, ctx);
+    }
+
+    fn tell(&self, event: Event, ctx: &mut Context<Self>) {
+        ctx.wait(self.events.tell(event).into_actor(self));
+    }
+}
+
+struct FromHost {
+    generation: u64,
+    inbound: Result<Inbound, CloseReason>,
+}
+
+impl StreamHandler<FromHost> for Client {
+    fn handle(&mut self, item: FromHost, ctx: &mut Self::Context) {
+        if item.generation != self.generation || self.stopping {
+            return;
+        }
+        match item.inbound {
+            Ok(Inbound::Event(event)) => self.told(&event.name, &event.body, ctx),
+            Ok(Inbound::Request(request)) => {
+                if let Some(link) = self.link() {
+                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
+                    // A link that has ended says so by its stream.
+                    let _ = link.answer(request.id, &unknown);
+                }
+            }
+            Err(reason) => self.lost(reason, ctx),
+        }
+    }
+
+    /// The end of one connection is not the end of the actor.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+struct SessionChanged;
+
+impl StreamHandler<SessionChanged> for Client {
+    fn handle(&mut self, _: SessionChanged, ctx: &mut Self::Context) {
+        let held = self.session.borrow().held.clone();
+        match (self.link(), held) {
+            (Some(link), Some(held)) => self.show_pass(link, held, ctx),
+            (Some(_), None) => {
+                self.disconnect();
+                self.retry(Code::NotSignedIn.into(), ctx);
+            }
+            (None, Some(_)) if self.channel.joined => self.connect(ctx),
+            (None, _) => {}
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<Result<JoinedChannel, Refusal>>")]
+struct Join(Option<ChannelRecord>);
+
+impl Handler<Join> for Client {
+    type Result = MessageResult<Join>;
+
+    fn handle(&mut self, Join(fresh): Join, ctx: &mut Self::Context) -> Self::Result {
+        let (joining, joined) = oneshot::channel();
+        if self.link().is_some() {
+            self.outbox.resume();
+            self.pump(ctx);
+            // Whoever no longer waits has no use for it.
+            let _ = joining.send(self.joined());
+            return MessageResult(joined);
+        }
+        let known = &self.channel;
+        match fresh.map(|fresh| if known.joined { follow(&known.record, fresh) } else { Ok(fresh) }) {
+            Some(Err(refusal)) => {
+                let _ = joining.send(Err(refusal));
+                return MessageResult(joined);
+            }
+            Some(Ok(fresh)) => self.channel.record = fresh,
+            None => {}
+        }
+        self.outbox.resume();
+        self.joining.push(joining);
+        self.connect(ctx);
+        MessageResult(joined)
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+struct Leave;
+
+impl Handler<Leave> for Client {
+    type Result = ResponseFuture<Result<(), Refusal>>;
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
+        let link = self.link();
+        self.channel.joined = false;
+        self.state.send_modify(|state| state.joined = false);
+        let parting = link.and_then(|link| link.send(&Disconnect {}).ok());
+        let kept = self.keep_progress();
+        let (store, channel) = (self.store.clone(), self.channel.clone());
+        self.disconnect();
+        self.tell_connection(LinkState::Down, None, ctx);
+        Box::pin(async move {
+            if let Some(parting) = parting {
+                // The host notices the end of the connection just as well.
+                let _ = parting.await;
+            }
+            kept.await;
+            store.keep_channel(&channel).await.map_err(Refusal::from)
+        })
+    }
+}
+
+/// Where the channel was seen.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Located(ChannelRecord);
+
+impl Handler<Located> for Client {
+    type Result = ();
+
+    fn handle(&mut self, Located(record): Located, ctx: &mut Self::Context) {
+        if self.link().is_some() || !self.channel.joined {
+            return;
+        }
+        match follow(&self.channel.record, record) {
+            Ok(record) => {
+                self.channel.record = record;
+                self.backoff.reset();
+                self.connect(ctx);
+            }
+            Err(refusal) => self.retry(refusal, ctx),
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Queued, Refusal>")]
+struct Send(String);
+
+#[derive(Message)]
+#[rtype(result = "ChannelStatus")]
+struct GetStatus;
+
+impl Handler<GetStatus> for Client {
+    type Result = MessageResult<GetStatus>;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Self::Result {
+        let state = self.state.borrow();
+        let link_state = match (&state.link, self.channel.joined) {
+            (Some(_), _) => LinkState::Up,
+            (None, true) => LinkState::Retrying,
+            (None, false) => LinkState::Down,
+        };
+        MessageResult(ChannelStatus {
+            id: self.channel.record.id,
+            channel: self.channel.name().clone(),
+            hosted: self.way.hosts.get(self.channel.record.id).is_some(),
+            joined: self.channel.joined,
+            state: link_state,
+            reason: state.reason.as_ref().map(|reason| reason.reason.clone()),
+            seq: self.progress.seq(),
+            queued: self.outbox.len(),
+        })
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Shutdown;
+
+impl Handler<Shutdown> for Client {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let kept = self.keep_progress();
+        self.disconnect();
+        ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
+        Box::pin(kept)
+    }
+}

@@ -1,0 +1,152 @@
+//! One attempt to enter a channel: find its host, prove who is who, say where to go on.
+
+use common::entry::Position;
+use common::link::{Inbox, Link, RequestError};
+use common::pass::SignedPass;
+use common::proto::channel::{Connect, Connected};
+use common::proto::directory::{ChannelRecord, Locate};
+use common::proto::limits::FIRST_TAIL;
+use common::proto::session::Purpose;
+use common::proto::status::{Code, Refusal};
+use common::shutdown::Shutdown;
+use common::transport::{Connection, DialError, Expected, Transport, memory_pair};
+
+use super::resume;
+use crate::listener::{self, Hosts};
+use crate::tracker_link::{TrackerHandle, hello_for};
+
+/// How many bytes may be under way between a host and its own user's client.
+const IN_PROCESS_BYTES: usize = 64 * 1024;
+
+/// What is needed to get into a channel.
+#[derive(Clone)]
+pub struct Way {
+    /// How to dial.
+    pub transport: Transport,
+    /// Who knows where the host is.
+    pub tracker: TrackerHandle,
+    /// The channels this very peer hosts.
+    pub hosts: Hosts,
+    /// Ends what is served in process.
+    pub shutdown: Shutdown,
+}
+
+/// A channel that was entered.
+pub struct Entered {
+    /// The connection to its host.
+    pub link: Link,
+    /// Its reading side: the stream of entries comes next.
+    pub inbox: Inbox,
+    /// What the host said.
+    pub connected: Connected,
+    /// What is known of the channel now.
+    pub record: ChannelRecord,
+}
+
+impl Way {
+    /// Enters the channel.
+    ///
+    /// # Errors
+    /// What keeps the client out, and what to do.
+    pub async fn enter(
+        &self,
+        record: ChannelRecord,
+        pass: SignedPass,
+        have: Option<Position>,
+    ) -> Result<Entered, Refusal> {
+        let (connection, record) = self.reach(record).await?;
+        let (link, mut inbox) = Link::open(connection);
+        inbox.ask(&link, &hello_for(Purpose::Channel)).await.map_err(RequestError::into_refusal)?;
+        let connect = Connect { channel: record.id, pass, have, tail: FIRST_TAIL };
+        let connected = inbox.ask(&link, &connect).await.map_err(|error| host_refusal(error, &record))?;
+        check(&connected, &record)?;
+        link.keep_alive();
+        Ok(Entered { link, inbox, connected, record })
+    }
+
+    /// Reaches the host where it was last, else where the tracker says it is now.
+    async fn reach(&self, record: ChannelRecord) -> Result<(Connection, ChannelRecord), Refusal> {
+        if self.hosts.get(record.id).is_some() {
+            let (ours, theirs) = memory_pair(self.transport.key(), self.transport.key(), IN_PROCESS_BYTES);
+            tokio::spawn(listener::serve(theirs, self.hosts.clone(), self.shutdown.clone()));
+            return Ok((ours, record));
+        }
+        match self.dial(&record).await {
+            Ok(connection) => Ok((connection, record)),
+            Err(error) => {
+                let located = self.tracker.request(&Locate::Id(record.id)).await;
+                let fresh = match located {
+                    Ok(fresh) => follow(&record, fresh)?,
+                    Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(refusal),
+                    Err(_) => return Err(away(&record, &error)),
+                };
+                if fresh.addresses == record.addresses {
+                    return Err(away(&record, &error));
+                }
+                let connection = self.dial(&fresh).await.map_err(|error| away(&fresh, &error))?;
+                Ok((connection, fresh))
+            }
+        }
+    }
+
+    async fn dial(&self, record: &ChannelRecord) -> Result<Connection, DialError> {
+        self.transport.dial(Expected::Key(record.host_key), &record.addresses).await
+    }
+}
+
+/// The channel as the tracker has it now, if that is still the one that is known.
+///
+/// # Errors
+/// `host_key_changed`, or `superseded` for a hosting older than one seen before.
+pub fn follow(known: &ChannelRecord, fresh: ChannelRecord) -> Result<ChannelRecord, Refusal> {
+    if fresh.host_key != known.host_key {
+        return Err(Refusal::new(
+            Code::HostKeyChanged,
+            format!(
+                "{} is now hosted by the key {}, not by the known {}. If its owner confirms the new one, type: leave {0}, \
+                 then join {0}",
+                known.name, fresh.host_key, known.host_key
+            ),
+        ));
+    }
+    if fresh.term < known.term {
+        return Err(outdated(known, fresh.term));
+    }
+    Ok(fresh)
+}
+
+fn outdated(known: &ChannelRecord, term: u64) -> Refusal {
+    Refusal::new(
+        Code::Superseded,
+        format!("{}: its hosting has term {term}, but {} was seen before", known.name, known.term),
+    )
+}
+
+fn check(connected: &Connected, record: &ChannelRecord) -> Result<(), Refusal> {
+    if connected.term < record.term {
+        return Err(outdated(record, connected.term));
+    }
+    let checkpoint = connected.checkpoint.verify(&record.host_key);
+    if !checkpoint.is_ok_and(|checkpoint| checkpoint.channel == record.id)
+        || !resume::is_possible(&connected.after, record.id)
+        || connected.after.seq > connected.head.seq
+        || connected.after.epoch != connected.head.epoch
+    {
+        return Err(Refusal::new(Code::BadRequest, format!("{}: its host contradicts itself", record.name)));
+    }
+    Ok(())
+}
+
+/// A host that is up but does not have the channel (yet) is as good as away.
+fn host_refusal(error: RequestError, record: &ChannelRecord) -> Refusal {
+    match error.into_refusal() {
+        refusal if refusal.code == Code::NoSuchChannel => {
+            Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name))
+        }
+        refusal => refusal,
+    }
+}
+
+fn away(record: &ChannelRecord, error: &DialError) -> Refusal {
+    Refusal::new(Code::HostAway, format!("the host of {} cannot be reached: {error}", record.name))
+}

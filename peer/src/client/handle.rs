@@ -1,0 +1,112 @@
+//! What the rest of the peer sees of a client.
+
+use actix::Addr;
+use common::id::ChannelId;
+use common::link::{Link, RequestError};
+use common::name::ChannelName;
+use common::proto::Command;
+use common::proto::directory::ChannelRecord;
+use common::proto::status::{Code, Refusal};
+use tokio::sync::watch;
+
+use super::{Client, GetStatus, Join, Leave, Located, Send, Shutdown, State};
+use crate::api::{ChannelStatus, JoinedChannel, Queued};
+
+/// The handle of a client. Cheap to clone.
+#[derive(Clone)]
+pub struct ClientHandle {
+    addr: Addr<Client>,
+    id: ChannelId,
+    name: ChannelName,
+    state: watch::Receiver<State>,
+}
+
+impl ClientHandle {
+    pub(super) fn new(
+        addr: Addr<Client>,
+        id: ChannelId,
+        name: ChannelName,
+        state: watch::Receiver<State>,
+    ) -> Self {
+        Self { addr, id, name, state }
+    }
+
+    /// The channel.
+    pub fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    /// Enters the channel and stays in it: a lost connection is tried again by itself.
+    ///
+    /// # Errors
+    /// Why the first attempt failed; the client is then as it was before.
+    pub async fn join(&self, fresh: Option<ChannelRecord>) -> Result<JoinedChannel, Refusal> {
+        let joining = self.addr.send(Join(fresh)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
+        joining.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Leaves the channel.
+    ///
+    /// # Errors
+    /// When that could not be kept.
+    pub async fn leave(&self) -> Result<(), Refusal> {
+        self.addr.send(Leave).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Writes a message; it is in the outbox, on disk, when this returns.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub async fn send(&self, text: String) -> Result<Queued, Refusal> {
+        self.addr.send(Send(text)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Asks the channel's host.
+    ///
+    /// # Errors
+    /// Its refusal, `not_joined`, or why the host cannot be asked.
+    pub async fn request<C: Command>(&self, command: &C) -> Result<C::Reply, Refusal> {
+        let link = self.link()?;
+        link.request(command).await.map_err(RequestError::into_refusal)
+    }
+
+    fn link(&self) -> Result<Link, Refusal> {
+        let state = self.state.borrow();
+        if !state.joined {
+            return Err(Refusal::new(Code::NotJoined, format!("type: join {}", self.name)));
+        }
+        state.link.clone().ok_or_else(|| state.reason.clone().unwrap_or_else(|| Code::HostAway.into()))
+    }
+
+    /// The channel was seen somewhere: a client that is not connected tries there at once.
+    pub async fn located(&self, record: ChannelRecord) {
+        // A client that is gone has no use for it.
+        let _ = self.addr.send(Located(record)).await;
+    }
+
+    /// How the client is.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn status(&self) -> Result<ChannelStatus, Refusal> {
+        self.addr.send(GetStatus).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// Waits until all that is queued and can go out now has been answered.
+    pub async fn drained(&self) {
+        let idle = |state: &State| state.link.is_none() || state.waiting == 0;
+        // An ended client has nothing under way.
+        let _ = self.state.clone().wait_for(idle).await;
+    }
+
+    /// Closes the connection and keeps how far the channel was read.
+    pub async fn shut_down(&self) {
+        // Gone already is as good.
+        let _ = self.addr.send(Shutdown).await;
+    }
+}

@@ -1,0 +1,104 @@
+//! What the host tells: entries of the log, who came and went.
+
+use actix::prelude::*;
+use common::entry::{Header, RawEntry};
+use common::link::{CloseReason, Link};
+use common::name::ChannelName;
+use common::proto::channel::Pass;
+use common::proto::event::HostEvent;
+use common::proto::status::{Code, Refusal};
+use serde_json::value::RawValue;
+
+use super::Client;
+use super::resume::Received;
+use crate::api::{ChatMessage, Event};
+use crate::session::HeldPass;
+
+/// An entry as it is shown.
+pub fn chat_message(
+    channel: &ChannelName,
+    epoch: common::id::Epoch,
+    header: Header,
+    entry: &RawEntry,
+) -> ChatMessage {
+    ChatMessage {
+        channel: channel.clone(),
+        epoch,
+        seq: header.seq,
+        id: header.id,
+        from: header.from.name,
+        author_kind: header.from.kind,
+        subject: header.from.subject,
+        text: entry.text().filter(|_| header.kind == common::entry::TEXT),
+        kind: header.kind,
+        sent_at: header.sent_at,
+        stored_at: header.stored_at,
+    }
+}
+
+impl Client {
+    pub(super) fn told(&mut self, name: &str, body: &RawValue, ctx: &mut Context<Self>) {
+        let channel = self.channel.name().clone();
+        match HostEvent::parse(name, body) {
+            Ok(HostEvent::RawEntry(entry)) => self.received(&entry, ctx),
+            Ok(HostEvent::Joined(joined)) => {
+                self.tell(Event::Joined { channel, members: joined.members, count: joined.count }, ctx);
+            }
+            Ok(HostEvent::Left(left)) => {
+                self.tell(Event::Left { channel, members: left.members, count: left.count }, ctx);
+            }
+            // The link itself has taken it as the reason of its end.
+            Ok(HostEvent::GoingAway(_)) => {}
+            Err(refusal) if refusal.code == Code::UnknownCommand => {
+                tracing::debug!(event = ?name, "event of the host passed over");
+            }
+            Err(refusal) => {
+                self.broken(format!("the host sent an event that cannot be read: {refusal}"), ctx)
+            }
+        }
+    }
+
+    fn received(&mut self, entry: &RawEntry, ctx: &mut Context<Self>) {
+        match self.progress.receive(entry) {
+            Received::Next(header) => {
+                let Some(at) = self.progress.have() else { return };
+                let message = chat_message(self.channel.name(), at.epoch, header, entry);
+                self.plan_to_keep_progress(ctx);
+                self.tell(Event::Message(message), ctx);
+                let head = self.standing.as_ref().map(|standing| standing.head);
+                if head.is_some_and(|head| !self.progress.agrees(&head)) {
+                    self.broken("its log is not the one the host says it is".to_owned(), ctx);
+                }
+            }
+            Received::Repeat => {}
+            Received::Broken(reason) => self.broken(reason, ctx),
+        }
+    }
+
+    /// What comes over this connection cannot be trusted; a new one begins where the last good entry was.
+    fn broken(&mut self, reason: String, ctx: &mut Context<Self>) {
+        tracing::warn!(channel = %self.channel.record.id, reason, "broken stream");
+        let refusal = Refusal::new(
+            Code::LogBehind,
+            format!("the stream of {} is broken: {reason}", self.channel.name()),
+        );
+        let channel = Some(self.channel.name().clone());
+        self.tell(
+            Event::Warning { code: refusal.code.clone(), reason: refusal.reason.clone(), channel },
+            ctx,
+        );
+        self.lost(CloseReason::Told(refusal), ctx);
+    }
+
+    /// Shows a new pass within the session; one of another subject needs a new session.
+    pub(super) fn show_pass(&mut self, link: Link, held: HeldPass, ctx: &mut Context<Self>) {
+        let generation = self.generation;
+        let shown = async move { link.request(&Pass { pass: held.signed }).await };
+        ctx.spawn(shown.into_actor(self).map(move |shown, client, ctx| {
+            if generation == client.generation && shown.is_err() {
+                client.disconnect();
+                client.connect(ctx);
+            }
+        }));
+    }
+}

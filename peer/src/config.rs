@@ -1,0 +1,262 @@
+//! What the command line and the environment say, and what follows from saying nothing.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use common::files::{create_private_folder, write_private_file};
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName, guest_name};
+use common::proto::limits::TRACKER_PORT;
+use common::transport::Address;
+use etcetera::BaseStrategy;
+
+use crate::hosting::ListenConfig;
+use crate::tracker_link::TrackerAddress;
+
+const EXAMPLES: &str = "\
+Examples:
+  peer --username charlie
+      talk through the tracker on this machine
+  peer --tracker chat.example:22236 --host-channel first --username ken
+      host the channel `first`, and be in it
+  peer --tracker chat.example:22236#KEY --json < commands
+      take commands one a line, and print what happens as JSON, one object a line
+
+The tracker prints the form HOST:PORT#KEY at its start. With it, its key need not be compared by eye.
+Inside, type `help`.";
+
+/// A peer of Natter: hosts channels, joins channels, talks to people.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "peer", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Args {
+    /// The tracker, with or without its key
+    #[arg(long, value_name = "HOST:PORT[#KEY]", env = "NATTER_TRACKER", value_parser = parse_tracker)]
+    tracker: Option<TypedTracker>,
+    /// The tracker's host name or IP, instead of --tracker
+    #[arg(long, value_name = "HOST", env = "NATTER_TRACKER_IP", conflicts_with = "tracker")]
+    tracker_ip: Option<String>,
+    /// The tracker's port, instead of --tracker
+    #[arg(long, value_name = "PORT", env = "NATTER_TRACKER_PORT", conflicts_with = "tracker")]
+    tracker_port: Option<u16>,
+    /// The key the tracker has to have: 64 hex digits
+    #[arg(long, value_name = "KEY", env = "NATTER_TRACKER_KEY")]
+    tracker_key: Option<PeerKey>,
+    /// Take the key that an unknown tracker shows for its own without comparing it
+    #[arg(long, env = "NATTER_TRUST_FIRST")]
+    trust_first: bool,
+    /// The name to go by; the last one used on this machine if not given
+    #[arg(long, value_name = "NAME", env = "NATTER_USERNAME")]
+    username: Option<UserName>,
+    /// The folder for this peer's key, logs and outbox
+    #[arg(long, value_name = "DIR", env = "NATTER_PEER_DATA")]
+    data: Option<PathBuf>,
+    /// A channel to host; may be given several times
+    #[arg(
+        long = "host-channel",
+        visible_alias = "channel-name",
+        value_name = "NAME",
+        env = "NATTER_HOST_CHANNEL",
+        value_delimiter = None
+    )]
+    host_channels: Vec<ChannelName>,
+    /// The IP to listen on for members
+    #[arg(long, value_name = "IP", env = "NATTER_PEER_HOST_IP", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    peer_host_ip: IpAddr,
+    /// The port to listen on for members; 0 takes a free one and keeps it
+    #[arg(long, value_name = "PORT", env = "NATTER_PEER_HOST_PORT", default_value_t = 0)]
+    peer_host_port: u16,
+    /// An address to hand out to members, such as tcp:HOST:PORT, instead of the one that the tracker sees
+    #[arg(long, value_name = "ADDR", env = "NATTER_ADVERTISE", value_parser = parse_advertise)]
+    advertise: Vec<Address>,
+    /// Read commands from standard input and print JSON, also on a terminal
+    #[arg(long, env = "NATTER_JSON")]
+    pub json: bool,
+    /// How long what is under way may take after the end of the input, in milliseconds
+    #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
+    drain_ms: u64,
+}
+
+/// A tracker as it is typed.
+#[derive(Clone, Debug)]
+struct TypedTracker {
+    address: String,
+    key: Option<PeerKey>,
+}
+
+fn parse_tracker(text: &str) -> Result<TypedTracker, String> {
+    let (address, key) = match text.split_once('#') {
+        Some((address, key)) => {
+            (address, Some(key.parse().map_err(|error| format!("behind the #: {error}"))?))
+        }
+        None => (text, None),
+    };
+    let has_port =
+        address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let is_bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
+    match (is_bare_v6, has_port) {
+        (true, _) => Ok(TypedTracker { address: format!("[{address}]:{TRACKER_PORT}"), key }),
+        (false, true) => Ok(TypedTracker { address: address.to_owned(), key }),
+        (false, false) if !address.is_empty() && !address.contains(':') => {
+            Ok(TypedTracker { address: format!("{address}:{TRACKER_PORT}"), key })
+        }
+        _ => Err("HOST:PORT or HOST:PORT#KEY is expected".to_owned()),
+    }
+}
+
+fn parse_advertise(text: &str) -> Result<Address, String> {
+    let known = text.parse::<Address>().ok().filter(|address| address.tcp_addr().is_some());
+    known
+        .or_else(|| {
+            format!("tcp:{text}").parse().ok().filter(|address: &Address| address.tcp_addr().is_some())
+        })
+        .ok_or_else(|| "tcp:HOST:PORT is expected".to_owned())
+}
+
+/// What a peer is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the tracker is, and what is known of its key.
+    pub tracker: TrackerAddress,
+    /// The name to go by, unless the data folder knows better.
+    pub username: UserName,
+    /// Whether the user asked for that name.
+    pub name_was_given: bool,
+    /// Where state is kept.
+    pub data: PathBuf,
+    /// Channels to host from the start.
+    pub host_channels: Vec<ChannelName>,
+    /// Where members reach this peer.
+    pub listen: ListenConfig,
+    /// How long what is under way may take at the end.
+    pub drain: Duration,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no home folder to keep state in.
+    #[error("there is no home folder to keep state in; give --data DIR")]
+    NoHome(#[source] etcetera::HomeDirError),
+    /// The folder for state cannot be used.
+    #[error("{path} cannot be used ({source}); give --data another folder")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No random name could be made.
+    #[error("no random name could be made ({0}); give --username")]
+    NoName(String),
+}
+
+impl Config {
+    /// What follows from the command line.
+    ///
+    /// # Errors
+    /// When there is no folder to keep state in.
+    pub fn from_args(args: Args) -> Result<Self, ConfigError> {
+        let base = match args.data {
+            Some(_) => None,
+            None => Some(
+                etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
+            ),
+        };
+        let name_was_given = args.username.is_some();
+        let username = match args.username {
+            Some(name) => name,
+            None => match base.as_deref().and_then(last_name) {
+                Some(name) => name,
+                None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
+            },
+        };
+        if let Some(base) = &base {
+            remember_name(base, &username)?;
+        }
+        let data = match (args.data, base) {
+            (Some(data), _) => data,
+            (None, base) => base.unwrap_or_default().join(username.file_stem()),
+        };
+        Ok(Self {
+            tracker: tracker_address(
+                args.tracker,
+                args.tracker_ip,
+                args.tracker_port,
+                args.tracker_key,
+                args.trust_first,
+            ),
+            username,
+            name_was_given,
+            data,
+            host_channels: args.host_channels,
+            listen: ListenConfig {
+                ip: args.peer_host_ip,
+                port: args.peer_host_port,
+                advertise: args.advertise,
+            },
+            drain: Duration::from_millis(args.drain_ms),
+        })
+    }
+}
+
+fn tracker_address(
+    typed: Option<TypedTracker>,
+    ip: Option<String>,
+    port: Option<u16>,
+    key: Option<PeerKey>,
+    trust_first: bool,
+) -> TrackerAddress {
+    let typed = typed.unwrap_or_else(|| {
+        let host = ip.unwrap_or_else(|| "127.0.0.1".to_owned());
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        TypedTracker { address: format!("{host}:{}", port.unwrap_or(TRACKER_PORT)), key: None }
+    });
+    TrackerAddress { address: typed.address, key: key.or(typed.key), trust_first }
+}
+
+const LAST_NAME: &str = "last-name";
+
+fn last_name(base: &Path) -> Option<UserName> {
+    std::fs::read_to_string(base.join(LAST_NAME)).ok()?.trim().parse().ok()
+}
+
+fn remember_name(base: &Path, name: &UserName) -> Result<(), ConfigError> {
+    let kept = create_private_folder(base)
+        .and_then(|()| write_private_file(&base.join(LAST_NAME), name.as_str().as_bytes()));
+    kept.map_err(|source| ConfigError::Folder { path: base.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_is_typed_in_many_ways() {
+        let key = PeerKey::from_bytes([5; 32]);
+        for (typed, address, with_key) in [
+            ("chat.example", "chat.example:22236", None),
+            ("chat.example:1", "chat.example:1", None),
+            ("::1", "[::1]:22236", None),
+            ("[::1]:7", "[::1]:7", None),
+            (&format!("127.0.0.1:7#{key}"), "127.0.0.1:7", Some(key)),
+        ] {
+            let parsed = parse_tracker(typed).unwrap();
+            assert_eq!((parsed.address.as_str(), parsed.key), (address, with_key), "{typed}");
+        }
+        for typed in ["", ":7", "a:b", "a:99999", "a#", "a:1#xyz"] {
+            assert!(parse_tracker(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn flags_of_earlier_systems_work() {
+        let flags = "peer --tracker-ip 192.0.2.1 --tracker-port 7 --peer-host-ip 127.0.0.1 --peer-host-port 8 \
+                     --channel-name first --username ken --data /tmp/x";
+        let config = Config::from_args(Args::parse_from(flags.split_whitespace())).unwrap();
+        assert_eq!(config.tracker.address, "192.0.2.1:7");
+        assert_eq!((config.listen.ip.to_string().as_str(), config.listen.port), ("127.0.0.1", 8));
+        assert_eq!(config.host_channels, ["first".parse().unwrap()]);
+    }
+}

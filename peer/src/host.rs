@@ -1,0 +1,244 @@
+//! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
+//!
+//! In reading order: what is pure ([`permission`], [`channel`], [`presence`], [`gate`]), what is on disk ([`log`],
+//! [`record`]), the actor that owns it all (`actor`), one member's connection (`member`), and the stream by which a
+//! member catches up (`stream`).
+//!
+//! A message takes this way: a member's task reads and checks it, and hands it to the actor; [`channel`] puts it into
+//! the next batch; the store writes and flushes that; then the actor answers the sender and pushes the encoded lines,
+//! the same bytes for all, into the queue of each live member's link. No message of the actor is made for a delivery.
+
+mod actor;
+pub mod channel;
+mod effects;
+pub mod gate;
+pub mod log;
+pub(crate) mod member;
+mod messages;
+pub mod permission;
+pub mod presence;
+pub mod record;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::{Addr, ArbiterHandle, MailboxError};
+use common::clock::Timestamp;
+use common::entry::Position;
+use common::id::ChannelId;
+use common::identity::{Identity, PeerKey};
+use common::name::ChannelName;
+use common::pass::{Pass, SignedPass};
+use common::proto::channel::DebugReport;
+use common::proto::directory::Owner;
+use common::proto::session::Directory;
+use common::proto::status::{Code, Refusal};
+use common::storage::{Store, StoreError};
+use tokio::sync::{oneshot, watch};
+
+pub use gate::TrackerState;
+pub use messages::HostSummary;
+pub use record::{HostRecord, forget, load_records};
+
+use actor::Host;
+use gate::Gate;
+use log::{Log, LogError};
+use messages::{Close, Inspect, SetOwner, SetTerm, Summarise};
+
+/// What a host is made of.
+pub struct HostConfig {
+    /// The peer's store.
+    pub store: Store,
+    /// The peer's key, which signs checkpoints.
+    pub identity: Identity,
+    /// The channel, new or known.
+    pub record: HostRecord,
+    /// The thread on which the host's actor runs. One for all hosts of a peer is meant: a host has little to do for
+    /// a message and nothing for a delivery but a push, and it may wait for the disk when it looks up an id, which
+    /// should hold up neither the user nor the tracker's connection. Writing and reading of members is elsewhere.
+    pub arbiter: ArbiterHandle,
+    /// How the connection to the tracker is now.
+    pub tracker: TrackerState,
+}
+
+/// Why a host could not do what its peer wants of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// It has ended.
+    #[error("the host of the channel has ended")]
+    Gone,
+    /// Its record could not be kept.
+    #[error("the record of the channel could not be kept")]
+    Store(#[from] StoreError),
+    /// Its record could not be changed.
+    #[error("the record of the channel could not be changed")]
+    Change(#[from] StoreError<record::NoRecord>),
+    /// Its log could not be read.
+    #[error("the log of the channel could not be read")]
+    Log(#[from] LogError),
+}
+
+/// How a host ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostEnded {
+    /// It was closed, in order.
+    Closed,
+    /// It died: the program should end with an error.
+    Died,
+}
+
+/// A running host, as the rest of the peer sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct HostHandle {
+    addr: Addr<Host>,
+    shared: Arc<Shared>,
+}
+
+/// What can be known of a host without asking its actor.
+struct Shared {
+    id: ChannelId,
+    name: ChannelName,
+    log: Log,
+    gate: Arc<Mutex<Gate>>,
+    head: watch::Receiver<Position>,
+    ended: watch::Receiver<bool>,
+}
+
+impl std::fmt::Debug for HostHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostHandle").field("id", &self.shared.id).finish_non_exhaustive()
+    }
+}
+
+// A gate is whole after every statement that changes it, so a panic elsewhere does not spoil it.
+fn lock(gate: &Mutex<Gate>) -> MutexGuard<'_, Gate> {
+    gate.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HostHandle {
+    /// Begins to host a channel, whose record and log are on disk or are made. Nobody is let in before
+    /// [`Self::trust`].
+    ///
+    /// # Errors
+    /// When the record cannot be kept or the log not be read.
+    pub async fn open(config: HostConfig) -> Result<Self, HostError> {
+        let HostConfig { store, identity, record, arbiter, tracker } = config;
+        record::keep(&store, record.clone()).await?;
+        let log = Log::new(store.clone(), record.id, record.epoch);
+        let head = log.head().await?;
+        let gate = Arc::new(Mutex::new(Gate::new(tracker)));
+        let (tell_head, watch_head) = watch::channel(head);
+        let (tell_ended, ended) = watch::channel(false);
+        let (id, name) = (record.id, record.name.clone());
+        let shared = Shared { id, name, log: log.clone(), gate: Arc::clone(&gate), head: watch_head, ended };
+        let parts = actor::Parts { store, identity, record, log, gate, head: tell_head, ended: tell_ended };
+        let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head));
+        tracing::info!(channel = %id, seq = head.seq, "hosting");
+        Ok(Self { addr, shared: Arc::new(shared) })
+    }
+
+    /// The channel.
+    pub fn id(&self) -> ChannelId {
+        self.shared.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ChannelName {
+        &self.shared.name
+    }
+
+    /// How far the log is on disk.
+    pub fn head(&self) -> Position {
+        *self.shared.head.borrow()
+    }
+
+    /// The directory whose passes count from now on.
+    pub fn trust(&self, directory: Directory) {
+        lock(&self.shared.gate).trust(directory);
+    }
+
+    /// The connection to the tracker has changed: with it goes how strictly ended passes are taken.
+    pub fn tracker_link(&self, tracker: TrackerState) {
+        lock(&self.shared.gate).set_tracker(tracker, Timestamp::now());
+    }
+
+    fn check_pass(&self, pass: &SignedPass, holder: PeerKey) -> Result<Pass, Refusal> {
+        lock(&self.shared.gate).check(pass, holder, Timestamp::now())
+    }
+
+    /// What the channel is announced with.
+    ///
+    /// # Errors
+    /// When the host has ended.
+    pub async fn summary(&self) -> Result<HostSummary, HostError> {
+        self.addr.send(Summarise).await.map_err(gone)
+    }
+
+    /// The inside of the host, for the peer's own user.
+    ///
+    /// # Errors
+    /// When the host has ended.
+    pub async fn debug(&self) -> Result<DebugReport, Refusal> {
+        self.ask(Inspect { conn: None }).await
+    }
+
+    /// Keeps what the tracker says of the owner.
+    ///
+    /// # Errors
+    /// When it could not be kept; it does not count then.
+    pub async fn set_owner(&self, owner: Owner) -> Result<(), HostError> {
+        self.addr.send(SetOwner(owner)).await.map_err(gone)?
+    }
+
+    /// Keeps the number that the tracker gave to the hosting; a lower one than known is passed over.
+    ///
+    /// # Errors
+    /// When it could not be kept; it does not count then.
+    pub async fn set_term(&self, term: u64) -> Result<(), HostError> {
+        self.addr.send(SetTerm(term)).await.map_err(gone)?
+    }
+
+    /// Ends the host in order: nothing more is taken, what was taken is flushed and answered, the members are told,
+    /// and the actor stops. Returns as well when it has ended before.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.addr.send(Close { reply }).await.is_ok() {
+            // Dropped when the actor ends without an answer, which ends it too.
+            let _ = closed.await;
+        }
+    }
+
+    /// Waits until the host has ended, however.
+    pub async fn stopped(&self) -> HostEnded {
+        let mut ended = self.shared.ended.clone();
+        match ended.wait_for(|ended| *ended).await {
+            Ok(_) => HostEnded::Closed,
+            Err(_) => HostEnded::Died,
+        }
+    }
+
+    /// Asks the actor; its end is a refusal like any other to whoever asked for a member.
+    async fn ask<M, T>(&self, message: M) -> Result<T, Refusal>
+    where
+        M: actix::Message<Result = Result<T, Refusal>> + Send + 'static,
+        T: Send + 'static,
+        Host: actix::Handler<M>,
+    {
+        self.addr.send(message).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    async fn tell<M>(&self, message: M) -> Result<(), HostError>
+    where
+        M: actix::Message<Result = ()> + Send + 'static,
+        Host: actix::Handler<M>,
+    {
+        self.addr.send(message).await.map_err(gone)
+    }
+}
+
+fn gone(_: MailboxError) -> HostError {
+    HostError::Gone
+}

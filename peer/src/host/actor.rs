@@ -1,0 +1,315 @@
+//! The actor that owns a channel: who sits in it, and its pure state. It translates, asks [`Channel`], applies effects.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
+use common::clock::Timestamp;
+use common::entry::{Author, Checkpoint, Hash, Position};
+use common::identity::{Identity, PeerKey};
+use common::link::Link;
+use common::pass::Pass;
+use common::proto::channel::{self, DebugConnection, DebugReport, Info, MemberList, Role};
+use common::proto::limits::{HOST_MAILBOX, MAX_PAGE_BYTES, PRESENCE_EVERY};
+use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
+use common::storage::Store;
+use tokio::sync::{oneshot, watch};
+
+use super::HostError;
+use super::channel::{Channel, ConnId, NewMessage, Offer};
+use super::gate::Gate;
+use super::log::Log;
+use super::messages::{
+    Close, Describe, Enter, GoLive, Handover, HostSummary, Inspect, Leave, ListMembers, Permit, Post, Renew,
+    SetOwner, SetTerm, Summarise, role_of,
+};
+use super::permission::{Verb, decide};
+use super::presence::Presence;
+use super::record::{self, HostRecord};
+
+/// Somebody who has entered.
+pub(super) struct Seat {
+    pub link: Link,
+    /// Whether it has all that is on disk, and is pushed what comes.
+    pub live: bool,
+    /// Apart, so that what a delivery runs over stays small.
+    pub who: Box<Who>,
+}
+
+/// Who sits there.
+pub(super) struct Who {
+    pub pass: Pass,
+    pub author: Author,
+}
+
+/// The connections of one key: at most one has a seat.
+#[derive(Default)]
+pub(super) struct OfKey {
+    pub seated: Option<ConnId>,
+    /// How many have left with messages still on their way to the disk.
+    pub draining: usize,
+    /// Comes in when that is over.
+    pub waiting: Option<Box<Enter>>,
+}
+
+/// What the actor is made of.
+pub(super) struct Parts {
+    pub store: Store,
+    pub identity: Identity,
+    pub record: HostRecord,
+    pub log: Log,
+    pub gate: Arc<Mutex<Gate>>,
+    pub head: watch::Sender<Position>,
+    pub ended: watch::Sender<bool>,
+}
+
+/// The actor.
+pub(super) struct Host {
+    pub parts: Parts,
+    pub channel: Channel,
+    pub presence: Presence,
+    pub seats: HashMap<ConnId, Seat>,
+    pub keys: HashMap<PeerKey, OfKey>,
+    /// Whose the connections are that have left with messages on their way.
+    pub draining: HashMap<ConnId, PeerKey>,
+    pub last_conn: u64,
+    pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
+    /// Whether the head is being read after an append of unknown outcome.
+    pub is_recovering: bool,
+    /// Who waits for the end.
+    pub closing: Vec<oneshot::Sender<()>>,
+}
+
+impl Actor for Host {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(HOST_MAILBOX);
+        ctx.run_interval(PRESENCE_EVERY, Self::tick);
+    }
+}
+
+impl Host {
+    pub fn new(parts: Parts, head: Position) -> Self {
+        Self {
+            parts,
+            channel: Channel::new(head),
+            presence: Presence::default(),
+            seats: HashMap::new(),
+            keys: HashMap::new(),
+            draining: HashMap::new(),
+            last_conn: 0,
+            checkpoint: None,
+            is_recovering: false,
+            closing: Vec::new(),
+        }
+    }
+
+    pub fn record(&self) -> &HostRecord {
+        &self.parts.record
+    }
+
+    pub fn is_closing(&self) -> bool {
+        !self.closing.is_empty()
+    }
+
+    /// The seat and role of a connection, if it may use this verb.
+    fn permitted(&self, conn: ConnId, verb: Verb) -> Result<(&Seat, Role), Refusal> {
+        let seat = self.seats.get(&conn).ok_or(Code::WrongPhase)?;
+        let role = role_of(seat.who.pass.subject, self.record());
+        decide(role, verb, &self.record().policy)?;
+        Ok((seat, role))
+    }
+
+    /// The message as it would be stored, its author as connection and pass have it.
+    fn compose(
+        &self,
+        conn: ConnId,
+        message: Result<(channel::Message, Hash), Refusal>,
+    ) -> Result<NewMessage, Refusal> {
+        let (seat, _) = self.permitted(conn, Verb::Message)?;
+        if self.is_closing() {
+            return Err(Code::GoingAway.into());
+        }
+        let (message, body_hash) = message?;
+        let channel::Message { id, kind, sent_at, about, body, .. } = message;
+        let author = seat.who.author.clone();
+        Ok(NewMessage { id, author, kind, sent_at, about, body, body_hash })
+    }
+
+    fn report(&self) -> DebugReport {
+        let mut bytes = 0;
+        let rows = self.seats.iter().map(|(conn, seat)| DebugConnection {
+            name: seat.who.pass.name.clone(),
+            path: seat.link.path().to_owned(),
+            live: seat.live,
+            waiting_bytes: seat.link.outgoing().waiting_bytes(),
+            unanswered: self.channel.unanswered(*conn),
+        });
+        // As many as fit a page; escapes in a name can double it.
+        let connections = rows.take_while(|row| {
+            bytes += 2 * row.name.len() + row.path.len() + 128;
+            bytes <= MAX_PAGE_BYTES
+        });
+        let connections = connections.collect();
+        DebugReport { connections, unflushed: self.channel.unflushed(), head: self.channel.head() }
+    }
+
+    /// Changes the record, first on disk.
+    fn change(
+        &self,
+        change: impl Fn(&mut HostRecord) + Clone + Send + 'static,
+    ) -> ResponseActFuture<Self, Result<(), HostError>> {
+        let (store, id) = (self.parts.store.clone(), self.record().id);
+        let on_disk = change.clone();
+        let work = async move { record::change(&store, id, on_disk).await };
+        Box::pin(work.into_actor(self).map(move |outcome, host, _| {
+            outcome?;
+            change(&mut host.parts.record);
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<Enter> for Host {
+    type Result = ();
+
+    fn handle(&mut self, enter: Enter, ctx: &mut Context<Self>) {
+        self.enter(enter);
+        self.apply(ctx);
+    }
+}
+
+impl Handler<Post> for Host {
+    type Result = ();
+
+    fn handle(&mut self, post: Post, ctx: &mut Context<Self>) {
+        let Post { conn, request, restart, message } = post;
+        let message = self.compose(conn, message);
+        let found = match &message {
+            Ok(message) => self.parts.log.find(message.id),
+            Err(_) => Ok(None),
+        };
+        let (message, known) = match found {
+            Ok(known) => (message, known),
+            Err(error) => {
+                tracing::warn!(channel = %self.record().id, err = %error, "cannot look up a message");
+                (Err(Code::StorageFailed.into()), None)
+            }
+        };
+        self.channel.offer(Offer { conn, request, restart, message }, known, Timestamp::now());
+        self.apply(ctx);
+    }
+}
+
+impl Handler<GoLive> for Host {
+    type Result = Handover;
+
+    fn handle(&mut self, GoLive { conn, after }: GoLive, _: &mut Context<Self>) -> Handover {
+        let head = self.channel.head().seq;
+        match self.seats.get_mut(&conn) {
+            None => Handover::Gone,
+            Some(seat) if after == head => {
+                seat.live = true;
+                Handover::Live
+            }
+            Some(_) => Handover::ReadTo(head),
+        }
+    }
+}
+
+impl Handler<Leave> for Host {
+    type Result = ();
+
+    fn handle(&mut self, Leave { conn }: Leave, ctx: &mut Context<Self>) {
+        self.depart(conn);
+        self.apply(ctx);
+    }
+}
+
+impl Handler<Renew> for Host {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, Renew { conn, pass }: Renew, _: &mut Context<Self>) -> Self::Result {
+        let seat = self.seats.get_mut(&conn).ok_or(Code::WrongPhase)?;
+        if seat.who.pass.subject != pass.subject {
+            return Err(Refusal::new(Code::BadPass, "the pass is of somebody else; connect again with it"));
+        }
+        seat.who.author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
+        seat.who.pass = pass;
+        Ok(())
+    }
+}
+
+impl Handler<Permit> for Host {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, Permit { conn, verb }: Permit, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(conn, verb).map(|_| ())
+    }
+}
+
+impl Handler<ListMembers> for Host {
+    type Result = Result<MemberList, Refusal>;
+
+    fn handle(&mut self, ListMembers { conn, asked }: ListMembers, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(conn, Verb::Members)?;
+        Ok(self.presence.page(&asked, |subject| role_of(subject, self.record())))
+    }
+}
+
+impl Handler<Describe> for Host {
+    type Result = Result<Info, Refusal>;
+
+    fn handle(&mut self, Describe { conn }: Describe, _: &mut Context<Self>) -> Self::Result {
+        let (_, role) = self.permitted(conn, Verb::RetInfo)?;
+        let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
+        let (head, members) = (self.channel.head(), self.presence.count());
+        Ok(Info { id, name, owner, created, head, term, policy, members, role })
+    }
+}
+
+impl Handler<Inspect> for Host {
+    type Result = Result<DebugReport, Refusal>;
+
+    fn handle(&mut self, Inspect { conn }: Inspect, _: &mut Context<Self>) -> Self::Result {
+        if let Some(conn) = conn {
+            self.permitted(conn, Verb::Debug)?;
+        }
+        Ok(self.report())
+    }
+}
+
+impl Handler<Summarise> for Host {
+    type Result = HostSummary;
+
+    fn handle(&mut self, _: Summarise, _: &mut Context<Self>) -> HostSummary {
+        HostSummary { record: self.record().clone(), head: self.channel.head() }
+    }
+}
+
+impl Handler<SetOwner> for Host {
+    type Result = ResponseActFuture<Self, Result<(), HostError>>;
+
+    fn handle(&mut self, SetOwner(owner): SetOwner, _: &mut Context<Self>) -> Self::Result {
+        self.change(move |record| record.owner = owner.clone())
+    }
+}
+
+impl Handler<SetTerm> for Host {
+    type Result = ResponseActFuture<Self, Result<(), HostError>>;
+
+    fn handle(&mut self, SetTerm(term): SetTerm, _: &mut Context<Self>) -> Self::Result {
+        self.change(move |record| record.term = record.term.max(term))
+    }
+}
+
+impl Handler<Close> for Host {
+    type Result = ();
+
+    fn handle(&mut self, Close { reply }: Close, ctx: &mut Context<Self>) {
+        self.closing.push(reply);
+        self.apply(ctx);
+    }
+}

@@ -1,0 +1,433 @@
+//! The state of a channel's log and of those who send into it: messages and outcomes in, effects out. Pure.
+//!
+//! At most one append is under way. What arrives meanwhile waits and makes up the next one: the store flushes once
+//! for all that waits anyway, so that more under way at a time would not be stored sooner. An entry gets its number
+//! when its append begins, so that numbers are only ever given on top of what is known to be on disk.
+//!
+//! An append that fails takes with it all that waits: each message is answered, and what is to be sent again comes
+//! again in its sender's order. Answers leave a connection in the order of its requests. So whoever sees the first
+//! refusal knows the fate of all before it, and all after it will be refused as well, until a `restart`.
+
+mod order;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::clock::Timestamp;
+use common::entry::{Author, Hash, Header, Position, RawEntry};
+use common::id::{MessageId, RequestId, Subject};
+use common::proto::channel::Stored;
+use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_WAITING_BYTES};
+use common::proto::status::{Code, Refusal};
+use serde_json::value::RawValue;
+
+use order::{Order, Taken};
+
+/// A member's connection, as the host numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// What makes a repeated message the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Who wrote it.
+    pub subject: Subject,
+    /// The entry's type.
+    pub kind: String,
+    /// The message it is about.
+    pub about: Option<MessageId>,
+    /// The hash of its body's bytes.
+    pub body_hash: Hash,
+}
+
+impl From<&Header> for Content {
+    fn from(header: &Header) -> Self {
+        let Header { from, kind, about, body_hash, .. } = header;
+        Self { subject: from.subject, kind: kind.clone(), about: *about, body_hash: *body_hash }
+    }
+}
+
+/// A message that may be stored, as far as it can be told without the log.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The sender's id of it.
+    pub id: MessageId,
+    /// Who wrote it, by connection and pass.
+    pub author: Author,
+    /// The entry's type.
+    pub kind: String,
+    /// When it was written, by the sender's clock.
+    pub sent_at: Timestamp,
+    /// The message it is about.
+    pub about: Option<MessageId>,
+    /// The exact bytes of its body.
+    pub body: Box<RawValue>,
+    /// Their hash.
+    pub body_hash: Hash,
+}
+
+impl NewMessage {
+    fn content(&self) -> Content {
+        let Self { author, kind, about, body_hash, .. } = self;
+        Content { subject: author.subject, kind: kind.clone(), about: *about, body_hash: *body_hash }
+    }
+}
+
+/// A MESSAGE request on its way into the log.
+#[derive(Debug)]
+pub struct Offer {
+    /// Whose.
+    pub conn: ConnId,
+    /// The request that is to be answered.
+    pub request: RequestId,
+    /// Whether the sender goes on with this one after a refusal.
+    pub restart: bool,
+    /// The message, or why it cannot be stored.
+    pub message: Result<NewMessage, Refusal>,
+}
+
+/// A message that the log has already.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its first answer.
+    pub stored: Stored,
+    /// What it was.
+    pub content: Content,
+}
+
+/// An entry as it is put on disk.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// Where it stands.
+    pub position: Position,
+    /// The sender's id of it.
+    pub id: MessageId,
+    /// When the host took it.
+    pub stored_at: Timestamp,
+    /// The exact bytes that are stored and sent.
+    pub bytes: Bytes,
+}
+
+/// Entries that are put on disk together, or not at all.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Where the log has to end for them to follow.
+    pub after: Position,
+    /// The entries.
+    pub entries: Arc<Vec<NewEntry>>,
+}
+
+/// Why an append was not done, or is not known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFailure {
+    /// There is no room. Nothing was written.
+    Full,
+    /// It may or may not be there, or the log does not end where this host believes.
+    Unknown,
+}
+
+/// What has to be done, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer a MESSAGE request.
+    Answer {
+        /// Whose.
+        conn: ConnId,
+        /// Which.
+        request: RequestId,
+        /// How it ended.
+        outcome: Result<Stored, Refusal>,
+    },
+    /// Put a batch on disk, and say how it went with [`Channel::appended`].
+    Append(Batch),
+    /// These entries are on disk: everybody gets them.
+    Deliver(Vec<Bytes>),
+    /// Read where the log ends, and tell [`Channel::recovered`].
+    ReadHead,
+    /// Nothing of a connection that has left is under way any more.
+    Drained(ConnId),
+    /// A connection takes no notice of what it is answered: close it.
+    Overrun(ConnId),
+}
+
+/// Where an append stands.
+#[derive(Debug)]
+enum Log {
+    /// The head is known, nothing is under way.
+    Settled,
+    /// A batch is on its way to the disk.
+    Appending(Arc<Vec<NewEntry>>),
+    /// It is not known where the log ends.
+    Unsettled,
+    /// Entries are gone from the disk that were there: nothing more is taken.
+    Behind,
+}
+
+/// A message that has not been put on disk yet, under its id.
+#[derive(Debug)]
+struct Claim {
+    content: Content,
+    /// Whose it is: the first who sent it.
+    conn: ConnId,
+    /// Whose requests wait for its fate.
+    waiters: Vec<(ConnId, u64)>,
+}
+
+/// The state of a channel's log and of those who send into it.
+#[derive(Debug)]
+pub struct Channel {
+    head: Position,
+    log: Log,
+    waiting: VecDeque<(NewMessage, Timestamp)>,
+    waiting_bytes: usize,
+    claims: HashMap<MessageId, Claim>,
+    conns: HashMap<ConnId, Order>,
+    effects: VecDeque<Effect>,
+}
+
+impl Channel {
+    /// A channel whose log ends at `head`.
+    pub fn new(head: Position) -> Self {
+        Self {
+            head,
+            log: Log::Settled,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            claims: HashMap::new(),
+            conns: HashMap::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// How far the log is on disk.
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// How many entries are not on disk yet.
+    pub fn unflushed(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.claims.is_empty() && !matches!(self.log, Log::Appending(_))
+    }
+
+    /// How many requests of a connection are unanswered.
+    pub fn unanswered(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, Order::unanswered)
+    }
+
+    /// A connection begins.
+    pub fn enter(&mut self, conn: ConnId) {
+        self.conns.insert(conn, Order::default());
+    }
+
+    /// A connection is over; what it has appended goes on. Returns whether nothing of it is under way; otherwise
+    /// [`Effect::Drained`] tells when.
+    pub fn leave(&mut self, conn: ConnId) -> bool {
+        let Some(order) = self.conns.get_mut(&conn) else { return true };
+        let is_drained = order.leave();
+        if is_drained {
+            self.conns.remove(&conn);
+        }
+        is_drained
+    }
+
+    /// What has to be done next.
+    pub fn poll(&mut self) -> Option<Effect> {
+        if self.effects.is_empty() {
+            self.begin_append();
+        }
+        self.effects.pop_front()
+    }
+
+    /// A MESSAGE request has come. `known` is what the log on disk has under its id.
+    pub fn offer(&mut self, offer: Offer, known: Option<Known>, now: Timestamp) {
+        let Offer { conn, request, restart, message } = offer;
+        let Some(order) = self.conns.get_mut(&conn).filter(|order| !order.has_left()) else { return };
+        let slot = match order.take(request, restart) {
+            Taken::Slot(slot) => slot,
+            Taken::Refused => return self.release(conn),
+            Taken::Overrun => return self.effects.push_back(Effect::Overrun(conn)),
+        };
+        match message.and_then(|message| self.store(conn, slot, message, known, now)) {
+            Ok(None) => {}
+            Ok(Some(stored)) => self.fill(conn, slot, Ok(stored)),
+            Err(refusal) => self.fill(conn, slot, Err(refusal)),
+        }
+    }
+
+    /// Has the message stored, unless it is already: then its first answer is returned.
+    fn store(
+        &mut self,
+        conn: ConnId,
+        slot: u64,
+        message: NewMessage,
+        known: Option<Known>,
+        now: Timestamp,
+    ) -> Result<Option<Stored>, Refusal> {
+        let content = message.content();
+        if let Some(claim) = self.claims.get_mut(&message.id) {
+            if claim.content != content {
+                return Err(Code::IdReused.into());
+            }
+            claim.waiters.push((conn, slot));
+            return Ok(None);
+        }
+        // What is beyond the head was written by an append whose fate is not known.
+        if let Some(known) = known.filter(|known| known.stored.seq <= self.head.seq) {
+            return if known.content == content {
+                Ok(Some(known.stored))
+            } else {
+                Err(Code::IdReused.into())
+            };
+        }
+        match self.log {
+            Log::Settled | Log::Appending(_) => {}
+            Log::Unsettled => return Err(Code::StorageFailed.into()),
+            Log::Behind => return Err(Code::LogBehind.into()),
+        }
+        let bytes = message.body.get().len();
+        if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
+            return Err(Code::TooManyRequests.into());
+        }
+        self.waiting_bytes += bytes;
+        self.claims.insert(message.id, Claim { content, conn, waiters: vec![(conn, slot)] });
+        self.waiting.push_back((message, now));
+        if let Some(order) = self.conns.get_mut(&conn) {
+            order.begin();
+        }
+        Ok(None)
+    }
+
+    fn begin_append(&mut self) {
+        if self.waiting.is_empty() || !matches!(self.log, Log::Settled) {
+            return;
+        }
+        let (after, mut head) = (self.head, self.head);
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < MAX_APPEND_ENTRIES && bytes < MAX_APPEND_BYTES {
+            let Some((message, stored_at)) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= message.body.get().len();
+            let id = message.id;
+            match seal(head, message, stored_at) {
+                Ok(entry) => {
+                    head = entry.position;
+                    bytes += entry.bytes.len();
+                    entries.push(entry);
+                }
+                Err(refusal) => self.settle(id, &Err(refusal)),
+            }
+        }
+        if !entries.is_empty() {
+            let entries = Arc::new(entries);
+            self.log = Log::Appending(Arc::clone(&entries));
+            self.effects.push_back(Effect::Append(Batch { after, entries }));
+        }
+    }
+
+    /// How the append has gone that was under way.
+    pub fn appended(&mut self, outcome: Result<(), AppendFailure>) {
+        let Log::Appending(entries) = std::mem::replace(&mut self.log, Log::Settled) else { return };
+        match outcome {
+            Ok(()) => self.durable(&entries),
+            Err(AppendFailure::Full) => self.refuse_all(&Code::StorageFull.into()),
+            Err(AppendFailure::Unknown) => {
+                self.log = Log::Unsettled;
+                self.refuse_all(&Code::StorageFailed.into());
+                self.effects.push_back(Effect::ReadHead);
+            }
+        }
+    }
+
+    fn durable(&mut self, entries: &[NewEntry]) {
+        for entry in entries {
+            self.head = entry.position;
+            let stored = Stored { seq: entry.position.seq, stored_at: entry.stored_at };
+            self.settle(entry.id, &Ok(stored));
+        }
+        let lines = entries.iter().map(|entry| entry.bytes.clone()).collect();
+        self.effects.push_back(Effect::Deliver(lines));
+    }
+
+    /// The log on disk ends at `head`; `beyond` are its entries after the last head that was known.
+    pub fn recovered(&mut self, head: Position, beyond: Vec<Bytes>) {
+        if !matches!(self.log, Log::Unsettled) {
+            return;
+        }
+        let expected = self.head.seq + beyond.len() as u64;
+        let is_lost = head.seq != expected || (beyond.is_empty() && head != self.head);
+        if is_lost {
+            self.log = Log::Behind;
+            return;
+        }
+        self.head = head;
+        self.log = Log::Settled;
+        if !beyond.is_empty() {
+            self.effects.push_back(Effect::Deliver(beyond));
+        }
+    }
+
+    /// Whether it is not known where the log ends.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self.log, Log::Unsettled)
+    }
+
+    /// Everything that is under way ends with `refusal`.
+    fn refuse_all(&mut self, refusal: &Refusal) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        let mut ids: Vec<MessageId> = self.claims.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.settle(id, &Err(refusal.clone()));
+        }
+    }
+
+    /// The fate of a message is known: all who wait for it are answered.
+    fn settle(&mut self, id: MessageId, outcome: &Result<Stored, Refusal>) {
+        let Some(claim) = self.claims.remove(&id) else { return };
+        for (conn, slot) in claim.waiters {
+            self.fill(conn, slot, outcome.clone());
+        }
+        if self.conns.get_mut(&claim.conn).is_some_and(Order::end) {
+            self.conns.remove(&claim.conn);
+            self.effects.push_back(Effect::Drained(claim.conn));
+        }
+    }
+
+    fn fill(&mut self, conn: ConnId, slot: u64, outcome: Result<Stored, Refusal>) {
+        if let Some(order) = self.conns.get_mut(&conn) {
+            order.fill(slot, outcome);
+        }
+        self.release(conn);
+    }
+
+    /// Answers what can be answered now without overtaking.
+    fn release(&mut self, conn: ConnId) {
+        let Some(order) = self.conns.get_mut(&conn) else { return };
+        while let Some((request, outcome)) = order.release() {
+            self.effects.push_back(Effect::Answer { conn, request, outcome });
+        }
+    }
+}
+
+/// Makes the entry that follows `head`.
+fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<NewEntry, Refusal> {
+    let NewMessage { id, author, kind, sent_at, about, body, body_hash } = message;
+    let seq = head.seq + 1;
+    let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, body_hash };
+    let sealed =
+        RawEntry::seal(header, body).and_then(|(_, raw)| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
+    let (hash, bytes) = sealed.map_err(|error| {
+        tracing::error!(err = %error, seq, "cannot make an entry");
+        Refusal::from(Code::Internal)
+    })?;
+    Ok(NewEntry { position: Position { epoch: head.epoch, seq, hash }, id, stored_at, bytes })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,468 @@
+use std::collections::BTreeMap;
+
+use common::entry::TEXT;
+use common::id::{ChannelId, Epoch, IdentityKind};
+use common::identity::PeerKey;
+use common::proto::limits::MAX_UNANSWERED_MESSAGES;
+use proptest::prelude::*;
+
+use super::*;
+
+fn author(n: u8) -> Author {
+    let key = PeerKey::from_bytes([n; 32]);
+    Author::new(Subject::Guest(key), format!("ken{n}"), IdentityKind::Guest, key)
+}
+
+fn message(author_of: u8, id: MessageId, text: &str) -> NewMessage {
+    let body = RawValue::from_string(format!(r#"{{"text":"{text}"}}"#)).unwrap();
+    let body_hash = Hash::of(body.get().as_bytes());
+    NewMessage {
+        id,
+        author: author(author_of),
+        kind: TEXT.into(),
+        sent_at: Timestamp::from_millis(1),
+        about: None,
+        body,
+        body_hash,
+    }
+}
+
+/// A channel, the disk below it and the members around it.
+struct Sim {
+    channel: Channel,
+    disk: Vec<Bytes>,
+    start: Position,
+    under_way: Option<Batch>,
+    wants_head: bool,
+    delivered: Vec<Bytes>,
+    answers: Vec<(ConnId, RequestId, Result<Stored, Refusal>)>,
+    drained: Vec<ConnId>,
+    closed: Vec<ConnId>,
+}
+
+impl Sim {
+    fn new() -> Self {
+        let start = Position::start(ChannelId::new(), Epoch::new());
+        Self {
+            channel: Channel::new(start),
+            disk: Vec::new(),
+            start,
+            under_way: None,
+            wants_head: false,
+            delivered: Vec::new(),
+            answers: Vec::new(),
+            drained: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(effect) = self.channel.poll() {
+            match effect {
+                Effect::Answer { conn, request, outcome } => self.answers.push((conn, request, outcome)),
+                Effect::Append(batch) => {
+                    assert!(self.under_way.is_none() && !self.wants_head);
+                    assert_eq!(batch.after, self.head());
+                    self.under_way = Some(batch);
+                }
+                Effect::Deliver(entries) => self.delivered.extend(entries),
+                Effect::ReadHead => self.wants_head = true,
+                Effect::Drained(conn) => self.drained.push(conn),
+                Effect::Overrun(conn) => self.closed.push(conn),
+            }
+        }
+    }
+
+    fn head(&self) -> Position {
+        self.disk.iter().fold(self.start, |head, bytes| {
+            let raw = RawEntry::from_bytes(bytes).unwrap();
+            Position { seq: head.seq + 1, hash: head.hash.next(&raw.header), ..head }
+        })
+    }
+
+    fn known(&self, id: MessageId) -> Option<Known> {
+        self.headers().into_iter().find(|header| header.id == id).map(|header| Known {
+            stored: Stored { seq: header.seq, stored_at: header.stored_at },
+            content: Content::from(&header),
+        })
+    }
+
+    fn headers(&self) -> Vec<Header> {
+        self.disk.iter().map(|bytes| RawEntry::from_bytes(bytes).unwrap().open().unwrap()).collect()
+    }
+
+    fn offer(&mut self, conn: u64, restart: bool, message: Result<NewMessage, Refusal>) -> RequestId {
+        let request = RequestId::new();
+        let known = message.as_ref().ok().and_then(|message| self.known(message.id));
+        let offer = Offer { conn: ConnId(conn), request, restart, message };
+        self.channel.offer(offer, known, Timestamp::from_millis(2));
+        self.run();
+        request
+    }
+
+    fn send(&mut self, conn: u64, id: MessageId) -> RequestId {
+        self.offer(conn, false, Ok(message(u8::try_from(conn).unwrap(), id, "a")))
+    }
+
+    fn finish(&mut self, outcome: Result<(), AppendFailure>, is_written: bool) {
+        let Some(batch) = self.under_way.take() else { return };
+        if is_written {
+            self.disk.extend(batch.entries.iter().map(|entry| entry.bytes.clone()));
+        }
+        self.channel.appended(outcome);
+        self.run();
+    }
+
+    fn recover(&mut self) {
+        if std::mem::take(&mut self.wants_head) {
+            let beyond = self.disk[usize::try_from(self.channel.head().seq).unwrap()..].to_vec();
+            self.channel.recovered(self.head(), beyond);
+            self.run();
+        }
+    }
+
+    fn enter(&mut self, conn: u64) {
+        self.channel.enter(ConnId(conn));
+    }
+
+    fn answer(&self, request: RequestId) -> Option<Result<u64, Code>> {
+        let (.., outcome) = self.answers.iter().find(|(_, asked, _)| *asked == request)?;
+        Some(outcome.as_ref().map(|stored| stored.seq).map_err(|refusal| refusal.code.clone()))
+    }
+}
+
+#[test]
+fn a_message_is_answered_when_it_is_on_disk_and_not_before() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    let requests: Vec<_> = (0..3).map(|_| sim.send(1, MessageId::new())).collect();
+    assert!(sim.answers.is_empty() && sim.delivered.is_empty());
+    sim.finish(Ok(()), true);
+    assert_eq!(sim.answer(requests[0]), Some(Ok(1)));
+    assert_eq!(sim.answers.len(), 1, "the others make up the next append");
+    sim.finish(Ok(()), true);
+    assert_eq!(
+        requests.iter().filter_map(|request| sim.answer(*request)?.ok()).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(sim.delivered, sim.disk);
+}
+
+#[test]
+fn a_repeated_id_gets_the_first_answer_whether_stored_or_under_way() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    let id = MessageId::new();
+    let first = sim.send(1, id);
+    let second = sim.send(1, id);
+    sim.finish(Ok(()), true);
+    let third = sim.send(1, id);
+    for request in [first, second, third] {
+        assert_eq!(sim.answer(request), Some(Ok(1)));
+    }
+    assert_eq!(sim.disk.len(), 1);
+}
+
+#[test]
+fn an_id_with_other_content_or_of_somebody_else_is_refused() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    sim.enter(2);
+    let id = MessageId::new();
+    sim.send(1, id);
+    let others = |sim: &mut Sim| {
+        let about = NewMessage { about: Some(id), ..message(1, id, "a") };
+        let requests = [
+            sim.offer(1, true, Ok(message(1, id, "b"))),
+            sim.offer(1, true, Ok(about)),
+            sim.offer(2, true, Ok(message(2, id, "a"))),
+        ];
+        sim.finish(Ok(()), true);
+        requests.map(|request| sim.answer(request).unwrap())
+    };
+    for _ in ["while under way", "when stored"] {
+        assert_eq!(others(&mut sim), [Err(Code::IdReused), Err(Code::IdReused), Err(Code::IdReused)]);
+    }
+    assert_eq!(sim.disk.len(), 1);
+}
+
+#[test]
+fn after_a_refusal_nothing_gets_past_until_a_restart() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    sim.send(1, MessageId::new());
+    let refused = sim.offer(1, false, Err(Code::TextEmpty.into()));
+    let later = sim.send(1, MessageId::new());
+    assert!(sim.answers.is_empty(), "a refusal does not overtake the answer before it");
+    sim.finish(Ok(()), true);
+    assert_eq!(sim.answer(refused), Some(Err(Code::TextEmpty)));
+    assert_eq!(sim.answer(later), Some(Err(Code::AfterRefused)));
+    let restarted = sim.offer(1, true, Ok(message(1, MessageId::new(), "a")));
+    sim.finish(Ok(()), true);
+    assert_eq!(sim.answer(restarted), Some(Ok(2)));
+}
+
+#[test]
+fn too_many_unanswered_are_refused_and_who_ignores_that_is_closed() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    for _ in 0..MAX_UNANSWERED_MESSAGES {
+        sim.send(1, MessageId::new());
+    }
+    let over = sim.send(1, MessageId::new());
+    let after = sim.send(1, MessageId::new());
+    while sim.closed.is_empty() {
+        sim.send(1, MessageId::new());
+    }
+    sim.finish(Ok(()), true);
+    sim.finish(Ok(()), true);
+    assert_eq!(sim.answer(over), Some(Err(Code::TooManyUnanswered)));
+    assert_eq!(sim.answer(after), Some(Err(Code::AfterRefused)));
+    assert_eq!(sim.disk.len(), MAX_UNANSWERED_MESSAGES);
+}
+
+#[test]
+fn a_full_disk_refuses_what_waits_and_service_resumes() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    let first = sim.send(1, MessageId::new());
+    let second = sim.send(1, MessageId::new());
+    sim.finish(Err(AppendFailure::Full), false);
+    assert_eq!(sim.answer(first), Some(Err(Code::StorageFull)));
+    assert_eq!(sim.answer(second), Some(Err(Code::AfterRefused)));
+    let again = sim.offer(1, true, Ok(message(1, MessageId::new(), "a")));
+    sim.finish(Ok(()), true);
+    assert_eq!(sim.answer(again), Some(Ok(1)));
+}
+
+#[test]
+fn what_an_unknown_append_wrote_is_delivered_and_not_stored_twice() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    let id = MessageId::new();
+    let lost = sim.send(1, id);
+    sim.finish(Err(AppendFailure::Unknown), true);
+    assert_eq!(sim.answer(lost), Some(Err(Code::StorageFailed)));
+    let too_early = sim.offer(1, true, Ok(message(1, id, "a")));
+    assert_eq!(sim.answer(too_early), Some(Err(Code::StorageFailed)), "the head is not known yet");
+    sim.recover();
+    assert_eq!(sim.delivered, sim.disk);
+    let again = sim.offer(1, true, Ok(message(1, id, "a")));
+    assert_eq!(sim.answer(again), Some(Ok(1)));
+}
+
+#[test]
+fn a_log_that_has_lost_entries_takes_nothing_more() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    sim.send(1, MessageId::new());
+    sim.finish(Ok(()), true);
+    sim.send(1, MessageId::new());
+    sim.finish(Err(AppendFailure::Unknown), false);
+    sim.disk.clear();
+    sim.channel.recovered(sim.start, Vec::new());
+    let refused = sim.offer(1, true, Ok(message(1, MessageId::new(), "a")));
+    assert_eq!(sim.answer(refused), Some(Err(Code::LogBehind)));
+}
+
+#[test]
+fn who_leaves_is_drained_once_all_is_decided() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    assert!(sim.channel.leave(ConnId(1)));
+    sim.enter(2);
+    sim.send(2, MessageId::new());
+    sim.send(2, MessageId::new());
+    assert!(!sim.channel.leave(ConnId(2)));
+    sim.finish(Ok(()), true);
+    assert!(sim.drained.is_empty());
+    sim.finish(Ok(()), true);
+    assert_eq!((sim.drained.as_slice(), sim.disk.len()), (&[ConnId(2)][..], 2));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send(u64),
+    Repeat(u64, prop::sample::Index),
+    Bad(u64),
+    Finish,
+    Fail { is_written: bool },
+    Full,
+    Recover,
+    Reconnect(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sender = 0..3u64;
+    prop_oneof![
+        8 => sender.clone().prop_map(Step::Send),
+        3 => (sender.clone(), any::<prop::sample::Index>()).prop_map(|(sender, which)| Step::Repeat(sender, which)),
+        1 => sender.clone().prop_map(Step::Bad),
+        4 => Just(Step::Finish),
+        1 => any::<bool>().prop_map(|is_written| Step::Fail { is_written }),
+        1 => Just(Step::Full),
+        2 => Just(Step::Recover),
+        1 => sender.prop_map(Step::Reconnect),
+    ]
+}
+
+/// A sender that keeps to the rules: sends in order, goes back to the first that was refused.
+#[derive(Default)]
+struct Sender {
+    conn: u64,
+    /// All it has written, in order.
+    written: Vec<MessageId>,
+    /// How many of these are stored, as it knows.
+    stored: usize,
+    /// What it has asked for on this connection, in order.
+    asked: Vec<(RequestId, Option<usize>)>,
+    seen: usize,
+}
+
+struct World {
+    sim: Sim,
+    senders: Vec<Sender>,
+    conns: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self { sim: Sim::new(), senders: Vec::new(), conns: 0 };
+        for sender in 0..3 {
+            world.senders.push(Sender::default());
+            world.connect(sender);
+        }
+        world
+    }
+
+    fn connect(&mut self, sender: usize) {
+        self.conns += 1;
+        self.sim.enter(self.conns);
+        let sender = &mut self.senders[sender];
+        sender.conn = self.conns;
+        sender.asked.clear();
+        sender.seen = 0;
+    }
+
+    fn post(&mut self, sender: usize, which: usize, restart: bool) {
+        let Sender { conn, written, .. } = &self.senders[sender];
+        let (conn, id) = (*conn, written[which]);
+        let text = format!("{which}");
+        let request = self.sim.offer(conn, restart, Ok(message(u8::try_from(sender).unwrap(), id, &text)));
+        self.senders[sender].asked.push((request, Some(which)));
+    }
+
+    /// Reads the answers that have come; after the first refusal all unanswered are sent again.
+    fn read(&mut self, sender: usize) {
+        let mut refused = false;
+        while let Some((request, which)) = self.senders[sender].asked.get(self.senders[sender].seen).copied()
+        {
+            let Some(answer) = self.sim.answer(request) else { return };
+            self.senders[sender].seen += 1;
+            if answer.is_ok() {
+                assert!(!refused, "an answer after a refusal has to be one");
+                let stored = which.unwrap() + 1;
+                self.senders[sender].stored = self.senders[sender].stored.max(stored);
+            }
+            refused |= answer.is_err();
+        }
+        if refused {
+            self.resend(sender, true);
+        }
+    }
+
+    fn resend(&mut self, sender: usize, restart: bool) {
+        for which in self.senders[sender].stored..self.senders[sender].written.len() {
+            let is_first = which == self.senders[sender].stored;
+            self.post(sender, which, restart && is_first);
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Send(sender) => {
+                let sender = usize::try_from(sender).unwrap();
+                self.senders[sender].written.push(MessageId::new());
+                let which = self.senders[sender].written.len() - 1;
+                // With all refusals seen and sent again, a message that starts anew does so by restart.
+                let is_idle = self.senders[sender].seen == self.senders[sender].asked.len();
+                self.post(sender, which, is_idle);
+            }
+            Step::Repeat(sender, which) => {
+                let sender = usize::try_from(sender).unwrap();
+                let stored = self.senders[sender].stored;
+                if stored > 0 {
+                    self.post(sender, which.index(stored), false);
+                }
+            }
+            Step::Bad(sender) => {
+                let sender = usize::try_from(sender).unwrap();
+                let conn = self.senders[sender].conn;
+                let request = self.sim.offer(conn, false, Err(Code::UnknownType.into()));
+                self.senders[sender].asked.push((request, None));
+            }
+            Step::Finish => self.sim.finish(Ok(()), true),
+            Step::Fail { is_written } => self.sim.finish(Err(AppendFailure::Unknown), is_written),
+            Step::Full => self.sim.finish(Err(AppendFailure::Full), false),
+            Step::Recover => self.sim.recover(),
+            Step::Reconnect(sender) => self.reconnect(usize::try_from(sender).unwrap()),
+        }
+        for sender in 0..3 {
+            self.read(sender);
+        }
+    }
+
+    /// As the host does it: the older connection leaves, and what it had appended is waited for.
+    fn reconnect(&mut self, sender: usize) {
+        let old = ConnId(self.senders[sender].conn);
+        let mut is_drained = self.sim.channel.leave(old);
+        while !is_drained {
+            self.sim.finish(Ok(()), true);
+            is_drained = self.sim.drained.contains(&old);
+        }
+        self.connect(sender);
+        self.resend(sender, false);
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let is_done = self.senders.iter().all(|sender| sender.stored == sender.written.len());
+            if is_done && self.sim.under_way.is_none() && !self.sim.wants_head {
+                return;
+            }
+            self.apply(Step::Recover);
+            self.apply(Step::Finish);
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn check(&self) {
+        let headers = self.sim.headers();
+        assert!(headers.iter().map(|header| header.seq).eq(1..=headers.len() as u64), "numbers without gap");
+        assert_eq!(self.sim.delivered, self.sim.disk, "everything is delivered once, in order");
+        assert_eq!(self.sim.channel.head(), self.sim.head());
+        let mut stored: BTreeMap<Subject, Vec<MessageId>> = BTreeMap::new();
+        for header in headers {
+            stored.entry(header.from.subject).or_default().push(header.id);
+        }
+        for (n, sender) in self.senders.iter().enumerate() {
+            let subject = author(u8::try_from(n).unwrap()).subject;
+            let found = stored.remove(&subject).unwrap_or_default();
+            assert_eq!(found, sender.written, "each once, in the order written");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_fails_and_whoever_reconnects_each_is_stored_once_in_order(
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        let mut world = World::new();
+        for step in steps {
+            world.apply(step);
+        }
+        world.settle();
+        world.check();
+    }
+}

@@ -1,0 +1,302 @@
+//! Coming, going, and what follows from the pure state: the part of the actor that acts.
+
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use bytes::{Bytes, BytesMut};
+use common::clock::Timestamp;
+use common::entry::{Author, Checkpoint, Position};
+use common::link::Link;
+use common::proto::channel::{Connect, Connected};
+use common::proto::event;
+use common::proto::limits::{CHECKPOINT_EVERY, MAX_PAGE_ROWS, WRITE_BATCH_BYTES};
+use common::proto::status::{Code, Refusal};
+use common::proto::{self, Pushed};
+use common::signed::Signed;
+
+use super::actor::{Host, Seat, Who};
+use super::channel::{Batch, ConnId, Effect};
+use super::messages::{Enter, Entered, role_of};
+use super::permission::{Verb, decide};
+
+impl Host {
+    /// Lets somebody in, or has them wait for what an older connection of theirs has under way.
+    pub(super) fn enter(&mut self, enter: Enter) {
+        if self.is_closing() {
+            return refuse(enter, Code::GoingAway.into());
+        }
+        let role = role_of(enter.pass.subject, self.record());
+        if let Err(refusal) = decide(role, Verb::Connect, &self.record().policy) {
+            return refuse(enter, refusal);
+        }
+        let key = enter.pass.peer_key;
+        if let Some(older) = self.keys.get(&key).and_then(|of_key| of_key.seated) {
+            self.dismiss(older, Code::Superseded.into());
+        }
+        let of_key = self.keys.entry(key).or_default();
+        if of_key.draining > 0 {
+            if let Some(older) = of_key.waiting.replace(Box::new(enter)) {
+                older.link.close_because(Code::Superseded.into());
+            }
+            return;
+        }
+        self.seat(enter);
+    }
+
+    fn seat(&mut self, enter: Enter) {
+        let begin = self.begin_of_stream(&enter.connect);
+        let (after, checkpoint) = match begin.and_then(|after| Ok((after, self.signed_head()?))) {
+            Ok(begin) => begin,
+            Err(refusal) => {
+                self.forget_key_if_unused(enter.pass.peer_key);
+                return refuse(enter, refusal);
+            }
+        };
+        let Enter { link, request, pass, reply, .. } = enter;
+        let head = self.channel.head();
+        let record = self.record();
+        let connected = Connected {
+            name: record.name.clone(),
+            head,
+            term: record.term,
+            after,
+            role: role_of(pass.subject, record),
+            policy: record.policy.clone(),
+            checkpoint,
+        };
+        // The answer goes before everything that the member's task or this actor may push from now on. Without
+        // anybody to take it, there is nobody to sit here.
+        if reply.is_closed() || link.answer(request, &Ok(connected)).is_err() {
+            link.close();
+            return self.forget_key_if_unused(pass.peer_key);
+        }
+        self.last_conn += 1;
+        let conn = ConnId(self.last_conn);
+        let is_live = after.seq == head.seq;
+        self.channel.enter(conn);
+        self.presence.enter(pass.subject, &pass.name, pass.kind);
+        self.keys.entry(pass.peer_key).or_default().seated = Some(conn);
+        let author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
+        tracing::debug!(channel = %self.record().id, conn = conn.0, after = after.seq, "entered");
+        if reply.send(Ok(Entered { conn, after: after.seq, is_live })).is_err() {
+            // Nobody serves it; the seat is cleared by the next sweep.
+            link.close();
+        }
+        self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(Who { pass, author }) });
+    }
+
+    /// The entry before the first that a member is to get.
+    fn begin_of_stream(&self, connect: &Connect) -> Result<Position, Refusal> {
+        let head = self.channel.head();
+        let have = connect.have.filter(|have| have.epoch == head.epoch);
+        let seq = match have {
+            Some(have) => have.seq,
+            None => head.seq.saturating_sub(connect.tail.min(MAX_PAGE_ROWS).into()),
+        };
+        if seq > head.seq {
+            return Err(Code::LogBehind.into());
+        }
+        let found = self.parts.log.position_at(seq).map_err(|error| {
+            tracing::warn!(channel = %self.record().id, err = %error, "cannot read the log");
+            Refusal::from(Code::StorageFailed)
+        })?;
+        match (found, have) {
+            (Some(found), Some(have)) if found != have => Err(Code::LogBehind.into()),
+            (Some(found), _) => Ok(found),
+            (None, _) => Err(Code::LogBehind.into()),
+        }
+    }
+
+    /// The host's signature on where the log ends.
+    fn signed_head(&mut self) -> Result<Signed<Checkpoint>, Refusal> {
+        let head = self.channel.head();
+        if let Some((position, signed)) = &self.checkpoint
+            && *position == head
+        {
+            return Ok(signed.clone());
+        }
+        let signed = self.sign(head)?;
+        self.checkpoint = Some((head, signed.clone()));
+        Ok(signed)
+    }
+
+    fn sign(&self, position: Position) -> Result<Signed<Checkpoint>, Refusal> {
+        let checkpoint = Checkpoint { channel: self.record().id, position, time: Timestamp::now() };
+        Signed::sign(&checkpoint, &self.parts.identity).map_err(|error| {
+            tracing::error!(channel = %self.record().id, err = %error, "cannot sign a checkpoint");
+            Code::Internal.into()
+        })
+    }
+
+    /// Ends a member's connection, and says why.
+    fn dismiss(&mut self, conn: ConnId, reason: Refusal) {
+        if let Some(seat) = self.seats.get(&conn) {
+            seat.link.close_because(reason);
+            self.depart(conn);
+        }
+    }
+
+    /// A member's connection is over.
+    pub(super) fn depart(&mut self, conn: ConnId) {
+        let Some(seat) = self.seats.remove(&conn) else { return };
+        self.presence.leave(seat.who.pass.subject);
+        let key = seat.who.pass.peer_key;
+        let is_drained = self.channel.leave(conn);
+        let of_key = self.keys.entry(key).or_default();
+        of_key.seated = of_key.seated.filter(|seated| *seated != conn);
+        if !is_drained {
+            of_key.draining += 1;
+            self.draining.insert(conn, key);
+        }
+        self.forget_key_if_unused(key);
+    }
+
+    /// Nothing of a connection that has left is under way any more: who waited for that comes in.
+    fn drained(&mut self, conn: ConnId) {
+        let Some(key) = self.draining.remove(&conn) else { return };
+        let of_key = self.keys.entry(key).or_default();
+        of_key.draining = of_key.draining.saturating_sub(1);
+        if of_key.draining == 0
+            && let Some(waiting) = of_key.waiting.take()
+        {
+            self.enter(*waiting);
+        }
+        self.forget_key_if_unused(key);
+    }
+
+    fn forget_key_if_unused(&mut self, key: common::identity::PeerKey) {
+        let is_unused = |of_key: &super::actor::OfKey| of_key.seated.is_none() && of_key.draining == 0;
+        if self.keys.get(&key).is_some_and(is_unused) {
+            self.keys.remove(&key);
+        }
+    }
+
+    /// Does what follows from the pure state, in its order.
+    pub(super) fn apply(&mut self, ctx: &mut Context<Self>) {
+        while let Some(effect) = self.channel.poll() {
+            match effect {
+                Effect::Answer { conn, request, outcome } => {
+                    if let Some(seat) = self.seats.get(&conn) {
+                        // A link that has ended is noticed by its reader.
+                        let _ = seat.link.answer(request, &outcome);
+                    }
+                }
+                Effect::Append(batch) => self.append(ctx, batch),
+                Effect::Deliver(entries) => self.deliver(&entries),
+                Effect::ReadHead => self.recover(ctx),
+                Effect::Drained(conn) => self.drained(conn),
+                Effect::Overrun(conn) => self.dismiss(conn, Code::TooManyUnanswered.into()),
+            }
+        }
+        if self.is_closing() && self.channel.is_idle() {
+            self.finish(ctx);
+        }
+    }
+
+    fn append(&self, ctx: &mut Context<Self>, batch: Batch) {
+        let due = batch.entries.iter().filter(|entry| entry.position.seq % CHECKPOINT_EVERY == 0);
+        let signed = due.filter_map(|entry| Some((entry.position.seq, self.sign(entry.position).ok()?)));
+        let checkpoints = signed.collect();
+        let log = self.parts.log.clone();
+        let work = async move { log.append(batch, checkpoints).await };
+        ctx.spawn(work.into_actor(self).map(|outcome, host, ctx| {
+            host.channel.appended(outcome);
+            host.apply(ctx);
+        }));
+    }
+
+    /// Reads where the log ends, after an append whose outcome is not known. Tried again by [`Self::tick`].
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        self.is_recovering = true;
+        let (log, known, id) = (self.parts.log.clone(), self.channel.head(), self.record().id);
+        let work = async move { log.recover(known).await };
+        ctx.spawn(work.into_actor(self).map(move |found, host, ctx| {
+            host.is_recovering = false;
+            match found {
+                Ok(found) if found.head.seq < known.seq => {
+                    tracing::error!(channel = %id, seq = found.head.seq, known = known.seq, "the log has lost entries");
+                    host.channel.recovered(found.head, found.beyond);
+                }
+                Ok(found) => host.channel.recovered(found.head, found.beyond),
+                Err(error) => tracing::warn!(channel = %id, err = %error, "cannot read where the log ends"),
+            }
+            host.apply(ctx);
+        }));
+    }
+
+    /// Pushes entries that are on disk to all who are live: encoded once, in pieces that a writer can put together
+    /// with others.
+    fn deliver(&mut self, entries: &[Bytes]) {
+        self.parts.head.send_replace(self.channel.head());
+        let mut lines = BytesMut::new();
+        for entry in entries {
+            if lines.len() + entry.len() > WRITE_BATCH_BYTES {
+                self.push_to_live(lines.split().freeze());
+            }
+            event::put_message(&mut lines, entry);
+        }
+        self.push_to_live(lines.freeze());
+    }
+
+    fn push_to_live(&self, lines: Bytes) {
+        for seat in self.seats.values().filter(|seat| seat.live) {
+            // A member that does not keep up is closed by this, and noticed by its reader; the others go on.
+            let _ = seat.link.push(lines.clone());
+        }
+    }
+
+    /// Once a second: who came and went is told, who may not stay goes, what failed is tried again.
+    pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = Timestamp::now();
+        self.sweep(now);
+        let changes = self.presence.take_changes();
+        if let Some(joined) = changes.joined {
+            self.tell_all(&joined);
+        }
+        if let Some(left) = changes.left {
+            self.tell_all(&left);
+        }
+        if self.channel.is_unsettled() && !self.is_recovering {
+            self.recover(ctx);
+        }
+        self.apply(ctx);
+    }
+
+    /// Ends the sessions whose pass has ended, and clears the seats whose link has gone without a word.
+    fn sweep(&mut self, now: Timestamp) {
+        let gate = super::lock(&self.parts.gate).clone();
+        let over = |seat: &Seat| seat.link.is_closed() || gate.has_ended(&seat.who.pass, now);
+        let gone: Vec<ConnId> =
+            self.seats.iter().filter(|(_, seat)| over(seat)).map(|(conn, _)| *conn).collect();
+        for conn in gone {
+            self.dismiss(conn, Code::PassExpired.into());
+        }
+    }
+
+    fn tell_all<E: Pushed>(&self, event: &E) {
+        let Ok(line) = proto::encode_event(event) else { return };
+        for seat in self.seats.values() {
+            let _ = seat.link.push(line.clone());
+        }
+    }
+
+    /// The last step of closing: nothing is under way any more.
+    fn finish(&mut self, ctx: &mut Context<Self>) {
+        let waiting = self.keys.drain().filter_map(|(_, of_key)| of_key.waiting);
+        let links: Vec<Link> =
+            waiting.map(|enter| enter.link).chain(self.seats.drain().map(|(_, seat)| seat.link)).collect();
+        for link in links {
+            link.close_because(Code::GoingAway.into());
+        }
+        self.parts.ended.send_replace(true);
+        for closed in self.closing.drain(..) {
+            // Whoever no longer waits has no use for it.
+            let _ = closed.send(());
+        }
+        tracing::info!(channel = %self.record().id, seq = self.channel.head().seq, "no longer hosting");
+        ctx.stop();
+    }
+}
+
+fn refuse(enter: Enter, refusal: Refusal) {
+    // Without anybody left to tell, the link has gone too.
+    let _ = enter.reply.send(Err(refusal));
+}

@@ -1,0 +1,153 @@
+//! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::Seat`].
+
+use actix::Message;
+use common::entry::{Hash, Position};
+use common::id::RequestId;
+use common::link::Link;
+use common::pass::Pass;
+use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Members, Role};
+use common::proto::directory::Owner;
+use common::proto::status::Refusal;
+use tokio::sync::oneshot;
+
+use super::channel::ConnId;
+use super::permission::Verb;
+use super::record::HostRecord;
+
+/// CONNECT. Answered on the link itself when it went well, so that the answer comes before the stream.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Enter {
+    pub link: Link,
+    pub request: RequestId,
+    pub connect: Connect,
+    /// What the pass in it says; checked already.
+    pub pass: Pass,
+    pub reply: oneshot::Sender<Result<Entered, Refusal>>,
+}
+
+/// A member has its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entered {
+    pub conn: ConnId,
+    /// How far it has the log.
+    pub after: u64,
+    /// Whether that is all: it gets entries live already.
+    pub is_live: bool,
+}
+
+/// MESSAGE. Answered on the link, in the order of the requests.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Post {
+    pub conn: ConnId,
+    pub request: RequestId,
+    /// Whether the sender goes on with this one after a refusal.
+    pub restart: bool,
+    /// The message with the hash of its body's bytes, or what is wrong with it.
+    pub message: Result<(channel::Message, Hash), Refusal>,
+}
+
+/// A member has the log up to here and would be live.
+#[derive(Message)]
+#[rtype(result = "Handover")]
+pub(super) struct GoLive {
+    pub conn: ConnId,
+    pub after: u64,
+}
+
+/// The answer to [`GoLive`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, actix::MessageResponse)]
+pub(super) enum Handover {
+    /// From the next entry on, the host pushes.
+    Live,
+    /// The log has grown meanwhile: read on up to here.
+    ReadTo(u64),
+    /// The member has no place any more.
+    Gone,
+}
+
+/// A member's connection is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Leave {
+    pub conn: ConnId,
+}
+
+/// PASS, checked already.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub(super) struct Renew {
+    pub conn: ConnId,
+    pub pass: Pass,
+}
+
+/// Whether a member may use a verb that is served without the actor.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub(super) struct Permit {
+    pub conn: ConnId,
+    pub verb: Verb,
+}
+
+/// MEMBERS.
+#[derive(Message)]
+#[rtype(result = "Result<MemberList, Refusal>")]
+pub(super) struct ListMembers {
+    pub conn: ConnId,
+    pub asked: Members,
+}
+
+/// RET_INFO.
+#[derive(Message)]
+#[rtype(result = "Result<Info, Refusal>")]
+pub(super) struct Describe {
+    pub conn: ConnId,
+}
+
+/// DEBUG; without a connection, the peer's own user asks.
+#[derive(Message)]
+#[rtype(result = "Result<DebugReport, Refusal>")]
+pub(super) struct Inspect {
+    pub conn: Option<ConnId>,
+}
+
+/// What the host is to be announced with.
+#[derive(Message)]
+#[rtype(result = "HostSummary")]
+pub(super) struct Summarise;
+
+/// A channel as its host announces it.
+#[derive(Clone, Debug, actix::MessageResponse)]
+pub struct HostSummary {
+    /// What is remembered of it.
+    pub record: HostRecord,
+    /// How far its log is on disk.
+    pub head: Position,
+}
+
+/// The tracker has said whose the channel is.
+#[derive(Message)]
+#[rtype(result = "Result<(), super::HostError>")]
+pub(super) struct SetOwner(pub Owner);
+
+/// The tracker has given the hosting a number.
+#[derive(Message)]
+#[rtype(result = "Result<(), super::HostError>")]
+pub(super) struct SetTerm(pub u64);
+
+/// Ends the host in order; answered when all is on disk and all are told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Close {
+    pub reply: oneshot::Sender<()>,
+}
+
+/// What somebody is in a channel.
+pub(super) fn role_of(subject: common::id::Subject, record: &HostRecord) -> Role {
+    match subject {
+        subject if subject == record.owner.subject => Role::Owner,
+        common::id::Subject::Account(_) => Role::Registered,
+        common::id::Subject::Guest(_) => Role::Guest,
+    }
+}

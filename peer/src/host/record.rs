@@ -1,0 +1,114 @@
+//! What a peer remembers of the channels it hosts.
+
+use common::clock::Timestamp;
+use common::id::{ChannelId, Epoch};
+use common::name::ChannelName;
+use common::proto::directory::{Owner, Policy};
+use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table};
+use serde::{Deserialize, Serialize};
+
+/// Channel id: its record.
+const HOSTED: Table = Table::new("hosted");
+
+/// A channel that this peer hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Who owns it.
+    pub owner: Owner,
+    /// When its log was created.
+    pub created: Timestamp,
+    /// Which life of the log is served.
+    pub epoch: Epoch,
+    /// The hosting's number.
+    pub term: u64,
+    /// Who may do what.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+impl HostRecord {
+    /// The record of a new channel, with an empty log.
+    pub fn new(name: ChannelName, owner: Owner) -> Self {
+        Self {
+            id: ChannelId::new(),
+            name,
+            owner,
+            created: Timestamp::now(),
+            epoch: Epoch::new(),
+            term: 0,
+            policy: Policy::default(),
+        }
+    }
+}
+
+/// Every channel that this peer hosts, or has hosted and not given up.
+///
+/// # Errors
+/// When the store cannot be read. A record that cannot be read is skipped, and said in the log.
+pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
+    let rows =
+        store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
+    let parse = |(_, value): (_, bytes::Bytes)| {
+        let record = serde_json::from_slice(&value);
+        record
+            .inspect_err(|error| tracing::error!(err = %error, "the record of a hosted channel is damaged"))
+            .ok()
+    };
+    Ok(rows.into_iter().filter_map(parse).collect())
+}
+
+/// Keeps a record, unless there is one of the channel already.
+///
+/// # Errors
+/// When it is not on disk, or not known to be.
+pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError> {
+    let write = store.write(move |transaction| {
+        let key = record.id.0.into_bytes();
+        if transaction.get(HOSTED, key)?.is_none() {
+            transaction.put(HOSTED, key, serde_json::to_vec(&record).unwrap_or_default());
+        }
+        Ok(())
+    });
+    write.await
+}
+
+/// Changes a record.
+///
+/// # Errors
+/// When it is not on disk, or not known to be.
+pub(super) async fn change(
+    store: &Store,
+    id: ChannelId,
+    change: impl FnOnce(&mut HostRecord) + Send + 'static,
+) -> Result<(), StoreError<NoRecord>> {
+    let write = store.write(move |transaction| {
+        let key = id.0.into_bytes();
+        let found = transaction.get(HOSTED, key)?.ok_or(Abort::Rejected(NoRecord))?;
+        let mut record: HostRecord = serde_json::from_slice(&found).map_err(|_| Abort::Rejected(NoRecord))?;
+        change(&mut record);
+        transaction.put(HOSTED, key, serde_json::to_vec(&record).unwrap_or_default());
+        Ok(())
+    });
+    write.await
+}
+
+/// Drops the record of a channel that is not hosted by this peer after all.
+///
+/// # Errors
+/// When it is not on disk, or not known to be.
+pub async fn forget(store: &Store, id: ChannelId) -> Result<(), StoreError> {
+    let write = store.write(move |transaction| {
+        transaction.delete(HOSTED, id.0.into_bytes());
+        Ok(())
+    });
+    write.await
+}
+
+/// There is no record of the channel that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no record of the channel, or none that can be read")]
+pub struct NoRecord;

@@ -1,0 +1,6 @@
+//! A whole host on a real store, its members over real links. Everything is waited for, nothing is slept.
+
+mod failing;
+mod joining;
+mod leaving;
+mod scene;

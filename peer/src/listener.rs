@@ -1,0 +1,263 @@
+//! The peer's one listener: who connects says HELLO and enters one of the channels that are hosted here.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use common::id::ChannelId;
+use common::link::{CloseReason, Inbound, Inbox, Link};
+use common::proto::channel::HostRequest;
+use common::proto::limits::{
+    CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, MAX_CONNECTIONS, MAX_HANDSHAKES,
+    PROTOCOL_VERSION,
+};
+use common::proto::session::{Hello, Limits, Purpose, Welcome};
+use common::proto::status::{Code, Refusal};
+use common::proto::{Empty, Request};
+use common::shutdown::Shutdown;
+use common::transport::{self, Connection, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
+
+use crate::host::HostHandle;
+use crate::host::member::Seat;
+
+/// Name and version of this program, for people.
+const PROGRAM: &str = concat!("natter-peer ", env!("CARGO_PKG_VERSION"));
+
+/// The channels hosted here, for whoever comes. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts(Arc<RwLock<HashMap<ChannelId, HostHandle>>>);
+
+impl Hosts {
+    /// From now on CONNECT finds this host.
+    pub fn insert(&self, host: HostHandle) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(host.id(), host);
+    }
+
+    /// CONNECT does not find this channel any more; who is in it stays.
+    pub fn remove(&self, channel: ChannelId) -> Option<HostHandle> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&channel)
+    }
+
+    /// The host of a channel.
+    pub fn get(&self, channel: ChannelId) -> Option<HostHandle> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&channel).cloned()
+    }
+
+    /// All hosts.
+    pub fn all(&self) -> Vec<HostHandle> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+/// The running listener.
+#[derive(Debug)]
+pub struct Listener {
+    local_addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// Serves whoever connects, until the signal to stop. Has to be called within a tokio runtime, whose threads then
+    /// do the work of all connections.
+    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) -> Self {
+        let local_addr = listener.local_addr();
+        Self { local_addr, task: tokio::spawn(accept(listener, hosts, shutdown)) }
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Waits until nothing is served any more: to be called after the signal to stop and after the hosts are closed.
+    /// Who is not done then is cut off after a moment.
+    pub async fn finish(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(err = %error, "the listener ended badly");
+        }
+    }
+}
+
+async fn accept(mut listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) {
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut tasks = JoinSet::new();
+    loop {
+        // Without a permit nobody is accepted: they wait in the system's queue.
+        let next = async {
+            let permit = Arc::clone(&handshakes).acquire_owned().await.ok()?;
+            Some((permit, listener.accept().await))
+        };
+        tokio::select! {
+            () = shutdown.requested() => break,
+            Some(outcome) = tasks.join_next() => note(outcome),
+            Some((handshake, incoming)) = next => {
+                let connection = Arc::clone(&connections).try_acquire_owned();
+                let Ok(connection) = connection else {
+                    tracing::warn!(remote = %incoming.remote(), "too many connections");
+                    continue;
+                };
+                let span = tracing::info_span!("conn", addr = %incoming.remote());
+                let permits = Permits { handshake, _connection: connection };
+                tasks.spawn(receive(incoming, permits, hosts.clone(), shutdown.clone()).instrument(span));
+            }
+        }
+    }
+    drop(listener);
+    // The hosts tell their members; who does not read that in time is cut off when the set is dropped.
+    let all_done = async {
+        while let Some(outcome) = tasks.join_next().await {
+            note(outcome);
+        }
+    };
+    if timeout(DRAIN_LIMIT + Duration::from_secs(1), all_done).await.is_err() {
+        tracing::debug!("connections were cut off");
+    }
+}
+
+fn note(outcome: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = outcome {
+        tracing::error!(err = %error, "the task of a connection ended badly");
+    }
+}
+
+struct Permits {
+    handshake: OwnedSemaphorePermit,
+    _connection: OwnedSemaphorePermit,
+}
+
+async fn receive(incoming: Incoming, permits: Permits, hosts: Hosts, shutdown: Shutdown) {
+    // The limit of time is in the transport.
+    let connection = match incoming.handshake().await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(err = %error, "no handshake"),
+    };
+    let Permits { handshake, _connection } = permits;
+    drop(handshake);
+    serve(connection, hosts, shutdown).await;
+}
+
+/// Serves one connection to its end. In process, the node hands in one end of a `memory_pair`.
+pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
+    let (link, mut inbox) = Link::open(connection);
+    let key = link.peer_key();
+    let reason = tokio::select! {
+        entered = Visitor { link: &link, inbox: &mut inbox }.enter(&hosts) => entered,
+        () = shutdown.requested() => {
+            link.close_because(Code::GoingAway.into());
+            Err(CloseReason::Here)
+        }
+    };
+    let reason = match reason {
+        Ok(seat) => seat.serve(&mut inbox).await,
+        Err(reason) => reason,
+    };
+    tracing::debug!(%key, reason = ?reason.to_string(), "connection ended");
+}
+
+/// Somebody who has not entered a channel yet.
+struct Visitor<'a> {
+    link: &'a Link,
+    inbox: &'a mut Inbox,
+}
+
+impl Visitor<'_> {
+    async fn enter(mut self, hosts: &Hosts) -> Result<Seat, CloseReason> {
+        let greeted = timeout(HELLO_LIMIT, self.greet()).await;
+        greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        for _ in 0..MAX_CONNECT_ATTEMPTS {
+            let Ok(asked) = timeout_at(deadline, self.next_connect()).await else {
+                return Err(self.end(Code::TimedOut.into()));
+            };
+            let (id, connect) = asked?;
+            let entered = match hosts.get(connect.channel) {
+                Some(host) => Seat::enter(host, self.link.clone(), id, connect).await,
+                None => Err(Code::NoSuchChannel.into()),
+            };
+            match entered {
+                Ok(seat) => return Ok(seat),
+                Err(refusal) => self.refuse(id, refusal),
+            }
+        }
+        Err(self.end(Code::TooManyRequests.into()))
+    }
+
+    /// Waits for HELLO and answers it.
+    async fn greet(&mut self) -> Result<(), CloseReason> {
+        loop {
+            let request = self.next().await?;
+            let id = request.id;
+            match HostRequest::parse(&request.command, &request.body) {
+                Ok(HostRequest::Hello(hello)) => {
+                    return match check_hello(&hello) {
+                        Ok(welcome) => self.link.answer(id, &Ok(welcome)),
+                        Err(refusal) => {
+                            self.refuse(id, refusal.clone());
+                            Err(self.end(refusal))
+                        }
+                    };
+                }
+                other => self.refuse_other(id, other),
+            }
+        }
+    }
+
+    /// The next CONNECT, with its request's id.
+    async fn next_connect(
+        &mut self,
+    ) -> Result<(common::id::RequestId, common::proto::channel::Connect), CloseReason> {
+        loop {
+            let request = self.next().await?;
+            match HostRequest::parse(&request.command, &request.body) {
+                Ok(HostRequest::Connect(connect)) => return Ok((request.id, connect)),
+                other => self.refuse_other(request.id, other),
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Request, CloseReason> {
+        loop {
+            if let Inbound::Request(request) = self.inbox.next().await? {
+                return Ok(request);
+            }
+        }
+    }
+
+    /// PING is answered at any time, nothing else out of turn.
+    fn refuse_other(&self, id: common::id::RequestId, asked: Result<HostRequest, Refusal>) {
+        match asked {
+            Ok(HostRequest::Ping(_)) => {
+                let _ = self.link.answer(id, &Ok(Empty {}));
+            }
+            Ok(_) => self.refuse(id, Code::WrongPhase.into()),
+            Err(refusal) => self.refuse(id, refusal),
+        }
+    }
+
+    fn refuse(&self, id: common::id::RequestId, refusal: Refusal) {
+        // When the link has ended, the next read says so.
+        let _ = self.link.answer::<Empty>(id, &Err(refusal));
+    }
+
+    fn end(&self, reason: Refusal) -> CloseReason {
+        self.link.close_because(reason);
+        CloseReason::Here
+    }
+}
+
+fn check_hello(hello: &Hello) -> Result<Welcome, Refusal> {
+    if hello.protocol != PROTOCOL_VERSION {
+        return Err(Code::UnsupportedVersion.into());
+    }
+    if hello.purpose != Purpose::Channel {
+        return Err(Refusal::new(Code::WrongPhase, "a peer serves channels: say HELLO with purpose channel"));
+    }
+    let limits = Limits::default();
+    Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })
+}

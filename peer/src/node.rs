@@ -1,0 +1,278 @@
+//! The root of one user's peer: it owns the clients, and turns each command into calls of the parts below it.
+//!
+//! The actor is a registry: which client stands for which channel. What a command does is plain code over the handles
+//! (`account`, `look`, `channels`), so that a slow one holds nobody up.
+
+mod account;
+mod channels;
+mod look;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix::prelude::*;
+use common::id::ChannelId;
+use common::name::ChannelName;
+use common::proto::directory::ChannelRecord;
+use common::proto::event::TrackerEvent;
+use common::proto::status::{Code, Refusal};
+use futures_util::{Stream, stream};
+use tokio::sync::mpsc;
+
+use crate::alarm::{Alarm, Death};
+use crate::api::{Command, Event, Outcome, Reply};
+use crate::client::{self, ClientConfig, ClientHandle, Way};
+use crate::hosting::HostingHandle;
+use crate::session::{Events, SessionView};
+use crate::store::{KnownChannel, PeerStore};
+use crate::tracker_link::TrackerHandle;
+use crate::ui;
+
+/// How many messages may wait for this actor.
+const MAILBOX: usize = 64;
+
+/// What a node is made of.
+pub struct NodeConfig {
+    /// Where the peer keeps its state, to be shown.
+    pub data: PathBuf,
+    /// The peer's tables.
+    pub store: PeerStore,
+    /// The link to the tracker.
+    pub tracker: TrackerHandle,
+    /// What the tracker tells of channels.
+    pub from_tracker: mpsc::Receiver<TrackerEvent>,
+    /// The channels this peer hosts.
+    pub hosting: HostingHandle,
+    /// How clients get to their channels.
+    pub way: Way,
+    /// Who this peer is.
+    pub session: SessionView,
+    /// Where the user interface is told.
+    pub events: Events,
+    /// Is told when the node dies.
+    pub alarm: Alarm,
+}
+
+/// The handle of a node: what user interfaces drive. Cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    addr: Addr<Node>,
+    tracker: TrackerHandle,
+    hosting: HostingHandle,
+    session: SessionView,
+    data: PathBuf,
+}
+
+/// Starts a node, and the clients of all channels that are joined.
+pub fn start(config: NodeConfig) -> NodeHandle {
+    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm } = config;
+    let view = session.clone();
+    let addr = Node::create(|ctx: &mut Context<Node>| {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.add_stream(events_of(from_tracker));
+        Node {
+            store,
+            way,
+            session: view,
+            events,
+            clients: BTreeMap::new(),
+            death: Death::of("the node", &alarm),
+        }
+    });
+    NodeHandle { addr, tracker, hosting, session, data }
+}
+
+fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
+    stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+}
+
+impl ui::Node for NodeHandle {
+    async fn perform(&self, command: Command) -> Outcome {
+        match command {
+            Command::Signup { name, password } => self.signup(name, password).await,
+            Command::Signin { name, password } => self.signin(name, password).await,
+            Command::Signout => self.signout().await,
+            Command::Guest { name } => self.guest(name).await,
+            Command::Passwd { old, new } => self.passwd(old, new).await,
+            Command::Whoami => Ok(Reply::Identity(self.session.borrow().identity())),
+            Command::TrackerTrust => self.tracker.trust().map(Reply::Trust),
+            Command::ConfirmTracker { key } => self.tracker.confirm(key).await.map(|()| Reply::Done {}),
+            Command::List { pattern, after } => self.list(pattern, after).await,
+            Command::Connected => self.connected().await,
+            Command::Members { channel } => self.members(channel).await,
+            Command::Info { channel } => self.info(channel).await,
+            Command::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
+            Command::Debug { channel } => self.debug(channel).await,
+            Command::Client => self.client_report().await,
+            Command::Host { channel } => self.host(channel).await,
+            Command::Unhost { channel, release } => self.unhost(channel, release).await,
+            Command::Join { channel } => self.join(channel).await,
+            Command::Leave { channel } => self.leave(channel).await,
+            Command::Send { channel, text } => self.send(channel, text).await,
+            Command::History { channel, count, before } => self.history(channel, count, before).await,
+        }
+    }
+
+    async fn drain(&self, limit: Duration) {
+        let drained = async {
+            for client in self.clients().await.unwrap_or_default() {
+                client.drained().await;
+            }
+        };
+        // What could not go out in time stays in the outbox.
+        let _ = tokio::time::timeout(limit, drained).await;
+    }
+}
+
+impl NodeHandle {
+    /// Waits until the first attempt to reach and enter the tracker is over, however it ended.
+    pub async fn settled(&self) {
+        self.tracker.settled().await;
+    }
+
+    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once.
+    pub async fn host_until_done(&self, channel: ChannelName, events: &Events) {
+        let mut session = self.session.clone();
+        let mut is_told = false;
+        loop {
+            session.mark_unchanged();
+            let outcome = self.host(channel.clone()).await;
+            let is_final = match &outcome {
+                Ok(_) => true,
+                Err(refusal) => !refusal.code.is_passing() && refusal.code != Code::NotSignedIn,
+            };
+            if is_final || !is_told {
+                is_told = true;
+                events.tell(Event::Result { command: "host", outcome: Box::new(outcome) }).await;
+            }
+            if is_final || session.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
+    pub async fn shut_down(&self) {
+        for client in self.clients().await.unwrap_or_default() {
+            client.shut_down().await;
+        }
+        self.hosting.shut_down().await;
+        self.tracker.shut_down().await;
+        // Gone already is as good.
+        let _ = self.addr.send(Shutdown).await;
+    }
+
+    async fn clients(&self) -> Result<Vec<ClientHandle>, Refusal> {
+        self.addr.send(All).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    async fn find(&self, channel: &ChannelName) -> Result<Option<ClientHandle>, Refusal> {
+        let clients = self.clients().await?;
+        Ok(clients.into_iter().rev().find(|client| client.name() == channel))
+    }
+
+    /// The client of a channel that was joined at some time.
+    async fn known(&self, channel: &ChannelName) -> Result<ClientHandle, Refusal> {
+        let not_joined =
+            || Refusal::new(Code::NotJoined, format!("{channel} is not joined; type: join {channel}"));
+        self.find(channel).await?.ok_or_else(not_joined)
+    }
+
+    /// The client of a channel, a new one if there is none.
+    async fn open(&self, record: ChannelRecord) -> Result<ClientHandle, Refusal> {
+        self.addr.send(Open(record)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+}
+
+struct Node {
+    store: PeerStore,
+    way: Way,
+    session: SessionView,
+    events: Events,
+    clients: BTreeMap<ChannelId, ClientHandle>,
+    death: Death,
+}
+
+impl Actor for Node {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        match self.store.channels() {
+            Ok(channels) => {
+                for channel in channels {
+                    if let Err(refusal) = self.client(channel) {
+                        tracing::error!(reason = %refusal, "a known channel could not be opened");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(err = %error, "the known channels could not be read"),
+        }
+    }
+}
+
+impl Node {
+    fn client(&mut self, channel: KnownChannel) -> Result<ClientHandle, Refusal> {
+        let id = channel.record.id;
+        if let Some(client) = self.clients.get(&id) {
+            return Ok(client.clone());
+        }
+        let client = client::start(ClientConfig {
+            channel,
+            way: self.way.clone(),
+            store: self.store.clone(),
+            session: self.session.clone(),
+            events: self.events.clone(),
+        })?;
+        self.clients.insert(id, client.clone());
+        Ok(client)
+    }
+}
+
+impl StreamHandler<TrackerEvent> for Node {
+    fn handle(&mut self, event: TrackerEvent, ctx: &mut Self::Context) {
+        let TrackerEvent::ChannelUp(up) = event else { return };
+        if let Some(client) = self.clients.get(&up.channel.id).cloned() {
+            ctx.spawn(async move { client.located(up.channel).await }.into_actor(self));
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+#[derive(Message)]
+#[rtype(result = "Vec<ClientHandle>")]
+struct All;
+
+impl Handler<All> for Node {
+    type Result = MessageResult<All>;
+
+    fn handle(&mut self, _: All, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.clients.values().cloned().collect())
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<ClientHandle, Refusal>")]
+struct Open(ChannelRecord);
+
+impl Handler<Open> for Node {
+    type Result = Result<ClientHandle, Refusal>;
+
+    fn handle(&mut self, Open(record): Open, _: &mut Self::Context) -> Self::Result {
+        self.client(KnownChannel { record, joined: false })
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Shutdown;
+
+impl Handler<Shutdown> for Node {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        self.death.expected();
+        ctx.stop();
+    }
+}

@@ -1,0 +1,52 @@
+//! Commands of the group `account`.
+
+use common::name::UserName;
+use common::proto::directory::Password;
+use common::proto::status::{Code, Refusal};
+use common::secret::Secret;
+
+use super::NodeHandle;
+use crate::api::{Outcome, Reply};
+use crate::tracker_link::Entry;
+
+impl NodeHandle {
+    pub(super) async fn signup(&self, name: Option<UserName>, password: Secret) -> Outcome {
+        check_length(&password)?;
+        let name = self.or_own(name);
+        self.enter(Entry::Signup { name, password }).await
+    }
+
+    pub(super) async fn signin(&self, name: Option<UserName>, password: Secret) -> Outcome {
+        let name = self.or_own(name);
+        self.enter(Entry::Signin { name, password }).await
+    }
+
+    pub(super) async fn signout(&self) -> Outcome {
+        self.enter(Entry::Signout).await
+    }
+
+    pub(super) async fn guest(&self, name: Option<UserName>) -> Outcome {
+        let name = self.or_own(name);
+        self.enter(Entry::Guest { name }).await
+    }
+
+    pub(super) async fn passwd(&self, old: Secret, new: Secret) -> Outcome {
+        self.tracker.check_confirmed()?;
+        check_length(&new)?;
+        self.tracker.request(&Password { old, new }).await?;
+        Ok(Reply::Done {})
+    }
+
+    async fn enter(&self, entry: Entry) -> Outcome {
+        self.tracker.enter(entry).await.map(Reply::Identity)
+    }
+
+    fn or_own(&self, name: Option<UserName>) -> UserName {
+        name.unwrap_or_else(|| self.session.borrow().username.clone())
+    }
+}
+
+/// A password that cannot be is not sent anywhere.
+fn check_length(password: &Secret) -> Result<(), Refusal> {
+    password.check_password_length().map_err(|error| Refusal::new(Code::PasswordLength, error.to_string()))
+}

@@ -1,0 +1,118 @@
+//! Commands of the group `channel`.
+
+use common::entry::Position;
+use common::name::ChannelName;
+use common::proto::channel::{History, HistoryPage};
+use common::proto::directory::{ChannelRecord, Locate};
+use common::proto::status::{Code, Refusal};
+
+use super::NodeHandle;
+use crate::api::{ChatMessage, HistoryOf, Outcome, Reply};
+use crate::client::{ClientHandle, chat_message};
+use crate::host::HostSummary;
+
+impl NodeHandle {
+    /// Hosts a channel, and is in it from then on: a host wants to see what is said at home.
+    pub(super) async fn host(&self, channel: ChannelName) -> Outcome {
+        let hosting = self.hosting.start(channel).await?;
+        let client = match self.find(&hosting.channel).await? {
+            Some(client) if client.id() == hosting.id => client,
+            _ => self.open(self.hosted_record(&hosting).await?).await?,
+        };
+        client.join(None).await?;
+        Ok(Reply::Hosting(hosting))
+    }
+
+    async fn hosted_record(&self, hosting: &crate::api::Hosting) -> Result<ChannelRecord, Refusal> {
+        let host = self.hosting.hosts().get(hosting.id).ok_or_else(|| Refusal::from(Code::NotHosted))?;
+        let HostSummary { record, head } = host.summary().await?;
+        Ok(ChannelRecord {
+            id: record.id,
+            name: record.name,
+            owner: record.owner,
+            host_key: self.session.borrow().key,
+            addresses: vec![common::transport::Address::tcp(hosting.listen)],
+            head,
+            term: record.term,
+            online: true,
+        })
+    }
+
+    pub(super) async fn unhost(&self, channel: ChannelName, release: bool) -> Outcome {
+        let client = self.find(&channel).await?;
+        let hosted = self.hosting.hosts().all().into_iter().find(|host| *host.name() == channel);
+        let id = hosted.map(|host| host.id()).or(client.as_ref().filter(|_| release).map(ClientHandle::id));
+        let id = id.ok_or_else(|| Refusal::new(Code::NotHosted, format!("{channel} is not hosted here")))?;
+        if let Some(client) = client.filter(|client| client.id() == id) {
+            client.leave().await?;
+        }
+        self.hosting.stop(id, release).await?;
+        Ok(Reply::Done {})
+    }
+
+    pub(super) async fn join(&self, channel: ChannelName) -> Outcome {
+        let known = self.find(&channel).await?;
+        let joined = match known {
+            Some(client) => self.rejoin(client).await?,
+            None => {
+                let record = self.tracker.request(&Locate::Name(channel)).await?;
+                self.open(record).await?.join(None).await?
+            }
+        };
+        Ok(Reply::Joined(joined))
+    }
+
+    /// Joins a channel that is known by its id; its name may have become another's since.
+    async fn rejoin(&self, client: ClientHandle) -> Result<crate::api::JoinedChannel, Refusal> {
+        match self.tracker.request(&Locate::Id(client.id())).await {
+            Ok(fresh) => client.join(Some(fresh)).await,
+            Err(refusal) if refusal.code == Code::NoSuchChannel => {
+                let record = self.tracker.request(&Locate::Name(client.name().clone())).await?;
+                self.open(record).await?.join(None).await
+            }
+            // Without the tracker the way that is known has to do.
+            Err(_) => client.join(None).await,
+        }
+    }
+
+    pub(super) async fn leave(&self, channel: ChannelName) -> Outcome {
+        self.known(&channel).await?.leave().await?;
+        Ok(Reply::Done {})
+    }
+
+    pub(super) async fn send(&self, channel: ChannelName, text: String) -> Outcome {
+        self.known(&channel).await?.send(text).await.map(Reply::Queued)
+    }
+
+    pub(super) async fn history(&self, channel: ChannelName, count: u32, before: Option<u64>) -> Outcome {
+        let client = self.known(&channel).await?;
+        let mut pages: Vec<Vec<ChatMessage>> = Vec::new();
+        let (mut left, mut before, mut head) = (count, before, None);
+        loop {
+            let page = client.request(&History { before, after: None, limit: Some(left) }).await?;
+            head = head.or(Some(page.head));
+            let messages = messages_of(client.name(), page)?;
+            left = left.saturating_sub(u32::try_from(messages.len()).unwrap_or(u32::MAX));
+            before = messages.first().map(|message| message.seq);
+            let is_last = messages.is_empty() || before == Some(1);
+            pages.push(messages);
+            if is_last || left == 0 {
+                break;
+            }
+        }
+        let messages = pages.into_iter().rev().flatten().collect();
+        let head = head.ok_or_else(|| Refusal::from(Code::HostAway))?;
+        Ok(Reply::History(HistoryOf { channel: client.name().clone(), messages, head }))
+    }
+}
+
+fn messages_of(channel: &ChannelName, page: HistoryPage) -> Result<Vec<ChatMessage>, Refusal> {
+    let Position { epoch, .. } = page.head;
+    let opened = page.entries.iter().map(|entry| match entry.open() {
+        Ok(header) => Ok(chat_message(channel, epoch, header, entry)),
+        Err(error) => {
+            Err(Refusal::new(Code::BadRequest, format!("the host sent a page that is none: {error}")))
+        }
+    });
+    opened.collect()
+}

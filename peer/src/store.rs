@@ -1,0 +1,212 @@
+//! What a peer keeps of itself: its session, the channels it knows, how far it has read, and its outbox.
+//!
+//! What it keeps as a host stands in `host::log`.
+
+use common::entry::Position;
+use common::id::ChannelId;
+use common::name::ChannelName;
+use common::proto::directory::ChannelRecord;
+use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::client::outbox::Item;
+use crate::session::Session;
+
+const SESSION: Table = Table::new("session");
+const CHANNELS: Table = Table::new("channels");
+const PROGRESS: Table = Table::new("progress");
+const OUTBOX: Table = Table::new("outbox");
+const HOSTING: Table = Table::new("hosting");
+const SETTINGS: Table = Table::new("settings");
+
+const THE_SESSION: &[u8] = b"session";
+const THE_PORT: &[u8] = b"listen_port";
+
+/// A channel this peer has joined at some time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KnownChannel {
+    /// As the tracker had it; id, owner and host key are pinned.
+    pub record: ChannelRecord,
+    /// Whether the user wants to be in it.
+    pub joined: bool,
+}
+
+impl KnownChannel {
+    /// The channel's name.
+    pub fn name(&self) -> &ChannelName {
+        &self.record.name
+    }
+}
+
+/// The peer's own tables.
+#[derive(Clone)]
+pub struct PeerStore(Store);
+
+impl PeerStore {
+    /// The tables within a store.
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &Store {
+        &self.0
+    }
+
+    /// The session as it was kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn session(&self) -> Result<Option<Session>, ReadError> {
+        Ok(self.0.reader().get(SESSION, THE_SESSION)?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// Keeps the session.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.put(SESSION, THE_SESSION.to_vec(), json(session)).await
+    }
+
+    /// The port this peer listened on last.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn port(&self) -> Result<Option<u16>, ReadError> {
+        Ok(self.0.reader().get(SETTINGS, THE_PORT)?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// Keeps the port this peer listens on.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_port(&self, port: u16) -> Result<(), StoreError> {
+        self.put(SETTINGS, THE_PORT.to_vec(), json(&port)).await
+    }
+
+    /// The channels that are to be hosted from the start.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn hosting(&self) -> Result<Vec<ChannelId>, ReadError> {
+        let rows = self.0.reader().scan(HOSTING, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Keeps whether a channel is to be hosted from the start.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_hosting(&self, channel: ChannelId, is_hosted: bool) -> Result<(), StoreError> {
+        if is_hosted {
+            return self.put(HOSTING, key(channel), json(&channel)).await;
+        }
+        self.delete(HOSTING, key(channel)).await
+    }
+
+    /// The channels this peer has joined at some time.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn channels(&self) -> Result<Vec<KnownChannel>, ReadError> {
+        let rows = self.0.reader().scan(CHANNELS, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Keeps what is known of a channel.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_channel(&self, channel: &KnownChannel) -> Result<(), StoreError> {
+        self.put(CHANNELS, key(channel.record.id), json(channel)).await
+    }
+
+    /// How far a channel was read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn progress(&self, channel: ChannelId) -> Result<Option<Position>, ReadError> {
+        Ok(self.0.reader().get(PROGRESS, key(channel))?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// Keeps how far a channel was read.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_progress(&self, channel: ChannelId, at: Position) -> Result<(), StoreError> {
+        self.put(PROGRESS, key(channel), json(&at)).await
+    }
+
+    /// What waits to go out to a channel, in order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn outbox(&self, channel: ChannelId) -> Result<Vec<Item>, ReadError> {
+        let range = KeyRange::prefix(key(channel));
+        let rows = self.0.reader().scan(OUTBOX, range, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Puts a message into the outbox, in the order of the calls; the answer comes when it is on disk.
+    ///
+    /// # Errors
+    /// When it was not taken, or is not known to be on disk.
+    pub fn queue(
+        &self,
+        channel: ChannelId,
+        item: &Item,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + use<>, StoreError> {
+        let (key, value) = (outbox_key(channel, item.number), json(item));
+        self.0.submit(move |tx| {
+            tx.put(OUTBOX, key, value);
+            Ok::<_, Abort>(())
+        })
+    }
+
+    /// Takes a message out of the outbox. Whoever does not wait for it loses nothing: a message that is still there at
+    /// the next start goes out again under its id, and is stored once.
+    ///
+    /// # Errors
+    /// When it was not taken, or is not known to be on disk.
+    pub async fn unqueue(&self, channel: ChannelId, number: u64) -> Result<(), StoreError> {
+        self.delete(OUTBOX, outbox_key(channel, number)).await
+    }
+
+    async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {
+        let delete = move |tx: &mut Transaction<'_>| {
+            tx.delete(table, key);
+            Ok::<_, Abort>(())
+        };
+        self.0.write(delete).await
+    }
+
+    async fn put(&self, table: Table, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        let put = move |tx: &mut Transaction<'_>| {
+            tx.put(table, key, value);
+            Ok::<_, Abort>(())
+        };
+        self.0.write(put).await
+    }
+}
+
+fn key(channel: ChannelId) -> Vec<u8> {
+    channel.0.as_bytes().to_vec()
+}
+
+fn outbox_key(channel: ChannelId, number: u64) -> Vec<u8> {
+    [key(channel).as_slice(), &number.to_be_bytes()].concat()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // What is kept are plain structs, which always have a JSON form.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// A value of another form is as good as none: what it said is asked anew.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes)
+        .inspect_err(|error| tracing::warn!(err = %error, "kept value passed over"))
+        .ok()
+}

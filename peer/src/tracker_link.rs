@@ -1,0 +1,363 @@
+//! The connection to the tracker: found, entered, renewed, and tried again when it is lost.
+//!
+//! One actor owns it and alone changes the [`Session`]; requests of others go over the link directly, past its mailbox.
+
+mod contact;
+mod entry;
+mod handle;
+pub mod trust;
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::clock::Timestamp;
+use common::identity::PeerKey;
+use common::link::{CloseReason, Inbound, Inbox, Link};
+use common::proto::directory::Entered;
+use common::proto::event::TrackerEvent;
+use common::proto::status::{Code, Refusal};
+use common::transport::Transport;
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+pub use contact::{TrackerAddress, TrustError, TrustFile, hello_for};
+pub use entry::Entry;
+pub use handle::TrackerHandle;
+
+use crate::alarm::{Alarm, Death};
+use crate::api::{Event, Identity, LinkState};
+use crate::session::{Events, Session};
+use crate::store::PeerStore;
+use contact::Contact;
+
+/// How many messages may wait for this actor.
+const MAILBOX: usize = 64;
+/// How many of the tracker's events may wait for the node.
+const WAITING_TRACKER_EVENTS: usize = 64;
+/// A pass is not renewed more often than this, whatever its lifetime.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(30);
+
+/// What the link needs from the rest of the peer.
+pub struct TrackerLinkConfig {
+    /// Where the tracker is.
+    pub tracker: TrackerAddress,
+    /// The known trackers.
+    pub trust: TrustFile,
+    /// How to get there.
+    pub transport: Transport,
+    /// Where the session is kept.
+    pub store: PeerStore,
+    /// The session as it was kept.
+    pub session: Session,
+    /// Where the user interface is told.
+    pub events: Events,
+    /// Is told when the link's actor dies.
+    pub alarm: Alarm,
+}
+
+/// How the link is, for those who watch it.
+#[derive(Clone, Debug)]
+struct State {
+    link: Option<Link>,
+    /// Why it is down.
+    reason: Option<Refusal>,
+    down_since: Option<Instant>,
+    key: Option<PeerKey>,
+    confirmed: bool,
+    /// Whether the first attempt is over, however it ended.
+    settled: bool,
+}
+
+struct TrackerLink {
+    config: TrackerLinkConfig,
+    session: watch::Sender<Session>,
+    state: watch::Sender<State>,
+    to_node: mpsc::Sender<TrackerEvent>,
+    backoff: Backoff,
+    /// Which connection is meant; what comes late of an earlier one is passed over.
+    generation: u64,
+    stopping: bool,
+    death: Death,
+}
+
+/// Starts the link; it keeps itself up from then on. The receiver yields what the tracker tells of channels.
+pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<TrackerEvent>) {
+    let (to_node, from_tracker) = mpsc::channel(WAITING_TRACKER_EVENTS);
+    let session = watch::Sender::new(config.session.clone());
+    let key = config.tracker.key;
+    let state = watch::Sender::new(State {
+        link: None,
+        reason: None,
+        down_since: Some(Instant::now()),
+        key,
+        confirmed: key.is_some(),
+        settled: false,
+    });
+    let (view, states) = (session.subscribe(), state.subscribe());
+    let (tracker, trust) = (config.tracker.address.clone(), config.trust.clone());
+    let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
+        ctx.set_mailbox_capacity(MAILBOX);
+        let backoff = Backoff::new(BackoffLimits::default());
+        let death = Death::of("the link to the tracker", &config.alarm);
+        TrackerLink { config, session, state, to_node, backoff, generation: 0, stopping: false, death }
+    });
+    (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
+}
+
+impl Actor for TrackerLink {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.connect(ctx);
+    }
+}
+
+impl TrackerLink {
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        self.generation += 1;
+        let generation = self.generation;
+        let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
+        let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
+        let attempt = async move {
+            let mut contact = contact::contact(&transport, &tracker, &trust).await?;
+            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name).await;
+            Ok::<_, Refusal>((contact, entered))
+        };
+        ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {
+            _ if generation != link.generation || link.stopping => {}
+            Ok((contact, entered)) => link.up(contact, entered, ctx),
+            Err(refusal) => link.down(refusal, ctx),
+        }));
+    }
+
+    fn up(&mut self, contact: Contact, entered: Result<Entered, Refusal>, ctx: &mut Context<Self>) {
+        let Contact { link, inbox, directory, confirmed, is_first } = contact;
+        self.backoff.reset();
+        let key = link.peer_key();
+        self.session.send_modify(|session| session.directory = Some(directory));
+        if is_first {
+            let tracker = self.config.tracker.address.clone();
+            self.tell(Event::TrackerKey { tracker, key, confirmed }, ctx);
+        }
+        self.tell(connection(LinkState::Up, None), ctx);
+        self.entered(entered.map(Some), ctx);
+        // Whoever waits for the link finds the session settled.
+        let (reason, down_since) = (None, None);
+        self.state.send_replace(State {
+            link: Some(link),
+            reason,
+            down_since,
+            key: Some(key),
+            confirmed,
+            settled: true,
+        });
+        self.read(inbox, ctx);
+    }
+
+    /// Takes the outcome of an entry the user did not ask for.
+    fn entered(&mut self, entered: Result<Option<Entered>, Refusal>, ctx: &mut Context<Self>) {
+        let adopted = entered.and_then(|entered| self.adopt(entered, ctx));
+        if let Err(refusal) = adopted {
+            self.session.send_modify(|session| session.entered = false);
+            self.tell_session(Some(refusal), ctx);
+        }
+    }
+
+    fn adopt(&mut self, entered: Option<Entered>, ctx: &mut Context<Self>) -> Result<Identity, Refusal> {
+        let mut session = self.session.borrow().clone();
+        entry::adopt(&mut session, entered, Timestamp::now())?;
+        let identity = session.identity();
+        let is_news = identity.state != self.session.borrow().state()
+            || identity.username != self.session.borrow().username;
+        self.keep(&session, ctx);
+        self.plan_renewal(&session, ctx);
+        self.session.send_replace(session);
+        if is_news {
+            self.tell_session(None, ctx);
+        }
+        Ok(identity)
+    }
+
+    fn keep(&self, session: &Session, ctx: &mut Context<Self>) {
+        let (store, session) = (self.config.store.clone(), session.clone());
+        let kept = async move {
+            if let Err(error) = store.keep_session(&session).await {
+                tracing::warn!(err = %error, "the session could not be kept; the next start asks the tracker");
+            }
+        };
+        ctx.spawn(kept.into_actor(self));
+    }
+
+    fn plan_renewal(&self, session: &Session, ctx: &mut Context<Self>) {
+        let Some(held) = &session.held else { return };
+        let wait = held.claims.renew_at().since(Timestamp::now()).max(SHORTEST_RENEWAL);
+        let (serial, generation) = (held.claims.serial, self.generation);
+        ctx.run_later(wait, move |link, ctx| link.renew(serial, generation, ctx));
+    }
+
+    fn renew(&mut self, serial: u64, generation: u64, ctx: &mut Context<Self>) {
+        let is_current = self.session.borrow().held.as_ref().is_some_and(|held| held.claims.serial == serial);
+        let Some(link) = self.state.borrow().link.clone() else { return };
+        if !is_current || generation != self.generation {
+            return;
+        }
+        let renewal = async move { Entry::Renew.ask(&link).await };
+        ctx.spawn(renewal.into_actor(self).map(move |renewed, link, ctx| match renewed {
+            _ if generation != link.generation => {}
+            Err(error) if error.clone().into_refusal().code.is_passing() => {
+                ctx.run_later(SHORTEST_RENEWAL, move |link, ctx| link.renew(serial, generation, ctx));
+            }
+            renewed => link.entered(renewed.map_err(common::link::RequestError::into_refusal), ctx),
+        }));
+    }
+
+    fn read(&self, inbox: Inbox, ctx: &mut Context<Self>) {
+        let generation = self.generation;
+        let inbound = inbox.into_stream().map(move |inbound| FromTracker { generation, inbound });
+        ctx.add_stream(inbound);
+    }
+
+    fn down(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        let delay = self.backoff.next_delay(random_fraction());
+        self.session.send_if_modified(|session| std::mem::take(&mut session.entered));
+        let was_told = {
+            let state = self.state.borrow();
+            state.settled && state.reason.as_ref().map(|reason| &reason.code) == Some(&refusal.code)
+        };
+        self.state.send_modify(|state| {
+            state.link = None;
+            state.reason = Some(refusal.clone());
+            state.down_since.get_or_insert_with(Instant::now);
+            state.settled = true;
+        });
+        if !was_told {
+            self.tell(connection(LinkState::Retrying, Some(refusal.reason)), ctx);
+        }
+        ctx.run_later(delay, Self::connect);
+    }
+
+    fn tell_session(&self, refusal: Option<Refusal>, ctx: &mut Context<Self>) {
+        let (state, username) = {
+            let session = self.session.borrow();
+            (session.state(), session.username.clone())
+        };
+        let (code, reason) = refusal.map(|refusal| (refusal.code, refusal.reason)).unzip();
+        self.tell(Event::Session { state, username, code, reason }, ctx);
+    }
+
+    fn tell(&self, event: Event, ctx: &mut Context<Self>) {
+        ctx.wait(self.config.events.tell(event).into_actor(self));
+    }
+}
+
+fn connection(state: LinkState, reason: Option<String>) -> Event {
+    Event::Connection { to: "tracker".to_owned(), state, reason }
+}
+
+struct FromTracker {
+    generation: u64,
+    inbound: Result<Inbound, CloseReason>,
+}
+
+impl StreamHandler<FromTracker> for TrackerLink {
+    fn handle(&mut self, item: FromTracker, ctx: &mut Self::Context) {
+        if item.generation != self.generation || self.stopping {
+            return;
+        }
+        match item.inbound {
+            Ok(Inbound::Event(event)) => match TrackerEvent::parse(&event.name, &event.body) {
+                Ok(event) => {
+                    let to_node = self.to_node.clone();
+                    let told = async move { drop(to_node.send(event).await) };
+                    ctx.wait(told.into_actor(self));
+                }
+                Err(refusal) => tracing::debug!(reason = %refusal, "event of the tracker passed over"),
+            },
+            Ok(Inbound::Request(request)) => {
+                if let Some(link) = &self.state.borrow().link {
+                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
+                    // A link that has ended says so by its stream.
+                    let _ = link.answer(request.id, &unknown);
+                }
+            }
+            Err(reason) => {
+                let lost = format!("the connection to the tracker was lost: {reason}");
+                self.down(Refusal::new(Code::TrackerAway, lost), ctx);
+            }
+        }
+    }
+
+    /// The end of one connection is not the end of the actor.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+/// Enter, or leave, as the user said.
+#[derive(Message)]
+#[rtype(result = "Result<Identity, Refusal>")]
+struct Enter(Entry);
+
+impl Handler<Enter> for TrackerLink {
+    type Result = ResponseActFuture<Self, Result<Identity, Refusal>>;
+
+    fn handle(&mut self, Enter(entry): Enter, _: &mut Self::Context) -> Self::Result {
+        let state = self.state.borrow().clone();
+        let generation = self.generation;
+        let asked = async move {
+            let link = state.link.ok_or_else(|| Refusal::from(Code::TrackerAway))?;
+            if entry.needs_trust() && !state.confirmed {
+                return Err(Code::TrackerUnconfirmed.into());
+            }
+            entry.ask(&link).await.map_err(common::link::RequestError::into_refusal)
+        };
+        Box::pin(asked.into_actor(self).map(move |entered, link, ctx| {
+            if generation != link.generation {
+                return Err(Code::ConnectionLost.into());
+            }
+            link.adopt(entered?, ctx)
+        }))
+    }
+}
+
+/// The user has compared the tracker's key.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+struct Confirm(PeerKey);
+
+impl Handler<Confirm> for TrackerLink {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, Confirm(key): Confirm, _: &mut Self::Context) -> Self::Result {
+        if self.state.borrow().key != Some(key) {
+            return Err(Refusal::new(
+                Code::TrackerKeyChanged,
+                "the tracker has another key than the confirmed one",
+            ));
+        }
+        self.config.trust.pin(&self.config.tracker.address, key, true)?;
+        self.state.send_modify(|state| state.confirmed = true);
+        Ok(())
+    }
+}
+
+/// Stop trying, close the link once what waits is written.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Shutdown;
+
+impl Handler<Shutdown> for TrackerLink {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        self.stopping = true;
+        self.death.expected();
+        if let Some(link) = self.state.borrow().link.as_ref() {
+            link.close();
+        }
+        ctx.stop();
+    }
+}

@@ -1,0 +1,70 @@
+//! What an operator can decide.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::Timestamp;
+use common::proto::limits::{HELLO_LIMIT, MAX_CONNECTIONS, MAX_HANDSHAKES, TRACKER_PORT};
+use common::storage::{OpenError, Store};
+
+use crate::password::{PasswordError, PasswordPool};
+use crate::store::schema::SCHEMA;
+use crate::tracker::Clock;
+
+/// All that a tracker needs to know. Made by [`Config::new`]; the rest is for tests.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to listen; with port 0, on a free one.
+    pub listen: SocketAddr,
+    /// The folder with keys and directory.
+    pub data: PathBuf,
+    /// How much at once.
+    pub limits: Limits,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Makes the pool that hashes passwords.
+    pub passwords: fn() -> Result<PasswordPool, PasswordError>,
+    /// Opens the store.
+    pub open_store: OpenStore,
+}
+
+/// Opens the store in a data folder.
+pub type OpenStore = Arc<dyn Fn(&std::path::Path) -> Result<Store, OpenError> + Send + Sync>;
+
+/// How much at once, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections served.
+    pub connections: usize,
+    /// TLS handshakes under way.
+    pub handshakes: usize,
+    /// HELLO has to come within this.
+    pub hello: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: MAX_CONNECTIONS, handshakes: MAX_HANDSHAKES, hello: HELLO_LIMIT }
+    }
+}
+
+impl Config {
+    /// A tracker on `listen` with its data in `data`.
+    pub fn new(listen: SocketAddr, data: PathBuf) -> Self {
+        Self {
+            listen,
+            data,
+            limits: Limits::default(),
+            clock: Arc::new(Timestamp::now),
+            passwords: PasswordPool::new,
+            open_store: Arc::new(|data| Store::open(data, SCHEMA)),
+        }
+    }
+
+    /// Where a tracker listens unless told otherwise.
+    pub const fn default_listen() -> SocketAddr {
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), TRACKER_PORT)
+    }
+}

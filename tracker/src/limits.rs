@@ -1,0 +1,39 @@
+//! Every number that bounds what a tracker keeps, beside those of the protocol in [`common::proto::limits`].
+
+use std::time::Duration;
+
+/// How many peer keys one account may be bound to.
+pub const MAX_KEYS_PER_ACCOUNT: usize = 64;
+/// How many names one guest's key may hold at once.
+pub const MAX_NAMES_PER_GUEST: usize = 8;
+/// How many channels one account or guest may own.
+pub const MAX_CHANNELS_PER_OWNER: usize = 16_384;
+/// How many channels one session may be waiting for; of more, the oldest are forgotten.
+pub const MAX_INTERESTS_PER_SESSION: usize = 1024;
+/// How many addresses of one host are handed out.
+pub const MAX_ADDRESSES_PER_CHANNEL: usize = 16;
+/// The longest pattern of LIST, in characters.
+pub const MAX_PATTERN_CHARS: usize = 128;
+/// How many channels one LIST looks at before it answers with what it has found.
+pub const MAX_LIST_SCAN: usize = 20_000;
+
+/// How many passwords may wait to be hashed, beyond those being hashed.
+pub const MAX_WAITING_HASHES: usize = 64;
+/// How many passes are numbered by one write to the store.
+pub const SERIALS_PER_WRITE: u64 = 1024;
+/// How often a change is tried again after another one came between.
+pub const MAX_COMMIT_TRIES: u32 = 16;
+/// How many rows are read at once when a whole table is read.
+pub const SCAN_ROWS: usize = 512;
+
+/// How long a guest's name stays with its key after the last pass with it has ended.
+pub const GUEST_NAME_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long the name of a guest's channel stays reserved after its host was last seen.
+pub const GUEST_CHANNEL_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often what has lapsed is swept out, and hosts that are still there are noted as seen.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How many requests wait for the tracker's actor, beside one of each session.
+pub const MAILBOX: usize = 1024;
+/// How long sessions have to end once the tracker stops.
+pub const STOP_LIMIT: Duration = Duration::from_secs(5);

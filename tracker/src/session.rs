@@ -1,0 +1,150 @@
+//! One connection to the tracker: a plain task that reads a request, has it done and answers, one after another.
+
+mod dispatch;
+pub mod phase;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::identity::PeerKey;
+use common::link::{CloseReason, Inbound, Inbox, Link};
+use common::proto::directory::{ChannelRecord, Host, List, Listing, Locate, TrackerRequest, Unhost};
+use common::proto::limits::PROTOCOL_VERSION;
+use common::proto::session::{Hello, Limits, Purpose, Welcome};
+use common::proto::status::{Code, Refusal};
+use common::proto::{Empty, Request};
+use common::transport::Connection;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::error::Failure;
+use crate::tracker::TrackerHandle;
+use crate::tracker::sessions::ConnId;
+use phase::Phase;
+
+/// What the tracker says of itself in HELLO.
+const PROGRAM: &str = concat!("natter tracker ", env!("CARGO_PKG_VERSION"));
+
+/// What one connection is served with.
+struct Session {
+    tracker: TrackerHandle,
+    conn: ConnId,
+    key: PeerKey,
+    remote: Option<IpAddr>,
+    phase: Phase,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(connection: Connection, tracker: TrackerHandle, hello_limit: Duration) {
+    let remote = connection.remote.map(|remote| remote.ip());
+    let (link, mut inbox) = Link::open(connection);
+    let key = link.peer_key();
+    if let Err(reason) = greet(&link, &mut inbox, &tracker, hello_limit).await {
+        tracing::debug!(%reason, path = %link.path(), "connection ended before HELLO");
+        return;
+    }
+    let conn = match tracker.connect(link.clone()).await {
+        Ok(conn) => conn,
+        Err(failure) => return link.close_because(failure.into_refusal()),
+    };
+    let span = tracing::info_span!("conn", conn = conn.0, path = %link.path());
+    let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
+    session.run(&link, &mut inbox).instrument(span).await;
+}
+
+impl Session {
+    async fn run(mut self, link: &Link, inbox: &mut Inbox) {
+        tracing::debug!(key = %self.key, "connected");
+        let reason = loop {
+            let request = match inbox.next().await {
+                Ok(Inbound::Request(request)) => request,
+                // A peer has nothing to tell its tracker; a newer one may.
+                Ok(Inbound::Event(_)) => continue,
+                Err(reason) => break reason,
+            };
+            if let Err(reason) = self.serve(link, request).await {
+                break reason;
+            }
+        };
+        link.close();
+        if let Err(failure) = self.tracker.disconnect(self.conn).await {
+            tracing::warn!(err = ?failure.to_string(), "the end of a connection was not noted whole");
+        }
+        tracing::debug!(%reason, "disconnected");
+    }
+
+    async fn listing(&self, list: List) -> Result<Listing, Failure> {
+        self.tracker.list(self.phase.identity()?, list).await
+    }
+
+    async fn locate(&self, what: Locate) -> Result<ChannelRecord, Failure> {
+        self.tracker.locate(self.conn, self.phase.identity()?, what).await
+    }
+
+    async fn host(&self, host: Host) -> Result<ChannelRecord, Failure> {
+        self.tracker.host(self.conn, self.phase.identity()?, self.remote, host).await
+    }
+
+    async fn unhost(&self, unhost: Unhost) -> Result<Empty, Failure> {
+        self.tracker.unhost(self.phase.identity()?, unhost).await.map(|()| Empty {})
+    }
+}
+
+/// Waits for HELLO and answers it. Whatever else comes first is refused, and the time goes on running.
+async fn greet(link: &Link, inbox: &mut Inbox, tracker: &TrackerHandle, limit: Duration) -> Result<(), CloseReason> {
+    let greeting = async {
+        loop {
+            if let Inbound::Request(request) = inbox.next().await?
+                && answer_hello(link, request, tracker)?
+            {
+                return Ok(());
+            }
+        }
+    };
+    timeout(limit, greeting).await.unwrap_or_else(|_| {
+        let reason = Refusal::new(Code::TimedOut, "HELLO did not come in time");
+        link.close_because(reason.clone());
+        Err(CloseReason::Told(reason))
+    })
+}
+
+/// Whether the session has begun.
+fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Result<bool, CloseReason> {
+    let welcome = match TrackerRequest::parse(&request.command, &request.body) {
+        Ok(TrackerRequest::Hello(hello)) => welcome(&hello, tracker),
+        Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| false),
+        Ok(_) => Err(Refusal::new(Code::WrongPhase, "the first request of a connection is HELLO")),
+        Err(refusal) => Err(refusal),
+    };
+    let has_begun = welcome.is_ok();
+    let is_final = matches!(&welcome, Err(refusal) if refusal.code == Code::UnsupportedVersion);
+    link.answer(request.id, &welcome)?;
+    match welcome {
+        Err(refusal) if is_final => {
+            link.close_because(refusal.clone());
+            Err(CloseReason::Told(refusal))
+        }
+        _ => Ok(has_begun),
+    }
+}
+
+fn welcome(hello: &Hello, tracker: &TrackerHandle) -> Result<Welcome, Refusal> {
+    if hello.protocol != PROTOCOL_VERSION {
+        let (theirs, ours) = (hello.protocol, PROTOCOL_VERSION);
+        let older = if theirs < ours { "the program that connects" } else { "the tracker" };
+        let reason = format!("this tracker speaks version {ours} of the protocol and not {theirs}: update {older}");
+        return Err(Refusal::new(Code::UnsupportedVersion, reason));
+    }
+    if hello.purpose != Purpose::Control {
+        return Err(Refusal::new(Code::BadRequest, "a tracker serves the purpose control only"));
+    }
+    Ok(Welcome {
+        protocol: PROTOCOL_VERSION,
+        program: PROGRAM.to_owned(),
+        limits: Limits::default(),
+        directory: Some(tracker.directory()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! From a request to a call, and from what that returns to the answer.
+
+use common::link::{CloseReason, Link};
+use common::proto::directory::{Entered, TrackerRequest};
+use common::proto::{Empty, Request};
+use serde::Serialize;
+
+use super::Session;
+use super::phase::Phase;
+use crate::error::Failure;
+use crate::tracker::sessions::Identity;
+
+impl Session {
+    /// Does what is asked, and answers.
+    ///
+    /// # Errors
+    /// When the link has ended.
+    pub(super) async fn serve(&mut self, link: &Link, request: Request) -> Result<(), CloseReason> {
+        let id = request.id;
+        let parsed = TrackerRequest::parse(&request.command, &request.body).map_err(Failure::from);
+        let admitted = parsed.and_then(|parsed| {
+            self.phase.admits(&parsed)?;
+            Ok(parsed)
+        });
+        let answer = Answer { link, id, command: &request.command };
+        match admitted {
+            Ok(request) => self.dispatch(request, answer).await,
+            Err(failure) => answer.give::<Empty>(Err(failure)),
+        }
+    }
+
+    async fn dispatch(&mut self, request: TrackerRequest, answer: Answer<'_>) -> Result<(), CloseReason> {
+        let (tracker, conn, key) = (&self.tracker, self.conn, self.key);
+        match request {
+            // Not admitted after the beginning.
+            TrackerRequest::Hello(_) | TrackerRequest::Ping(_) => answer.give(Ok(Empty {})),
+            TrackerRequest::Signup(signup) => {
+                let entered = tracker.signup(conn, key, signup).await;
+                self.entered(entered, answer)
+            }
+            TrackerRequest::Signin(signin) => {
+                let entered = tracker.signin(conn, key, signin).await;
+                self.entered(entered, answer)
+            }
+            TrackerRequest::Guest(guest) => {
+                let entered = tracker.guest(conn, key, guest.name).await;
+                self.entered(entered, answer)
+            }
+            TrackerRequest::Renew(_) => {
+                let entered = tracker.renew(conn, key).await;
+                self.entered(entered, answer)
+            }
+            TrackerRequest::Signout(_) => {
+                let outcome = tracker.signout(key).await;
+                if outcome.is_ok() {
+                    self.phase = Phase::Stranger;
+                }
+                answer.give(outcome.map(|()| Empty {}))
+            }
+            TrackerRequest::Password(change) => {
+                answer.give(tracker.change_password(key, change).await.map(|()| Empty {}))
+            }
+            TrackerRequest::List(list) => answer.give(self.listing(list).await),
+            TrackerRequest::Locate(what) => answer.give(self.locate(what).await),
+            TrackerRequest::Host(host) => answer.give(self.host(host).await),
+            TrackerRequest::Unhost(unhost) => answer.give(self.unhost(unhost).await),
+        }
+    }
+
+    fn entered(
+        &mut self,
+        outcome: Result<(Identity, Entered), Failure>,
+        answer: Answer<'_>,
+    ) -> Result<(), CloseReason> {
+        let outcome = outcome.map(|(identity, entered)| {
+            tracing::info!(conn = self.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
+            self.phase = Phase::Entered(identity);
+            entered
+        });
+        answer.give(outcome)
+    }
+}
+
+/// Where the answer to one request goes.
+struct Answer<'a> {
+    link: &'a Link,
+    id: common::id::RequestId,
+    command: &'a str,
+}
+
+impl Answer<'_> {
+    fn give<R: Serialize>(self, outcome: Result<R, Failure>) -> Result<(), CloseReason> {
+        let outcome = outcome.map_err(Failure::into_refusal);
+        let code = outcome.as_ref().err().map_or("ok", |refusal| refusal.code.as_str());
+        tracing::debug!(command = ?self.command, code, "request");
+        self.link.answer(self.id, &outcome)
+    }
+}

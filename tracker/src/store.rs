@@ -1,0 +1,6 @@
+//! What the tracker keeps on disk: the [`schema`], the [`directory`] that reads and changes it, and who has which name
+//! ([`names`]).
+
+pub mod directory;
+pub mod names;
+pub mod schema;

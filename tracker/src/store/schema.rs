@@ -1,0 +1,161 @@
+//! What the tracker keeps, row by row. Stored as JSON: fields may be added, and are never given another meaning.
+
+use common::clock::Timestamp;
+use common::entry::Position;
+use common::id::{AccountId, ChannelId, DirectoryId, Subject};
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName};
+use common::proto::directory::{ChannelRecord, Listed, Owner, Policy, View};
+use common::storage::{Program, Schema, Table};
+use common::transport::Address;
+use serde::{Deserialize, Serialize};
+
+use super::directory::Rows;
+use crate::limits::GUEST_CHANNEL_HOLD;
+
+/// The form of all that is described here.
+pub const SCHEMA: Schema = Schema { program: Program::Tracker, version: 1 };
+
+/// Accounts, by their id.
+pub const ACCOUNTS: Rows<Account> = Rows::new(Table::new("accounts"));
+/// Who has a user name, by each of its looks.
+pub const USER_NAMES: Rows<NameClaim> = Rows::new(Table::new("user_names"));
+/// What is known of a peer, by its key.
+pub const KEYS: Rows<KeyRow> = Rows::new(Table::new("keys"));
+/// Channels, by their id.
+pub const CHANNELS: Rows<ChannelRow> = Rows::new(Table::new("channels"));
+/// Which channel has a name, by each of its looks.
+pub const CHANNEL_NAMES: Rows<ChannelId> = Rows::new(Table::new("channel_names"));
+/// The directory itself, under [`THE_DIRECTORY`].
+pub const META: Rows<Meta> = Rows::new(Table::new("meta"));
+/// The one key of [`META`].
+pub const THE_DIRECTORY: &[u8] = b"directory";
+
+/// The directory itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Meta {
+    /// Made once; passes count only within it.
+    pub id: DirectoryId,
+    /// No pass has this number or a higher one yet.
+    pub next_serial: u64,
+}
+
+/// A registered account. Has no `Debug`, so that its hash is in no log.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Account {
+    /// Who.
+    pub id: AccountId,
+    /// The name, as it was typed at sign-up.
+    pub name: UserName,
+    /// The password's hash, a PHC string.
+    pub password: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The keys that enter as this account.
+    #[serde(default)]
+    pub keys: Vec<BoundKey>,
+}
+
+/// A key that enters as an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoundKey {
+    /// The peer's key.
+    pub key: PeerKey,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Who has a user name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NameClaim {
+    /// The name that looks so.
+    pub name: UserName,
+    /// Who has it.
+    pub holder: Subject,
+    /// Until when; for good when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl NameClaim {
+    /// Whether it still counts.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// The account it enters as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The names it holds as a guest, the one it entered with last at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldName>,
+}
+
+/// A name that a guest's key holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeldName {
+    /// The name.
+    pub name: UserName,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// A channel, as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChannelRow {
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Who owns it.
+    pub owner: Owner,
+    /// The key of the peer that hosts it.
+    pub host_key: PeerKey,
+    /// Where that peer was last.
+    pub addresses: Vec<Address>,
+    /// How far its log was when last said.
+    pub head: Position,
+    /// The hosting's number.
+    pub term: u64,
+    /// The host's policy when last said.
+    pub policy: Policy,
+    /// When the tracker first heard of it.
+    pub created: Timestamp,
+    /// When its host was last there.
+    pub seen: Timestamp,
+}
+
+impl ChannelRow {
+    /// Whether the name is free again: that of a guest's channel whose host has not been there for long.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        matches!(self.owner.subject, Subject::Guest(_)) && now >= self.seen.plus(GUEST_CHANNEL_HOLD)
+    }
+
+    /// Whether `who` may learn that the channel exists.
+    pub fn is_visible_to(&self, who: Subject) -> bool {
+        self.policy.view == View::Public || self.owner.subject == who
+    }
+
+    /// The row as peers are told of it.
+    pub fn record(&self, online: bool) -> ChannelRecord {
+        ChannelRecord {
+            id: self.id,
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            host_key: self.host_key,
+            addresses: self.addresses.clone(),
+            head: self.head,
+            term: self.term,
+            online,
+        }
+    }
+
+    /// The row as it stands in the list of channels.
+    pub fn listed(&self, online: bool) -> Listed {
+        Listed { id: self.id, name: self.name.clone(), owner: self.owner.clone(), view: self.policy.view, online }
+    }
+}

@@ -1,0 +1,158 @@
+//! The tracker itself: who is who, who is there, and which channel is where.
+//!
+//! [`TrackerHandle`] is its only face. It decides on disk what has to be decided there (`accounts`, `guests`,
+//! `hosting`), and then tells the actor, which owns who is connected ([`sessions`]) and a copy of the list of channels
+//! ([`channels`]), and tells the peers that wait for them.
+
+mod accounts;
+mod actor;
+pub mod channels;
+mod guests;
+mod hosting;
+mod messages;
+pub mod pattern;
+pub mod sessions;
+pub mod state;
+mod sweep;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::{Actor, Addr};
+use common::clock::Timestamp;
+use common::link::Link;
+use common::proto::directory::{ChannelRecord, Entered, List, Listing, Locate};
+use common::proto::session;
+use common::proto::status::{Code, Refusal};
+use tokio::sync::oneshot;
+
+use crate::error::Failure;
+use crate::limits::SCAN_ROWS;
+use crate::password::PasswordPool;
+use crate::signer::Signer;
+use crate::store::directory::{Directory, DirectoryError};
+use crate::store::schema::CHANNELS;
+use channels::Page;
+pub use messages::Counts;
+use pattern::Pattern;
+use sessions::{ConnId, Identity};
+use state::State;
+
+/// Tells the time; another one in tests.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The face of the tracker. Cheap to clone, but one for each session: the actor's mailbox has a place for each.
+#[derive(Clone)]
+pub struct TrackerHandle {
+    actor: Addr<actor::Tracker>,
+    directory: Directory,
+    passwords: PasswordPool,
+    signer: Signer,
+    clock: Clock,
+    next_conn: Arc<AtomicU64>,
+}
+
+impl TrackerHandle {
+    /// Starts the actor, within an actix system, with the channels that are on disk. The receiver learns when the actor
+    /// has ended.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn start(
+        directory: Directory,
+        passwords: PasswordPool,
+        signer: Signer,
+        clock: Clock,
+    ) -> Result<(Self, oneshot::Receiver<()>), DirectoryError> {
+        let mut state = State::default();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = directory.scan(CHANNELS, after.as_deref(), SCAN_ROWS).await?;
+            after = page.last().map(|(key, _)| key.clone());
+            for (_, row) in page {
+                state.refresh(row);
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        let (actor, ended) = actor::Tracker::new(state);
+        let next_conn = Arc::default();
+        Ok((Self { actor: actor.start(), directory, passwords, signer, clock, next_conn }, ended))
+    }
+
+    /// What the answer to HELLO says of the directory.
+    pub fn directory(&self) -> session::Directory {
+        self.signer.directory()
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A connection has said HELLO. Every connection is to be [disconnected](Self::disconnect) in the end.
+    ///
+    /// # Errors
+    /// When the tracker stops.
+    pub async fn connect(&self, link: Link) -> Result<ConnId, Failure> {
+        let conn = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
+        self.actor.send(messages::Connect { conn, link }).await??;
+        Ok(conn)
+    }
+
+    /// A connection has ended, and with it its leases.
+    ///
+    /// # Errors
+    /// When the actor has ended, or the directory cannot be written: then guests' names lapse a little early.
+    pub async fn disconnect(&self, conn: ConnId) -> Result<(), Failure> {
+        let of_guests = self.actor.send(messages::Disconnect { conn }).await?;
+        self.note_seen(of_guests).await
+    }
+
+    /// Whoever shows itself to be `identity` enters over `conn`, and gets a pass that says so.
+    async fn admit(&self, conn: ConnId, identity: Identity) -> Result<(Identity, Entered), Failure> {
+        let pass = self.signer.issue(&identity, self.now()).await?;
+        let inherited = self.actor.send(messages::Enter { conn, identity: identity.clone() }).await??;
+        if let Err(error) = self.inherit(&identity, inherited).await {
+            // The next time this key enters, it is done.
+            tracing::warn!(err = ?error.to_string(), "a guest's channels were not given to the account");
+        }
+        Ok((identity, Entered { pass }))
+    }
+
+    /// A page of the list of channels.
+    ///
+    /// # Errors
+    /// When the pattern is too long.
+    pub async fn list(&self, who: &Identity, list: List) -> Result<Listing, Failure> {
+        let pattern = list.pattern.as_deref().map(Pattern::new).transpose();
+        let pattern = pattern.map_err(|error| Refusal::new(Code::BadRequest, error.to_string()))?;
+        let page = Page { pattern, after: list.after, limit: list.limit };
+        Ok(self.actor.send(messages::List { page, who: who.subject }).await?.0)
+    }
+
+    /// Where a channel is; from now on the session hears of it.
+    ///
+    /// # Errors
+    /// `no_such_channel`, also for one that is not for `who`.
+    pub async fn locate(&self, conn: ConnId, who: &Identity, what: Locate) -> Result<ChannelRecord, Failure> {
+        let found = self.actor.send(messages::Locate { conn, who: who.subject, what }).await?;
+        found.ok_or_else(|| Code::NoSuchChannel.into())
+    }
+
+    /// How much there is of everything that comes and goes.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn counts(&self) -> Result<Counts, Failure> {
+        Ok(self.actor.send(messages::Count).await?)
+    }
+
+    /// Tells all sessions that the tracker stops, and lets nobody in any more.
+    ///
+    /// # Errors
+    /// When the actor has ended.
+    pub async fn stop(&self) -> Result<(), Failure> {
+        Ok(self.actor.send(messages::Stop).await?)
+    }
+}

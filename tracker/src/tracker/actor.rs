@@ -1,0 +1,210 @@
+//! The actor that owns who is connected and what is hosted: it asks the pure [`State`] and does what that decides.
+
+use std::collections::HashMap;
+
+use actix::{Actor, Context, Handler, MessageResult};
+use bytes::Bytes;
+use common::id::ChannelId;
+use common::link::Link;
+use common::proto::directory::ChannelRecord;
+use common::proto::status::{Code, Refusal};
+use common::proto::{Pushed, encode_event};
+use tokio::sync::oneshot;
+
+use super::messages::{
+    Announce, Connect, Count, CountOwned, Counts, Disconnect, Due, Enter, List, ListingReply, Locate, Refresh, Remove,
+    SignOut, Stop, Withdraw,
+};
+use super::sessions::ConnId;
+use super::state::{Effect, SessionGone, State};
+use crate::limits::MAILBOX;
+
+/// Lives as long as the process. Nothing it does waits.
+pub struct Tracker {
+    state: State,
+    links: HashMap<ConnId, Link>,
+    is_stopping: bool,
+    /// Dropped with the actor, however it ends: a tracker without it must not look alive.
+    _alive: oneshot::Sender<()>,
+}
+
+impl Tracker {
+    /// The actor, which begins with this list of channels; the receiver learns when it has ended.
+    pub fn new(state: State) -> (Self, oneshot::Receiver<()>) {
+        let (alive, ended) = oneshot::channel();
+        (Self { state, links: HashMap::new(), is_stopping: false, _alive: alive }, ended)
+    }
+
+    fn apply(&mut self) {
+        for effect in std::mem::take(&mut self.state.effects) {
+            match effect {
+                Effect::Up(conns, event) => self.tell(&conns, &*event),
+                Effect::Down(conns, event) => self.tell(&conns, &event),
+                Effect::Supersede(conn) => {
+                    if let Some(link) = self.links.get(&conn) {
+                        link.close_because(Code::Superseded.into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell<E: Pushed>(&self, conns: &[ConnId], event: &E) {
+        let line: Bytes = match encode_event(event) {
+            Ok(line) => line,
+            Err(error) => return tracing::error!(err = %error, event = E::NAME, "event does not fit a frame"),
+        };
+        for link in conns.iter().filter_map(|conn| self.links.get(conn)) {
+            // A link that does not take it ends by that, and its session with it.
+            let _ = link.push(line.clone());
+        }
+    }
+}
+
+impl Actor for Tracker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Connect> for Tracker {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, Connect { conn, link }: Connect, _: &mut Self::Context) -> Self::Result {
+        if self.is_stopping {
+            return Err(Code::GoingAway.into());
+        }
+        self.state.sessions.connect(conn);
+        self.links.insert(conn, link);
+        Ok(())
+    }
+}
+
+impl Handler<Enter> for Tracker {
+    type Result = Result<Vec<ChannelId>, SessionGone>;
+
+    fn handle(&mut self, Enter { conn, identity }: Enter, _: &mut Self::Context) -> Self::Result {
+        let owned = self.state.enter(conn, identity);
+        self.apply();
+        owned
+    }
+}
+
+impl Handler<SignOut> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, SignOut { key }: SignOut, _: &mut Self::Context) {
+        self.state.sign_out(key);
+        self.apply();
+    }
+}
+
+impl Handler<Disconnect> for Tracker {
+    type Result = Vec<ChannelId>;
+
+    fn handle(&mut self, Disconnect { conn }: Disconnect, _: &mut Self::Context) -> Self::Result {
+        self.links.remove(&conn);
+        let hosted = self.state.disconnect(conn);
+        self.apply();
+        hosted
+    }
+}
+
+impl Handler<Announce> for Tracker {
+    type Result = Result<ChannelRecord, SessionGone>;
+
+    fn handle(&mut self, Announce { conn, row, lapsed }: Announce, _: &mut Self::Context) -> Self::Result {
+        for id in lapsed {
+            self.state.remove(id, row.revision);
+        }
+        let record = self.state.announce(conn, row);
+        self.apply();
+        record
+    }
+}
+
+impl Handler<Refresh> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Refresh { rows }: Refresh, _: &mut Self::Context) {
+        for row in rows {
+            self.state.refresh(row);
+        }
+    }
+}
+
+impl Handler<Withdraw> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Withdraw { row }: Withdraw, _: &mut Self::Context) {
+        let id = row.value.id;
+        self.state.refresh(row);
+        self.state.withdraw(id);
+        self.apply();
+    }
+}
+
+impl Handler<Remove> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Remove { ids, revision }: Remove, _: &mut Self::Context) {
+        for id in ids {
+            self.state.remove(id, revision);
+        }
+        self.apply();
+    }
+}
+
+impl Handler<CountOwned> for Tracker {
+    type Result = usize;
+
+    fn handle(&mut self, CountOwned { owner }: CountOwned, _: &mut Self::Context) -> usize {
+        self.state.channels.owned_by(owner).len()
+    }
+}
+
+impl Handler<Locate> for Tracker {
+    type Result = Option<ChannelRecord>;
+
+    fn handle(&mut self, Locate { conn, who, what }: Locate, _: &mut Self::Context) -> Self::Result {
+        self.state.locate(conn, who, &what)
+    }
+}
+
+impl Handler<List> for Tracker {
+    type Result = ListingReply;
+
+    fn handle(&mut self, List { page, who }: List, _: &mut Self::Context) -> ListingReply {
+        ListingReply(self.state.list(&page, who))
+    }
+}
+
+impl Handler<Due> for Tracker {
+    type Result = MessageResult<Due>;
+
+    fn handle(&mut self, Due { now }: Due, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.state.due(now))
+    }
+}
+
+impl Handler<Count> for Tracker {
+    type Result = Counts;
+
+    fn handle(&mut self, _: Count, _: &mut Self::Context) -> Counts {
+        let [connections, entered, leases, waited_for] = self.state.sessions.counts();
+        Counts { connections, entered, leases, waited_for }
+    }
+}
+
+impl Handler<Stop> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, _: &mut Self::Context) {
+        self.is_stopping = true;
+        for link in self.links.values() {
+            link.close_because(Code::GoingAway.into());
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Channels: announced, found free or taken, given up.
+
+use std::net::{IpAddr, SocketAddr};
+
+use common::clock::Timestamp;
+use common::id::{ChannelId, Subject};
+use common::proto::directory::{ChannelRecord, Host, Unhost};
+use common::proto::status::{Code, Refusal};
+use common::transport::Address;
+
+use super::TrackerHandle;
+use super::messages::{Announce, CountOwned, Refresh, Remove, Withdraw};
+use super::sessions::{ConnId, Identity};
+use crate::error::Failure;
+use crate::limits::{MAX_ADDRESSES_PER_CHANNEL, MAX_CHANNELS_PER_OWNER};
+use crate::store::directory::{Change, Committed, Row, Tries};
+use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel};
+use crate::store::schema::{CHANNELS, ChannelRow};
+
+impl TrackerHandle {
+    /// Announces a channel that `who` hosts from now on, seen to come from `remote`.
+    ///
+    /// # Errors
+    /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has,
+    /// `not_allowed` for too many channels.
+    pub async fn host(
+        &self,
+        conn: ConnId,
+        who: &Identity,
+        remote: Option<IpAddr>,
+        host: Host,
+    ) -> Result<ChannelRecord, Failure> {
+        let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
+        let mut tries = Tries::default();
+        loop {
+            let now = self.now();
+            let mut change = self.directory.change();
+            let known = change.get(CHANNELS, host.id.0.as_bytes()).await?;
+            if known.is_none() && owned >= MAX_CHANNELS_PER_OWNER {
+                let reason = format!("you own {owned} channels already; give one up with unhost --release");
+                return Err(Refusal::new(Code::NotAllowed, reason).into());
+            }
+            let row = decide(known.as_ref(), who, &host, remote, now)?;
+            let lapsed = claim(&mut change, known.as_ref(), &row, now).await?;
+            change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
+            if let Committed::Done(revision) = change.commit(&mut tries).await? {
+                let row = Row { value: row, revision };
+                return Ok(self.actor.send(Announce { conn, row, lapsed }).await??);
+            }
+        }
+    }
+
+    /// Ends the announcement of a channel, and gives it up altogether when asked to.
+    ///
+    /// # Errors
+    /// `no_such_channel`, `not_owner`, `hosted_elsewhere`.
+    pub async fn unhost(&self, who: &Identity, unhost: Unhost) -> Result<(), Failure> {
+        let mut tries = Tries::default();
+        loop {
+            let mut change = self.directory.change();
+            let mut row = change.get(CHANNELS, unhost.id.0.as_bytes()).await?.ok_or(Code::NoSuchChannel)?;
+            if !is_owner(&row, who) {
+                let code = if row.is_visible_to(who.subject) { Code::NotOwner } else { Code::NoSuchChannel };
+                return Err(code.into());
+            }
+            if row.host_key != who.key {
+                return Err(Code::HostedElsewhere.into());
+            }
+            row.seen = self.now();
+            if unhost.release {
+                remove_channel(&mut change, &row);
+            } else {
+                change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
+            }
+            if let Committed::Done(revision) = change.commit(&mut tries).await? {
+                let told = if unhost.release {
+                    self.actor.send(Remove { ids: vec![unhost.id], revision }).await
+                } else {
+                    self.actor.send(Withdraw { row: Row { value: row, revision } }).await
+                };
+                return Ok(told?);
+            }
+        }
+    }
+
+    /// Gives channels that a key owned as a guest to the account it has entered as.
+    pub(super) async fn inherit(&self, who: &Identity, ids: Vec<ChannelId>) -> Result<(), Failure> {
+        self.amend(ids, |row| {
+            row.owner.subject == Subject::Guest(who.key) && {
+                row.owner = who.owner();
+                true
+            }
+        })
+        .await
+    }
+
+    /// Notes that the hosts of these channels were there until now.
+    pub(super) async fn note_seen(&self, ids: Vec<ChannelId>) -> Result<(), Failure> {
+        let now = self.now();
+        self.amend(ids, |row| {
+            row.seen = now;
+            true
+        })
+        .await
+    }
+
+    /// Changes rows that are still there, one by one.
+    async fn amend(&self, ids: Vec<ChannelId>, mut amend: impl FnMut(&mut ChannelRow) -> bool) -> Result<(), Failure> {
+        let mut rows = Vec::new();
+        for id in ids {
+            let mut tries = Tries::default();
+            loop {
+                let mut change = self.directory.change();
+                let Some(mut row) = change.get(CHANNELS, id.0.as_bytes()).await? else { break };
+                if !amend(&mut row) {
+                    break;
+                }
+                change.put(CHANNELS, id.0.as_bytes(), &row)?;
+                if let Committed::Done(revision) = change.commit(&mut tries).await? {
+                    rows.push(Row { value: row, revision });
+                    break;
+                }
+            }
+        }
+        if !rows.is_empty() {
+            self.actor.send(Refresh { rows }).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes those of these channels that have lapsed.
+    pub(super) async fn remove_lapsed(&self, ids: Vec<ChannelId>) -> Result<(), Failure> {
+        for id in ids {
+            let mut change = self.directory.change();
+            let row = change.get(CHANNELS, id.0.as_bytes()).await?;
+            let Some(row) = row.filter(|row| row.has_lapsed(self.now())) else { continue };
+            remove_channel(&mut change, &row);
+            // Whoever was faster has made something of the channel: then it is not to be removed.
+            if let Committed::Done(revision) = change.commit(&mut Tries::default()).await? {
+                self.actor.send(Remove { ids: vec![id], revision }).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The account also owns what its key owned as a guest, until that is noted.
+fn is_owner(row: &ChannelRow, who: &Identity) -> bool {
+    row.owner.subject == who.subject || row.owner.subject == Subject::Guest(who.key)
+}
+
+/// The row as it is to be, or why not. Pure.
+fn decide(
+    known: Option<&ChannelRow>,
+    who: &Identity,
+    host: &Host,
+    remote: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<ChannelRow, Refusal> {
+    if let Some(known) = known {
+        if !is_owner(known, who) {
+            return Err(Code::NotOwner.into());
+        }
+        if known.host_key != who.key {
+            return Err(Code::HostedElsewhere.into());
+        }
+        if known.name != host.name {
+            let reason = format!("the channel's name is {}; a channel keeps its name", known.name);
+            return Err(Refusal::new(Code::BadRequest, reason));
+        }
+    }
+    Ok(ChannelRow {
+        id: host.id,
+        name: host.name.clone(),
+        owner: who.owner(),
+        host_key: who.key,
+        addresses: addresses(host, remote),
+        head: host.head,
+        // A tracker put back from an older copy learns the number from the host: members refuse a lower one.
+        term: known.map_or(1, |known| known.term).max(host.term),
+        policy: host.policy.clone(),
+        created: known.map_or(now, |known| known.created),
+        seen: now,
+    })
+}
+
+/// Where the host can be reached: at the address it is seen at first, then at those it knows of itself.
+fn addresses(host: &Host, remote: Option<IpAddr>) -> Vec<Address> {
+    let seen = remote.zip(host.port).map(|(ip, port)| Address::tcp(SocketAddr::new(ip, port)));
+    let mut addresses: Vec<Address> = Vec::new();
+    for address in seen.into_iter().chain(host.addresses.iter().cloned()) {
+        if addresses.len() == MAX_ADDRESSES_PER_CHANNEL {
+            break;
+        }
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// Sees to it that the name is the channel's. Returns the lapsed channels that had it before.
+async fn claim(
+    change: &mut Change,
+    known: Option<&ChannelRow>,
+    row: &ChannelRow,
+    now: Timestamp,
+) -> Result<Vec<ChannelId>, Failure> {
+    // Written in other letters, the same name has other looks too.
+    if let Some(known) = known {
+        if known.name.as_str() == row.name.as_str() {
+            return Ok(Vec::new());
+        }
+        remove_channel(change, known);
+    }
+    match claim_channel_name(change, &row.name, row.id, now).await? {
+        ChannelNameClaim::Given { lapsed } => Ok(lapsed),
+        ChannelNameClaim::Taken => Err(Code::NameTaken.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

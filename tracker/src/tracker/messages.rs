@@ -1,0 +1,134 @@
+//! What the tracker's actor is asked. Only [`TrackerHandle`](super::TrackerHandle) asks.
+
+use actix::Message;
+use common::clock::Timestamp;
+use common::id::{ChannelId, Subject};
+use common::identity::PeerKey;
+use common::link::Link;
+use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
+use common::proto::status::Refusal;
+
+use super::channels::Page;
+use super::sessions::{ConnId, Identity};
+use super::state::SessionGone;
+use crate::store::directory::{Revision, Row};
+use crate::store::schema::ChannelRow;
+
+/// A connection has said HELLO. Refused once the tracker stops.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub struct Connect {
+    pub conn: ConnId,
+    pub link: Link,
+}
+
+/// A session enters; answered with the channels that change their owner by this.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<ChannelId>, SessionGone>")]
+pub struct Enter {
+    pub conn: ConnId,
+    pub identity: Identity,
+}
+
+/// A key is bound to no account any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SignOut {
+    pub key: PeerKey,
+}
+
+/// A connection has ended; answered with the guests' channels that it hosted.
+#[derive(Message)]
+#[rtype(result = "Vec<ChannelId>")]
+pub struct Disconnect {
+    pub conn: ConnId,
+}
+
+/// A channel was announced, and these are no more by that.
+#[derive(Message)]
+#[rtype(result = "Result<ChannelRecord, SessionGone>")]
+pub struct Announce {
+    pub conn: ConnId,
+    pub row: Row<ChannelRow>,
+    pub lapsed: Vec<ChannelId>,
+}
+
+/// Rows have changed without anybody having come or gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Refresh {
+    pub rows: Vec<Row<ChannelRow>>,
+}
+
+/// A host has ended its announcement.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Withdraw {
+    pub row: Row<ChannelRow>,
+}
+
+/// Channels are no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Remove {
+    pub ids: Vec<ChannelId>,
+    pub revision: Revision,
+}
+
+/// How many channels somebody owns.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct CountOwned {
+    pub owner: Subject,
+}
+
+/// Where a channel is.
+#[derive(Message)]
+#[rtype(result = "Option<ChannelRecord>")]
+pub struct Locate {
+    pub conn: ConnId,
+    pub who: Subject,
+    pub what: Wanted,
+}
+
+/// A page of the list of channels.
+#[derive(Message)]
+#[rtype(result = "ListingReply")]
+pub struct List {
+    pub page: Page,
+    pub who: Subject,
+}
+
+/// actix wants a type of its own for an answer that is neither an `Option` nor a `Result`.
+#[derive(actix::MessageResponse)]
+pub struct ListingReply(pub Listing);
+
+/// The guests' channels whose hosts are there, and the channels whose names are free again.
+#[derive(Message)]
+#[rtype(result = "(Vec<ChannelId>, Vec<ChannelId>)")]
+pub struct Due {
+    pub now: Timestamp,
+}
+
+/// How many connections, entered sessions, leases and channels waited for there are.
+#[derive(Message)]
+#[rtype(result = "Counts")]
+pub struct Count;
+
+/// The answer to [`Count`].
+#[derive(actix::MessageResponse, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that have said HELLO.
+    pub connections: usize,
+    /// Of these, those that have entered.
+    pub entered: usize,
+    /// Channels whose hosts are connected.
+    pub leases: usize,
+    /// Channels that somebody waits for.
+    pub waited_for: usize,
+}
+
+/// Tell all that the tracker stops, and take nobody in any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;

@@ -1,0 +1,157 @@
+//! What the tracker's actor decides: sessions and channels in, what has to be told out. Pure.
+
+use common::clock::Timestamp;
+use common::id::{ChannelId, Subject};
+use common::identity::PeerKey;
+use common::proto::directory::{ChannelRecord, Listing, Locate};
+use common::proto::event::{ChannelDown, ChannelUp};
+
+use super::channels::{Channels, Page};
+use super::sessions::{ConnId, Identity, Sessions};
+use crate::store::directory::{Revision, Row};
+use crate::store::schema::ChannelRow;
+
+/// What has to be done after something was decided.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Tell these that a channel is there.
+    Up(Vec<ConnId>, Box<ChannelUp>),
+    /// Tell these that a channel has gone.
+    Down(Vec<ConnId>, ChannelDown),
+    /// Close a connection, whose key has entered over a newer one.
+    Supersede(ConnId),
+}
+
+/// The session has ended, or is not entered any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionGone;
+
+/// All that the tracker knows beside what is on disk.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Who is connected.
+    pub sessions: Sessions,
+    /// The list of channels.
+    pub channels: Channels,
+    /// What has to be done, in this order.
+    pub effects: Vec<Effect>,
+}
+
+impl State {
+    /// A session entered. Returns the channels that its key owned as a guest and that are the account's now.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn enter(&mut self, conn: ConnId, identity: Identity) -> Result<Vec<ChannelId>, SessionGone> {
+        let (key, subject) = (identity.key, identity.subject);
+        let superseded = self.sessions.enter(conn, identity).ok_or(SessionGone)?;
+        self.effects.extend(superseded.session.map(Effect::Supersede));
+        self.went_down(&superseded.channels);
+        Ok(match subject {
+            Subject::Account(_) => self.channels.owned_by(Subject::Guest(key)).collect(),
+            Subject::Guest(_) => Vec::new(),
+        })
+    }
+
+    /// A key belongs to no account any more.
+    pub fn sign_out(&mut self, key: PeerKey) {
+        let hosted = self.sessions.sign_out(key);
+        self.went_down(&hosted);
+    }
+
+    /// A connection has ended. Returns the guests' channels whose host is gone by that.
+    pub fn disconnect(&mut self, conn: ConnId) -> Vec<ChannelId> {
+        let hosted = self.sessions.disconnect(conn);
+        self.went_down(&hosted);
+        self.of_guests(hosted)
+    }
+
+    /// A channel was announced over a connection.
+    ///
+    /// # Errors
+    /// When the session has ended or is not entered; the row is taken in all the same.
+    pub fn announce(&mut self, conn: ConnId, row: Row<ChannelRow>) -> Result<ChannelRecord, SessionGone> {
+        let id = row.value.id;
+        let before = self.channels.get(id).map(|row| row.record(true));
+        let record = row.value.record(true);
+        self.channels.put(row);
+        let was_up = self.sessions.lease(conn, id).ok_or(SessionGone)?;
+        // Where the log is does not matter to those who wait.
+        let is_same = before.is_some_and(|before| ChannelRecord { head: record.head, ..before } == record);
+        if !(was_up && is_same) {
+            self.came_up(id);
+        }
+        Ok(record)
+    }
+
+    /// A row has changed without anybody having come or gone.
+    pub fn refresh(&mut self, row: Row<ChannelRow>) {
+        self.channels.put(row);
+    }
+
+    /// A channel's host has ended its announcement.
+    pub fn withdraw(&mut self, id: ChannelId) {
+        if self.sessions.end_lease(id) {
+            self.went_down(&[id]);
+        }
+    }
+
+    /// A channel is no more.
+    pub fn remove(&mut self, id: ChannelId, revision: Revision) {
+        if self.channels.is_before(id, revision) {
+            self.withdraw(id);
+            self.channels.remove(id, revision);
+        }
+    }
+
+    /// Where a channel is. Whoever asked hears from now on when that changes.
+    pub fn locate(&mut self, conn: ConnId, who: Subject, what: &Locate) -> Option<ChannelRecord> {
+        let row = match what {
+            Locate::Name(name) => self.channels.find(name),
+            Locate::Id(id) => self.channels.get(*id),
+        };
+        let row = row.filter(|row| row.is_visible_to(who))?;
+        let record = row.record(self.sessions.is_online(row.id));
+        self.sessions.wait_for(conn, record.id);
+        Some(record)
+    }
+
+    /// A page of the list of channels.
+    pub fn list(&self, page: &Page, who: Subject) -> Listing {
+        self.channels.list(page, who, |id| self.sessions.is_online(id))
+    }
+
+    /// The guests' channels whose hosts are there, and the channels whose names are free again.
+    pub fn due(&self, now: Timestamp) -> (Vec<ChannelId>, Vec<ChannelId>) {
+        let online = self.of_guests(self.sessions.online());
+        let lapsed = self.channels.lapsed(now).into_iter().filter(|id| !self.sessions.is_online(*id)).collect();
+        (online, lapsed)
+    }
+
+    fn of_guests(&self, ids: impl IntoIterator<Item = ChannelId>) -> Vec<ChannelId> {
+        let is_guests = |id: &ChannelId| {
+            self.channels.get(*id).is_some_and(|row| matches!(row.owner.subject, Subject::Guest(_)))
+        };
+        ids.into_iter().filter(is_guests).collect()
+    }
+
+    fn came_up(&mut self, id: ChannelId) {
+        let Some(row) = self.channels.get(id) else { return };
+        let told = self.sessions.waiting(id, |who| row.is_visible_to(who));
+        if !told.is_empty() {
+            self.effects.push(Effect::Up(told, Box::new(ChannelUp { channel: row.record(true) })));
+        }
+    }
+
+    fn went_down(&mut self, ids: &[ChannelId]) {
+        for id in ids {
+            let told = self.sessions.waiting(*id, |who| self.channels.get(*id).is_none_or(|row| row.is_visible_to(who)));
+            if !told.is_empty() {
+                self.effects.push(Effect::Down(told, ChannelDown { id: *id }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
