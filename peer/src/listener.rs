@@ -22,11 +22,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
+use crate::PROGRAM;
 use crate::host::HostHandle;
 use crate::host::member::Seat;
-
-/// Name and version of this program, for people.
-const PROGRAM: &str = concat!("natter-peer ", env!("CARGO_PKG_VERSION"));
 
 /// The channels hosted here, for whoever comes. Clones are the same.
 #[derive(Clone, Debug, Default)]

@@ -1,10 +1,15 @@
 //! Who this peer is at its tracker, as all its parts see it.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::id::IdentityKind;
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::pass::{Pass, SignedPass};
 use common::proto::session::Directory;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::api::{Event, Identity, SessionState};
@@ -44,8 +49,8 @@ impl Session {
     pub fn state(&self) -> SessionState {
         match &self.held {
             Some(held) if self.entered => match held.claims.kind {
-                common::id::IdentityKind::Account => SessionState::Account,
-                common::id::IdentityKind::Guest => SessionState::Guest,
+                IdentityKind::Account => SessionState::Account,
+                IdentityKind::Guest => SessionState::Guest,
             },
             _ => SessionState::None,
         }
@@ -68,22 +73,77 @@ pub type SessionView = watch::Receiver<Session>;
 /// How many events may wait for the user interface before the network is held back.
 const WAITING_EVENTS: usize = 1024;
 
-/// Where events for the user interface go.
+/// Where events for the user interface go, in the order in which they are told. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Events(mpsc::Sender<Event>);
+pub struct Events {
+    sender: mpsc::Sender<Event>,
+    /// What was told while the queue was full. Whoever tells waits until it is empty, which bounds it.
+    overflow: Arc<Mutex<VecDeque<Event>>>,
+}
 
 impl Events {
     /// A bounded queue of events, and the end that the user interface takes them from.
     pub fn new() -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        (Self(sender), receiver)
+        (Self { sender, overflow: Arc::default() }, receiver)
     }
 
-    /// Tells the user interface, once it has room. One that is gone hears nothing.
-    pub fn tell(&self, event: Event) -> impl Future<Output = ()> + Send + 'static {
-        let sender = self.0.clone();
-        async move {
-            let _ = sender.send(event).await;
+    /// Tells the user interface. What is told first is shown first, whether or not the future is polled in that order;
+    /// the future ends when there was room for all. An interface that is gone hears nothing.
+    pub fn tell(&self, event: Event) -> impl Future<Output = ()> + Send + use<> {
+        self.put(event);
+        let events = self.clone();
+        async move { events.flush().await }
+    }
+
+    fn put(&self, event: Event) {
+        let mut overflow = self.overflow();
+        if !overflow.is_empty() {
+            return overflow.push_back(event);
         }
+        if let Err(TrySendError::Full(event)) = self.sender.try_send(event) {
+            overflow.push_back(event);
+        }
+    }
+
+    async fn flush(&self) {
+        while !self.overflow().is_empty() {
+            let Ok(room) = self.sender.reserve().await else { return self.overflow().clear() };
+            if let Some(event) = self.overflow().pop_front() {
+                room.send(event);
+            }
+        }
+    }
+
+    // The queue is whole after every statement that changes it, so a panic elsewhere does not spoil it.
+    fn overflow(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::LinkState;
+
+    fn event(number: usize) -> Event {
+        Event::Connection { to: number.to_string(), state: LinkState::Up, reason: None }
+    }
+
+    #[tokio::test]
+    async fn events_keep_their_order_when_nobody_takes_them_for_a_while() {
+        let (events, mut receiver) = Events::new();
+        let told: Vec<_> = (0..WAITING_EVENTS + 50).map(|number| events.tell(event(number))).collect();
+        let tellers = tokio::spawn(async move {
+            // The other way round: the order is that of the calls.
+            for teller in told.into_iter().rev() {
+                teller.await;
+            }
+        });
+        for expected in 0..WAITING_EVENTS + 50 {
+            let Some(Event::Connection { to, .. }) = receiver.recv().await else { panic!("no event") };
+            assert_eq!(to, expected.to_string());
+        }
+        tellers.await.unwrap();
     }
 }

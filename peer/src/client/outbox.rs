@@ -326,7 +326,7 @@ mod tests {
             if let Some(seq) = self.stored.iter().position(|id| *id == item.id) {
                 return Answer::Stored(seq as u64 + 1);
             }
-            if fault % 5 == 0 {
+            if fault.is_multiple_of(5) {
                 self.refused = true;
                 return Answer::Refused(Code::StorageFull.into());
             }
@@ -350,7 +350,7 @@ mod tests {
                 while let Some((item, restart)) = outbox.next(me()) {
                     answers.push((item.id, host.take(&item, restart, faults.next().unwrap())));
                 }
-                if faults.next().unwrap() % 7 == 0 {
+                if faults.next().unwrap().is_multiple_of(7) {
                     // The connection breaks with some answers still on the way.
                     answers.truncate(answers.len() / 2);
                     for (id, answer) in answers {

@@ -156,11 +156,16 @@ impl Host {
         DebugReport { connections, unflushed: self.channel.unflushed(), head: self.channel.head() }
     }
 
-    /// Changes the record, first on disk.
+    /// Changes the record, first on disk; not at all when that would leave it as it is.
     fn change(
         &self,
         change: impl Fn(&mut HostRecord) + Clone + Send + 'static,
     ) -> ResponseActFuture<Self, Result<(), HostError>> {
+        let mut changed = self.record().clone();
+        change(&mut changed);
+        if changed == *self.record() && changed.owner.name.as_str() == self.record().owner.name.as_str() {
+            return Box::pin(actix::fut::ready(Ok(())));
+        }
         let (store, id) = (self.parts.store.clone(), self.record().id);
         let on_disk = change.clone();
         let work = async move { record::change(&store, id, on_disk).await };
@@ -285,7 +290,8 @@ impl Handler<Summarise> for Host {
     type Result = HostSummary;
 
     fn handle(&mut self, _: Summarise, _: &mut Context<Self>) -> HostSummary {
-        HostSummary { record: self.record().clone(), head: self.channel.head() }
+        let HostRecord { id, name, owner, term, policy, .. } = self.record().clone();
+        HostSummary { id, name, owner, head: self.channel.head(), term, policy }
     }
 }
 

@@ -1,12 +1,13 @@
-//! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::Seat`].
+//! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::member::Seat`].
 
 use actix::Message;
 use common::entry::{Hash, Position};
-use common::id::RequestId;
+use common::id::{ChannelId, RequestId, Subject};
 use common::link::Link;
+use common::name::ChannelName;
 use common::pass::Pass;
 use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Members, Role};
-use common::proto::directory::Owner;
+use common::proto::directory::{Owner, Policy};
 use common::proto::status::Refusal;
 use tokio::sync::oneshot;
 
@@ -120,10 +121,18 @@ pub(super) struct Summarise;
 /// A channel as its host announces it.
 #[derive(Clone, Debug, actix::MessageResponse)]
 pub struct HostSummary {
-    /// What is remembered of it.
-    pub record: HostRecord,
+    /// The channel.
+    pub id: ChannelId,
+    /// Its name.
+    pub name: ChannelName,
+    /// Who owns it.
+    pub owner: Owner,
     /// How far its log is on disk.
     pub head: Position,
+    /// The hosting's number.
+    pub term: u64,
+    /// Who may do what.
+    pub policy: Policy,
 }
 
 /// The tracker has said whose the channel is.
@@ -144,10 +153,10 @@ pub(super) struct Close {
 }
 
 /// What somebody is in a channel.
-pub(super) fn role_of(subject: common::id::Subject, record: &HostRecord) -> Role {
+pub(super) fn role_of(subject: Subject, record: &HostRecord) -> Role {
     match subject {
         subject if subject == record.owner.subject => Role::Owner,
-        common::id::Subject::Account(_) => Role::Registered,
-        common::id::Subject::Guest(_) => Role::Guest,
+        Subject::Account(_) => Role::Registered,
+        Subject::Guest(_) => Role::Guest,
     }
 }

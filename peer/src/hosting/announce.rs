@@ -31,18 +31,10 @@ impl Hosting {
     }
 
     pub(super) async fn announce(&self, host: &HostHandle) -> Result<(), Refusal> {
-        let HostSummary { record, head } = host.summary().await?;
+        let HostSummary { id, name, head, term, policy, .. } = host.summary().await?;
         let listen = self.local_addr().ok_or_else(|| Refusal::from(Code::CannotListen))?;
         let (addresses, port) = addresses::to_announce(listen, &self.config.listen.advertise);
-        let announcement = directory::Host {
-            id: record.id,
-            name: record.name,
-            head,
-            term: record.term,
-            policy: record.policy,
-            port,
-            addresses,
-        };
+        let announcement = directory::Host { id, name, head, term, policy, port, addresses };
         let ChannelRecord { owner, term, .. } = self.config.tracker.request(&announcement).await?;
         host.set_owner(owner).await?;
         host.set_term(term).await?;

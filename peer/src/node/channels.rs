@@ -25,15 +25,15 @@ impl NodeHandle {
 
     async fn hosted_record(&self, hosting: &crate::api::Hosting) -> Result<ChannelRecord, Refusal> {
         let host = self.hosting.hosts().get(hosting.id).ok_or_else(|| Refusal::from(Code::NotHosted))?;
-        let HostSummary { record, head } = host.summary().await?;
+        let HostSummary { id, name, owner, head, term, .. } = host.summary().await?;
         Ok(ChannelRecord {
-            id: record.id,
-            name: record.name,
-            owner: record.owner,
+            id,
+            name,
+            owner,
             host_key: self.session.borrow().key,
             addresses: vec![common::transport::Address::tcp(hosting.listen)],
             head,
-            term: record.term,
+            term,
             online: true,
         })
     }

@@ -15,7 +15,7 @@ use super::editor::{self, Desk};
 use super::known::Known;
 use super::render::{Renderer, Style};
 use super::screen::{Screen, put};
-use super::terminal::{self, Terminal};
+use super::terminal::{self, PutBack, Terminal};
 use super::{Exit, Node};
 use crate::api::{Event, Outcome, OutgoingState};
 use driver::Driver;
@@ -40,6 +40,7 @@ pub struct ReplConfig {
 /// end without waiting for it.
 pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, config: ReplConfig) -> Exit {
     let terminal = Terminal::remember();
+    let put_back = PutBack(terminal.clone());
     let view = View::new();
     let desk = Desk {
         history: config.data_dir.join(HISTORY_FILE),
@@ -78,7 +79,7 @@ pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, confi
         }
     };
     let rest = view.screen.close();
-    terminal.put_back();
+    drop(put_back);
     // A terminal that is gone shows nothing more.
     let _ = put(&rest);
     exit

@@ -14,9 +14,9 @@ const SETTLE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The lines that wait to be shown. Clones are the same screen.
 ///
-/// The printer may be blocked until the next line is edited, so nothing that leads to that may wait for it: [`Self::print`]
-/// never does. It is for the answers to typed commands, which are as many as lines; whoever prints events waits for
-/// [`Self::room`] first.
+/// The printer may be blocked until the next line is edited, so nothing that leads to that may wait for it:
+/// [`Self::print`] never does. It is for the answers to typed commands, which are as many as lines; whoever prints
+/// events waits for [`Self::room`] first.
 #[derive(Clone, Debug, Default)]
 pub struct Screen(Arc<Inner>);
 

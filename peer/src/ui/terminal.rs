@@ -57,6 +57,17 @@ impl Terminal {
     }
 }
 
+/// Puts the settings back when it goes, also when whoever holds it is not polled to its end. The editor's thread, which
+/// may be blocked for ever, has a clone of the terminal, so the last of these would come too late.
+#[derive(Debug)]
+pub struct PutBack(pub Terminal);
+
+impl Drop for PutBack {
+    fn drop(&mut self) {
+        self.0.put_back();
+    }
+}
+
 impl Inner {
     fn put_back(&self) {
         // A panic may come while the lock is held: then there is nobody who changes anything any more.
@@ -68,12 +79,6 @@ impl Inner {
             // The editor has switched on bracketed paste, and the cursor stands behind the prompt.
             let _ = io::stdout().write_all(b"\x1b[?2004l\n").and_then(|()| io::stdout().flush());
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.put_back();
     }
 }
 

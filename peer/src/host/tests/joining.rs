@@ -108,12 +108,30 @@ async fn a_session_ends_with_its_pass_unless_that_is_replaced() {
 
 #[actix::test]
 async fn whoever_joins_while_messages_flow_misses_nothing_and_gets_nothing_twice() {
-    let scene = Scene::new().await;
+    join_while_messages_flow(Scene::new().await).await;
+}
+
+#[test]
+fn the_same_with_members_on_several_threads_and_the_host_on_its_own() {
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
+    actix::System::with_tokio_rt(runtime).block_on(async {
+        let hosting = actix::Arbiter::new();
+        for _ in 0..3 {
+            let scene = Scene::on(hosting.handle()).await;
+            // On a worker, as in the programs: there is what is spawned from it too.
+            tokio::spawn(join_while_messages_flow(scene)).await.unwrap();
+        }
+        hosting.stop();
+    });
+}
+
+async fn join_while_messages_flow(scene: Scene) {
     let writer = scene.join_as("writer").await;
     let start = Position::start(scene.host.id(), scene.host.head().epoch);
-    let total = 1200;
+    let total: u32 = 1200;
     let flow = tokio::spawn(async move {
-        writer.send_many(total).await;
+        writer.send_many(total as usize).await;
         writer
     });
     let mut heads = Vec::new();
@@ -122,7 +140,7 @@ async fn whoever_joins_while_messages_flow_misses_nothing_and_gets_nothing_twice
         let have = (n % 2 == 0).then_some(start);
         let (mut member, connected) = scene.join(&scene.guest_pass(key, &format!("ken{n}")), have, 5).await;
         assert!(n % 2 == 1 || connected.after == start);
-        heads.push(tokio::spawn(async move { member.take_upto(connected.after, total as u64).await }));
+        heads.push(tokio::spawn(async move { member.take_upto(connected.after, total.into()).await }));
         // Lets the flow go on between two joins.
         scene.host.summary().await.unwrap();
         tokio::task::yield_now().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Arbiter;
+use actix::{Arbiter, ArbiterHandle};
 use common::clock::Timestamp;
 use common::entry::{Header, Position, RawEntry, TEXT};
 use common::id::{AccountId, DirectoryId, IdentityKind, MessageId, Subject};
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::host::{HostConfig, HostHandle, HostRecord, TrackerState};
+use crate::host::{HostConfig, HostHandle, HostRecord, TrackerState, load_records};
 use crate::listener::{self, Hosts};
 
 /// Whatever is waited for has to come by then.
@@ -44,7 +44,13 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// With the host's actor on this thread.
     pub async fn new() -> Self {
+        Self::on(Arbiter::current()).await
+    }
+
+    /// With the host's actor on the thread of `arbiter`.
+    pub async fn on(arbiter: ArbiterHandle) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let faults = Arc::new(Faults::default());
         let schema = Schema { program: Program::Peer, version: 1 };
@@ -59,7 +65,7 @@ impl Scene {
             kind: IdentityKind::Guest,
         };
         let record = HostRecord::new("lounge".parse().unwrap(), owner_row);
-        let host = open(&store, &identity, record).await;
+        let host = open(&store, &identity, record, arbiter).await;
         host.trust(directory.clone());
         let hosts = Hosts::default();
         hosts.insert(host.clone());
@@ -81,9 +87,9 @@ impl Scene {
 
     /// The same after the host was closed and opened again.
     pub async fn reopen(&mut self) {
-        let record = self.host.summary().await.unwrap().record;
+        let record = load_records(&self.store).await.unwrap().remove(0);
         self.host.close().await;
-        self.host = open(&self.store, &self.identity, record).await;
+        self.host = open(&self.store, &self.identity, record, Arbiter::current()).await;
         self.host.trust(self.directory.clone());
         self.hosts.insert(self.host.clone());
     }
@@ -146,12 +152,12 @@ impl Scene {
     }
 }
 
-async fn open(store: &Store, identity: &Identity, record: HostRecord) -> HostHandle {
+async fn open(store: &Store, identity: &Identity, record: HostRecord, arbiter: ArbiterHandle) -> HostHandle {
     let config = HostConfig {
         store: store.clone(),
         identity: identity.clone(),
         record,
-        arbiter: Arbiter::current(),
+        arbiter,
         tracker: TrackerState::Up,
     };
     HostHandle::open(config).await.unwrap()
