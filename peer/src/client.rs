@@ -472,9 +472,14 @@ impl Handler<Shutdown> for Client {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
-        let kept = self.keep_progress();
+        let (kept, link) = (self.keep_progress(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
-        Box::pin(kept)
+        Box::pin(async move {
+            kept.await;
+            if let Some(link) = link {
+                link.finished().await;
+            }
+        })
     }
 }
