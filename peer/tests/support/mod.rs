@@ -13,10 +13,13 @@ use common::proto::status::Code;
 use peer::api::{Event, LinkState, OutgoingState};
 use tokio::time::timeout;
 
-pub use person::Person;
-pub use raw::{Raw, Reader, Seat};
-pub use relay::Relay;
-pub use world::World;
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use {
+    person::{Person, join, named, send},
+    raw::{Raw, Reader, text_message},
+    relay::Relay,
+    world::{World, slow_clock},
+};
 
 /// No wait of a test is longer.
 pub const LIMIT: Duration = Duration::from_secs(20);

@@ -77,6 +77,11 @@ impl Person {
         self.start().await;
     }
 
+    /// The same for somebody who is not needed any more.
+    pub async fn stop_quietly(mut self) {
+        self.stop().await;
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the peer runs")
     }
@@ -107,9 +112,14 @@ impl Person {
         }
     }
 
+    /// Waits until the tracker has let this peer in, or not.
+    pub async fn settled(&self) {
+        within(self.running().peer.node.settled()).await;
+    }
+
     /// Waits until the tracker has let this peer in; says as whom.
     pub async fn entered(&self) -> Identity {
-        within(self.running().peer.node.settled()).await;
+        self.settled().await;
         let identity = self.whoami().await;
         assert_ne!(identity.state, SessionState::None, "{} is not let in", self.name());
         identity
