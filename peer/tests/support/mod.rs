@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod made_host;
 mod person;
 mod raw;
 mod relay;
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 
 #[allow(unused_imports, reason = "each test program uses a part of it")]
 pub use {
+    made_host::{Fate, MadeHost},
     person::{Person, join, named, send},
     raw::{Raw, Reader, text_message},
     relay::Relay,

@@ -258,6 +258,12 @@ impl Person {
         self.catch_up();
     }
 
+    /// A round trip to the tracker.
+    pub async fn barrier_of_tracker(&self) {
+        self.done(Command::List { pattern: None, after: None }).await;
+        self.catch_up();
+    }
+
     /// Takes what waits in the queue of events.
     fn catch_up(&self) {
         let mut receiver = self.running().receiver.lock().unwrap();
