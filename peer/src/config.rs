@@ -144,14 +144,6 @@ pub enum ConfigError {
     /// There is no home folder to keep state in.
     #[error("there is no home folder to keep state in; give --data DIR")]
     NoHome(#[source] etcetera::HomeDirError),
-    /// The folder for state cannot be used.
-    #[error("{path} cannot be used ({source}); give --data another folder")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// No random name could be made.
     #[error("no random name could be made ({0}); give --username")]
     NoName(String),
@@ -178,7 +170,7 @@ impl Config {
             },
         };
         if let Some(base) = &base {
-            remember_name(base, &username)?;
+            remember_name(base, &username);
         }
         let data = match (args.data, base) {
             (Some(data), _) => data,
@@ -227,10 +219,13 @@ fn last_name(base: &Path) -> Option<UserName> {
     std::fs::read_to_string(base.join(LAST_NAME)).ok()?.trim().parse().ok()
 }
 
-fn remember_name(base: &Path, name: &UserName) -> Result<(), ConfigError> {
+/// Only for comfort: two peers that start at once may get into each other's way here, and nothing is lost by it.
+fn remember_name(base: &Path, name: &UserName) {
     let kept = create_private_folder(base)
         .and_then(|()| write_private_file(&base.join(LAST_NAME), name.as_str().as_bytes()));
-    kept.map_err(|source| ConfigError::Folder { path: base.to_owned(), source })
+    if let Err(error) = kept {
+        tracing::warn!(err = %error, "the name is not remembered for the next start without --username");
+    }
 }
 
 #[cfg(test)]

@@ -156,6 +156,8 @@ pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
         Err(reason) => reason,
     };
     tracing::debug!(%key, reason = ?reason.to_string(), "connection ended");
+    // Whoever ends the listener waits for this, so that the last words are not cut off.
+    link.finished().await;
 }
 
 /// Somebody who has not entered a channel yet.

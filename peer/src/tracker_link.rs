@@ -350,14 +350,18 @@ impl Handler<Confirm> for TrackerLink {
 struct Shutdown;
 
 impl Handler<Shutdown> for TrackerLink {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
         self.death.expected();
-        if let Some(link) = self.state.borrow().link.as_ref() {
-            link.close();
-        }
-        ctx.stop();
+        let link = self.state.borrow().link.clone();
+        ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
+        Box::pin(async move {
+            if let Some(link) = link {
+                link.close();
+                link.finished().await;
+            }
+        })
     }
 }

@@ -9,7 +9,8 @@ use common::proto::directory::ChannelRecord;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
-use super::{Client, GetStatus, Join, Leave, Located, Send, Shutdown, State};
+use super::messages::{GetStatus, Join, Leave, Located, Send, Shutdown};
+use super::{Client, State};
 use crate::api::{ChannelStatus, JoinedChannel, Queued};
 
 /// The handle of a client. Cheap to clone.

@@ -13,8 +13,9 @@ use common::proto::limits::MAX_MESSAGE_FRAME_BYTES;
 use common::proto::status::{Code, Refusal};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::Client;
+use super::messages::Send;
 use super::outbox::{Answer, Consequence, Item};
-use super::{Client, Send};
 use crate::api::{Event, OutgoingState, Queued};
 
 /// What an envelope and the other fields of a message take of its frame, at most.

@@ -1,0 +1,113 @@
+//! What a user may ask.
+
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName};
+use common::secret::Secret;
+
+/// What a user may ask.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Make an account, under the name in use when none is given.
+    Signup {
+        /// The account's name.
+        name: Option<UserName>,
+        /// Its password.
+        password: Secret,
+    },
+    /// Bind this peer to an account, that of the name in use when none is given.
+    Signin {
+        /// The account's name.
+        name: Option<UserName>,
+        /// Its password.
+        password: Secret,
+    },
+    /// Unbind this peer from its account.
+    Signout,
+    /// Enter without an account, under the name in use when none is given.
+    Guest {
+        /// The wanted name.
+        name: Option<UserName>,
+    },
+    /// Change the account's password.
+    Passwd {
+        /// The one in force.
+        old: Secret,
+        /// The one to be.
+        new: Secret,
+    },
+    /// Who this peer is.
+    Whoami,
+    /// Which key the tracker has, and whether it is confirmed.
+    TrackerTrust,
+    /// The user has compared the tracker's key and it is this one.
+    ConfirmTracker {
+        /// The key that was shown.
+        key: PeerKey,
+    },
+    /// A page of the tracker's channels.
+    List {
+        /// Only names that contain this, or match it where it has a `*`.
+        pattern: Option<String>,
+        /// Only names after this one.
+        after: Option<String>,
+    },
+    /// The channels this peer has joined or hosts.
+    Connected,
+    /// Who is in a channel.
+    Members {
+        /// Which.
+        channel: ChannelName,
+    },
+    /// What a channel is.
+    Info {
+        /// Which.
+        channel: ChannelName,
+    },
+    /// What is connected, and what is not, and why.
+    Status,
+    /// The inside of this peer, or of a channel it hosts.
+    Debug {
+        /// A hosted channel, else the peer.
+        channel: Option<ChannelName>,
+    },
+    /// This peer itself: who, where, which channels, what is queued.
+    Client,
+    /// Host a channel, a new one or one of the user's.
+    Host {
+        /// Which.
+        channel: ChannelName,
+    },
+    /// Stop hosting a channel.
+    Unhost {
+        /// Which.
+        channel: ChannelName,
+        /// Whether the name is given up too.
+        release: bool,
+    },
+    /// Join a channel.
+    Join {
+        /// Which.
+        channel: ChannelName,
+    },
+    /// Leave a channel.
+    Leave {
+        /// Which.
+        channel: ChannelName,
+    },
+    /// Write a message.
+    Send {
+        /// Where.
+        channel: ChannelName,
+        /// What.
+        text: String,
+    },
+    /// A page of a channel's log.
+    History {
+        /// Which.
+        channel: ChannelName,
+        /// How many entries at most.
+        count: u32,
+        /// Only entries before this number; the newest when absent.
+        before: Option<u64>,
+    },
+}

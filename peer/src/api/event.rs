@@ -1,0 +1,130 @@
+//! What a user interface is told without having asked.
+
+use std::net::SocketAddr;
+
+use common::id::MessageId;
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName};
+use common::proto::event::Person;
+use common::proto::status::Code;
+use serde::Serialize;
+
+use super::reply::{ChatMessage, LinkState, Outcome, SessionState};
+
+/// What a user interface is told.
+///
+/// Events come in through a bounded queue: an interface that does not take them holds back the network, and nothing
+/// is lost. It must go on taking them while it waits for the outcome of a command.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first: commands are taken from here on.
+    Ready {
+        /// The name in use, or wanted.
+        username: UserName,
+        /// This peer's key.
+        key: PeerKey,
+        /// Where it listens, when it hosts.
+        listen: Option<SocketAddr>,
+    },
+    /// The tracker has let us in, or not.
+    Session {
+        /// Whether, and as what.
+        state: SessionState,
+        /// The name in use, or wanted.
+        username: UserName,
+        /// Why not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<Code>,
+        /// Why not, and what to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The tracker was met for the first time: its key is to be compared.
+    TrackerKey {
+        /// Where it is.
+        tracker: String,
+        /// Its key.
+        key: PeerKey,
+        /// Whether it is confirmed already.
+        confirmed: bool,
+    },
+    /// An entry of a joined channel.
+    Message(ChatMessage),
+    /// What has become of a message of this peer.
+    Outgoing {
+        /// The message.
+        id: MessageId,
+        /// Where it goes.
+        channel: ChannelName,
+        /// How far it is.
+        state: OutgoingState,
+        /// Its number in the log, once stored.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        /// Why it was refused.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<Code>,
+        /// Why it was refused, and what to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A connection changed.
+    Connection {
+        /// `tracker`, or the channel's name.
+        to: String,
+        /// How it is now.
+        state: LinkState,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Members came into a channel.
+    Joined {
+        /// The channel.
+        channel: ChannelName,
+        /// Who; empty when there are too many to name.
+        members: Vec<Person>,
+        /// How many.
+        count: usize,
+    },
+    /// Members left a channel.
+    Left {
+        /// The channel.
+        channel: ChannelName,
+        /// Who; empty when there are too many to name.
+        members: Vec<Person>,
+        /// How many.
+        count: usize,
+    },
+    /// A command of the command line was done; its interface shows it like a typed one's.
+    Result {
+        /// The command's word.
+        command: &'static str,
+        /// How it ended.
+        #[serde(skip)]
+        outcome: Box<Outcome>,
+    },
+    /// Something the user has to know, which no command asked for.
+    Warning {
+        /// Stable, for programs.
+        code: Code,
+        /// A sentence that says what to do.
+        reason: String,
+        /// The channel it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channel: Option<ChannelName>,
+    },
+}
+
+/// How far a message of this peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutgoingState {
+    /// In the outbox, on disk.
+    Queued,
+    /// On the host's disk.
+    Stored,
+    /// Turned down by the host; the channel's queue waits for the user.
+    Refused,
+}

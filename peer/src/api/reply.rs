@@ -1,0 +1,293 @@
+//! What answers a command.
+
+use std::net::SocketAddr;
+
+use common::clock::Timestamp;
+use common::entry::Position;
+use common::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName};
+use common::proto::channel::{DebugReport, Info, Member, Role};
+use common::proto::directory::{Listed, Policy};
+use common::proto::status::Refusal;
+use serde::{Serialize, Serializer};
+
+/// How a command ends.
+pub type Outcome = Result<Reply, Refusal>;
+
+/// The answer to a command that was done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// Who this peer is now.
+    Identity(Identity),
+    /// The tracker's key.
+    Trust(Trust),
+    /// A page of channels.
+    Channels(Channels),
+    /// The channels this peer has to do with.
+    Connected(ConnectedChannels),
+    /// Who is in a channel.
+    Members(MembersOf),
+    /// What a channel is.
+    Info(Box<Info>),
+    /// What is connected and what is not.
+    Status(Box<StatusReport>),
+    /// The inside of a host.
+    Debug(DebugReport),
+    /// The inside of the peer.
+    Client(Box<ClientReport>),
+    /// A channel is hosted now.
+    Hosting(Hosting),
+    /// A channel is joined now.
+    Joined(JoinedChannel),
+    /// A message is on disk.
+    Queued(Queued),
+    /// A page of a log.
+    History(HistoryOf),
+    /// Done; nothing more to say.
+    Done {},
+}
+
+/// Who this peer is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Identity {
+    /// Whether the tracker has let us in, and as what.
+    pub state: SessionState,
+    /// The name in use, or wanted.
+    pub username: UserName,
+    /// Who, whatever the name; absent without a pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// This peer's key.
+    pub key: PeerKey,
+}
+
+/// Whether the tracker has let this peer in, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// As a guest.
+    Guest,
+    /// As an account.
+    Account,
+    /// Not (yet).
+    None,
+}
+
+/// The tracker's key, as far as it is known.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trust {
+    /// Its key; absent before the first contact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PeerKey>,
+    /// Whether a password may be sent to it.
+    pub confirmed: bool,
+    /// Where it is.
+    pub tracker: String,
+}
+
+/// A page of the tracker's channels.
+#[derive(Clone, Debug, Serialize)]
+pub struct Channels {
+    /// The rows.
+    pub channels: Vec<Listed>,
+    /// `list … --after` this gives the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The channels this peer has to do with.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectedChannels {
+    /// The rows.
+    pub channels: Vec<ChannelStatus>,
+}
+
+/// Who is in a channel.
+#[derive(Clone, Debug, Serialize)]
+pub struct MembersOf {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The rows: one a subject.
+    pub members: Vec<Member>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// A channel of this peer, and how it is connected.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelStatus {
+    /// The channel's id.
+    pub id: ChannelId,
+    /// Its name.
+    pub channel: ChannelName,
+    /// Whether this peer hosts it.
+    pub hosted: bool,
+    /// Whether this peer is, or wants to be, in it.
+    pub joined: bool,
+    /// The client's connection.
+    pub state: LinkState,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The last entry that was received.
+    pub seq: u64,
+    /// How many messages wait in the outbox.
+    pub queued: usize,
+}
+
+/// How a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// It works.
+    Up,
+    /// It is lost, or was never there, and nobody tries.
+    Down,
+    /// It does not work and is tried again and again.
+    Retrying,
+}
+
+/// What is connected and what is not.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusReport {
+    /// Who this peer is.
+    pub identity: Identity,
+    /// The tracker.
+    pub tracker: TrackerStatus,
+    /// Where this peer listens; absent when it hosts nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// The channels.
+    pub channels: Vec<ChannelStatus>,
+}
+
+/// How the connection to the tracker is.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrackerStatus {
+    /// Where it is.
+    pub address: String,
+    /// The connection.
+    pub state: LinkState,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its key, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PeerKey>,
+}
+
+/// This peer itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClientReport {
+    /// Everything of `status`.
+    #[serde(flatten)]
+    pub status: StatusReport,
+    /// Where this peer keeps its state.
+    pub data: String,
+    /// Name and version of the program.
+    pub program: String,
+}
+
+/// A channel is hosted now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hosting {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its id.
+    pub id: ChannelId,
+    /// Where this peer listens.
+    pub listen: SocketAddr,
+    /// How far its log is.
+    pub head: Position,
+}
+
+/// A channel is joined now.
+#[derive(Clone, Debug, Serialize)]
+pub struct JoinedChannel {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its id.
+    pub id: ChannelId,
+    /// How far its log is.
+    pub head: Position,
+    /// What this peer's user is in it.
+    pub role: Role,
+    /// Who may do what.
+    pub policy: Policy,
+}
+
+/// A message is on disk here and will go out by itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Queued {
+    /// The message.
+    pub id: MessageId,
+    /// Where it goes.
+    pub channel: ChannelName,
+}
+
+/// A page of a log.
+#[derive(Clone, Debug, Serialize)]
+pub struct HistoryOf {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The entries, in order, without gaps.
+    pub messages: Vec<ChatMessage>,
+    /// How far the log is.
+    pub head: Position,
+}
+
+/// An entry of a channel as it is shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChatMessage {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Which life of the log.
+    pub epoch: Epoch,
+    /// The entry's number.
+    pub seq: u64,
+    /// The message.
+    pub id: MessageId,
+    /// The author's name at that time.
+    pub from: String,
+    /// Account or guest.
+    pub author_kind: IdentityKind,
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The entry's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What was written; absent for types other than `text`, and for what was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// When it was written, by the sender's clock.
+    #[serde(serialize_with = "rfc3339")]
+    pub sent_at: Timestamp,
+    /// When the host took it, by the host's clock.
+    #[serde(serialize_with = "rfc3339")]
+    pub stored_at: Timestamp,
+}
+
+/// Timestamps are shown as RFC 3339 in UTC, with milliseconds.
+fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_utc(*at))
+}
+
+/// A timestamp as RFC 3339 in UTC, with milliseconds. Beyond the year 9999 it stays there.
+pub fn format_utc(at: Timestamp) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    format!("{moment:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_rfc_3339_whatever_they_are() {
+        assert_eq!(format_utc(Timestamp::from_millis(1)), "1970-01-01T00:00:00.001Z");
+        assert!(format_utc(Timestamp::from_millis(u64::MAX)).starts_with("9999-12-3"));
+    }
+}

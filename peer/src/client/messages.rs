@@ -1,0 +1,146 @@
+//! What the rest of the peer may ask of a client.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use common::proto::channel::Disconnect;
+use common::proto::directory::ChannelRecord;
+use common::proto::status::Refusal;
+use tokio::sync::oneshot;
+
+use super::{Client, follow};
+use crate::api::{ChannelStatus, JoinedChannel, LinkState, Queued};
+
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<Result<JoinedChannel, Refusal>>")]
+pub(super) struct Join(pub Option<ChannelRecord>);
+
+impl Handler<Join> for Client {
+    type Result = MessageResult<Join>;
+
+    fn handle(&mut self, Join(fresh): Join, ctx: &mut Self::Context) -> Self::Result {
+        let (joining, joined) = oneshot::channel();
+        if self.link().is_some() {
+            self.outbox.resume();
+            self.pump(ctx);
+            // Whoever no longer waits has no use for it.
+            let _ = joining.send(self.joined());
+            return MessageResult(joined);
+        }
+        let known = &self.channel;
+        match fresh.map(|fresh| if known.joined { follow(&known.record, fresh) } else { Ok(fresh) }) {
+            Some(Err(refusal)) => {
+                let _ = joining.send(Err(refusal));
+                return MessageResult(joined);
+            }
+            Some(Ok(fresh)) => self.channel.record = fresh,
+            None => {}
+        }
+        self.outbox.resume();
+        self.joining.push(joining);
+        self.connect(ctx);
+        MessageResult(joined)
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub(super) struct Leave;
+
+impl Handler<Leave> for Client {
+    type Result = ResponseFuture<Result<(), Refusal>>;
+
+    fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
+        let link = self.link();
+        self.channel.joined = false;
+        self.state.send_modify(|state| state.joined = false);
+        let parting = link.and_then(|link| link.send(&Disconnect {}).ok());
+        let kept = self.keep_progress();
+        let (store, channel) = (self.store.clone(), self.channel.clone());
+        self.disconnect();
+        self.tell_connection(LinkState::Down, None, ctx);
+        Box::pin(async move {
+            if let Some(parting) = parting {
+                // The host notices the end of the connection just as well.
+                let _ = parting.await;
+            }
+            kept.await;
+            store.keep_channel(&channel).await.map_err(Refusal::from)
+        })
+    }
+}
+
+/// Where the channel was seen.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Located(pub ChannelRecord);
+
+impl Handler<Located> for Client {
+    type Result = ();
+
+    fn handle(&mut self, Located(record): Located, ctx: &mut Self::Context) {
+        if self.link().is_some() || !self.channel.joined {
+            return;
+        }
+        match follow(&self.channel.record, record) {
+            Ok(record) => {
+                self.channel.record = record;
+                self.backoff.reset();
+                self.connect(ctx);
+            }
+            Err(refusal) => self.retry(refusal, ctx),
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Result<Queued, Refusal>")]
+pub(super) struct Send(pub String);
+
+#[derive(Message)]
+#[rtype(result = "ChannelStatus")]
+pub(super) struct GetStatus;
+
+impl Handler<GetStatus> for Client {
+    type Result = MessageResult<GetStatus>;
+
+    fn handle(&mut self, _: GetStatus, _: &mut Self::Context) -> Self::Result {
+        let state = self.state.borrow();
+        let link_state = match (&state.link, self.channel.joined) {
+            (Some(_), _) => LinkState::Up,
+            (None, true) => LinkState::Retrying,
+            (None, false) => LinkState::Down,
+        };
+        MessageResult(ChannelStatus {
+            id: self.channel.record.id,
+            channel: self.channel.name().clone(),
+            hosted: self.way.hosts.get(self.channel.record.id).is_some(),
+            joined: self.channel.joined,
+            state: link_state,
+            reason: state.reason.as_ref().map(|reason| reason.reason.clone()),
+            seq: self.progress.seq(),
+            queued: self.outbox.len(),
+        })
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Shutdown;
+
+impl Handler<Shutdown> for Client {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let (kept, link) = (self.keep_progress(), self.link());
+        self.disconnect();
+        ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
+        Box::pin(async move {
+            kept.await;
+            if let Some(link) = link {
+                link.finished().await;
+            }
+        })
+    }
+}
