@@ -118,7 +118,9 @@ fn a_restart_of_the_host_keeps_everything_its_port_included() {
     // What charlie has waiting may be there already.
     assert!(after["head"]["seq"].as_u64().unwrap() >= 2, "{after}");
     assert_eq!(charlie.wait_outgoing(&waiting, "stored")["seq"], 3);
-    ken.wait_message("written while ken was away");
+    for peer in [&mut ken, &mut charlie] {
+        peer.wait_message("written while ken was away");
+    }
     let expected = [(1, "one"), (2, "two"), (3, "written while ken was away")];
     let history = ken.done("history first")["messages"].as_array().unwrap().clone();
     assert_eq!(texts(&history), expected);
@@ -147,7 +149,7 @@ fn what_was_stored_outlives_a_killed_host() {
     let expected = (1..=3).map(|round| (round, format!("stored before kill {round}"))).collect::<Vec<_>>();
     let mut dora = Peer::join(&tracker, "dora", folder.path(), "first");
     dora.send("first", "last");
-    for peer in [&mut charlie, &mut ken] {
+    for peer in [&mut charlie, &mut dora, &mut ken] {
         peer.wait_message("last");
     }
     for peer in [&charlie, &dora] {
