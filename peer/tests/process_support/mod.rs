@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 pub mod peer;
+pub mod terminal;
 pub mod tracker;
 
 use std::ffi::OsStr;
