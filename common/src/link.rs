@@ -7,6 +7,8 @@
 mod inbox;
 mod outgoing;
 mod pending;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,0 +1,207 @@
+//! Two ends of a link in one process, and raw ends that do not keep to the protocol.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+use super::*;
+use crate::proto::Empty;
+use crate::proto::directory::{List, Listing, Renew};
+use crate::proto::limits::{FRAME_LIMIT, MAX_BAD_FRAMES, MAX_FRAME_BYTES};
+use crate::transport::memory_pair;
+
+const ROOM: usize = 1 << 20;
+
+fn key(byte: u8) -> PeerKey {
+    PeerKey::from_bytes([byte; 32])
+}
+
+fn pair() -> ((Link, Inbox), (Link, Inbox)) {
+    let (a, b) = memory_pair(key(1), key(2), ROOM);
+    (Link::open(a), Link::open(b))
+}
+
+/// A link, and the raw bytes of its other end.
+fn raw(room: usize) -> (Link, Inbox, BufReader<DuplexStream>) {
+    let (near, far) = tokio::io::duplex(room);
+    let connection = Connection {
+        stream: Box::new(near),
+        peer_key: key(1),
+        origin: Origin::InProcess,
+        remote: None,
+        path: "test".into(),
+    };
+    let (link, inbox) = Link::open(connection);
+    (link, inbox, BufReader::new(far))
+}
+
+async fn line(far: &mut BufReader<DuplexStream>) -> String {
+    let mut line = String::new();
+    far.read_line(&mut line).await.unwrap();
+    line
+}
+
+async fn request(inbox: &mut Inbox) -> Request {
+    match inbox.next().await.unwrap() {
+        Inbound::Request(request) => request,
+        Inbound::Event(event) => panic!("unexpected event {event:?}"),
+    }
+}
+
+#[tokio::test]
+async fn many_requests_are_under_way_and_answered_in_any_order() {
+    let ((asking, mut own), (answering, mut inbox)) = pair();
+    let reading = tokio::spawn(async move { own.next().await });
+    let asked: Vec<_> = (0..50)
+        .map(|n| asking.send(&List { after: Some(n.to_string()), ..List::default() }).unwrap())
+        .collect();
+    let mut requests = Vec::new();
+    for _ in 0..50 {
+        requests.push(request(&mut inbox).await);
+    }
+    for request in requests.into_iter().rev() {
+        let List { after, .. } = proto::parse_body(&request.body).unwrap();
+        answering.answer(request.id, &Ok(Listing { channels: Vec::new(), next: after })).unwrap();
+    }
+    for (n, answer) in asked.into_iter().enumerate() {
+        assert_eq!(answer.await.unwrap().next, Some(n.to_string()));
+    }
+    drop(inbox);
+    assert!(reading.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_lost_connection_fails_all_that_is_pending_at_once() {
+    let ((asking, mut own), (_, inbox)) = pair();
+    let pending: Vec<_> = (0..5).map(|_| asking.send(&Renew {}).unwrap()).collect();
+    drop(inbox);
+    assert_eq!(own.next().await.unwrap_err(), CloseReason::There);
+    for answer in pending {
+        assert_eq!(answer.await.unwrap_err(), RequestError::Lost(CloseReason::There));
+    }
+    assert_eq!(asking.request(&Renew {}).await.unwrap_err(), RequestError::Lost(CloseReason::There));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_ends_and_a_late_answer_is_passed_over() {
+    let ((asking, mut own), (answering, mut inbox)) = pair();
+    let (told, mut heard) = tokio::sync::mpsc::channel(1);
+    let reading = tokio::spawn(async move {
+        while let Ok(inbound) = own.next().await {
+            told.send(inbound).await.unwrap();
+        }
+    });
+    let asked = tokio::spawn({
+        let asking = asking.clone();
+        async move { asking.request(&Renew {}).await }
+    });
+    let late = request(&mut inbox).await;
+    // The other side speaks now and then, or the link would be silent before the request is overdue.
+    tokio::time::sleep(REQUEST_LIMIT / 2).await;
+    answering.tell(&proto::event::ChannelDown { id: crate::id::ChannelId::new() }).unwrap();
+    assert_eq!(asked.await.unwrap().unwrap_err(), RequestError::TimedOut);
+    answering.answer::<Empty>(late.id, &Ok(Empty {})).unwrap();
+    answering.tell(&proto::event::ChannelDown { id: crate::id::ChannelId::new() }).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(heard.recv().await, Some(Inbound::Event(_))));
+    }
+    assert!(!asking.is_closed() && asking.0.pending().is_empty());
+    assert_eq!(asking.0.pending().strays(), 1);
+    reading.abort();
+}
+
+#[tokio::test]
+async fn unreadable_lines_are_answered_and_survived_but_not_for_ever() {
+    let (link, mut inbox, mut far) = raw(ROOM);
+    for n in 1..MAX_BAD_FRAMES {
+        far.write_all(if n % 2 == 0 { b"{\"nonsense\n" } else { b"{\"bad\":\"\xff\"}\n" }).await.unwrap();
+    }
+    assert!(inbox.next().now_or_never().is_none(), "nothing has come in, and the link goes on");
+    for _ in 1..MAX_BAD_FRAMES {
+        assert!(line(&mut far).await.contains("bad_frame"));
+    }
+    assert!(!link.is_closed());
+    far.write_all(b"\n").await.unwrap();
+    assert!(matches!(inbox.next().await, Err(CloseReason::Protocol(_))));
+    assert!(line(&mut far).await.contains("GOING_AWAY"));
+}
+
+#[tokio::test]
+async fn a_readable_line_makes_good_for_unreadable_ones() {
+    let (link, mut inbox, mut far) = raw(ROOM);
+    for _ in 0..3 {
+        for _ in 1..MAX_BAD_FRAMES {
+            far.write_all(b"[]\n").await.unwrap();
+        }
+        far.write_all(b"{\"event\":\"X\",\"body\":{}}\n").await.unwrap();
+        assert!(matches!(inbox.next().await, Ok(Inbound::Event(_))));
+    }
+    assert!(!link.is_closed());
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_ends_the_link_with_the_reason() {
+    let (_link, mut inbox, mut far) = raw(ROOM);
+    far.write_all(&vec![b'x'; MAX_FRAME_BYTES]).await.unwrap();
+    assert!(matches!(inbox.next().await, Err(CloseReason::Protocol(_))));
+    assert!(line(&mut far).await.contains("frame_too_long"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_begun_frame_that_does_not_end_ends_the_link() {
+    let (_link, mut inbox, mut far) = raw(ROOM);
+    let dripping = tokio::spawn(async move {
+        // Never silent, never done.
+        while far.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(SILENCE_LIMIT / 4).await;
+        }
+    });
+    let begun = tokio::time::Instant::now();
+    assert!(matches!(inbox.next().await, Err(CloseReason::Protocol(_))));
+    assert_eq!(begun.elapsed().as_secs(), FRAME_LIMIT.as_secs());
+    drop(inbox);
+    dripping.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_link_and_pings_keep_it_alive() {
+    let (_link, mut inbox, far) = raw(ROOM);
+    assert_eq!(inbox.next().await.unwrap_err(), CloseReason::Silent);
+    drop(far);
+
+    let ((dialled, mut own), (accepted, mut inbox)) = pair();
+    dialled.keep_alive();
+    let reading = tokio::spawn(async move { own.next().await });
+    let end = tokio::time::Instant::now() + SILENCE_LIMIT * 5;
+    while tokio::time::Instant::now() < end {
+        let ping = request(&mut inbox).await;
+        assert_eq!(ping.command, Ping::NAME);
+        accepted.answer(ping.id, &Ok(Empty {})).unwrap();
+    }
+    assert!(!dialled.is_closed() && !reading.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_is_cut_off_and_memory_stays_bounded() {
+    let (link, mut inbox, far) = raw(1024);
+    let pushed = std::iter::repeat_with(|| link.push(Bytes::from(vec![b'\n'; 1000])));
+    let taken = pushed.take_while(Result::is_ok).count();
+    assert!(taken <= proto::limits::OUTGOING_BYTES / 1000 + 1);
+    assert!(link.outgoing().waiting_bytes() < 1000, "what waited is dropped");
+    assert_eq!(inbox.next().await.unwrap_err(), CloseReason::SlowReader);
+    link.finished().await;
+    drop(far);
+}
+
+#[tokio::test]
+async fn the_last_words_are_heard() {
+    let ((closing, _inbox), (_, mut other)) = pair();
+    closing.tell(&proto::event::ChannelDown { id: crate::id::ChannelId::new() }).unwrap();
+    closing.close_because(Code::Superseded.into());
+    assert!(closing.push(Bytes::from_static(b"x\n")).is_err());
+    assert!(matches!(other.next().await, Ok(Inbound::Event(_))));
+    assert_eq!(other.next().await.unwrap_err(), CloseReason::Told(Code::Superseded.into()));
+    tokio::time::timeout(Duration::from_secs(5), closing.finished()).await.unwrap();
+}
