@@ -102,7 +102,8 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
         events: events.clone(),
         shutdown: shutdown.clone(),
         alarm: alarm.clone(),
-    });
+    })
+    .await;
     let node = node::start(NodeConfig {
         data,
         store: kept,

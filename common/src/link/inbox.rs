@@ -1,5 +1,6 @@
 //! The reading side of a link.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -162,6 +163,8 @@ async fn read_more(
     match timeout_at(deadline, reader.read_buf(buffer)).await {
         Ok(Ok(0)) => Err(CloseReason::There),
         Ok(Ok(_)) => Ok(()),
+        // A process that is killed has no time for TLS's own goodbye.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(CloseReason::There),
         Ok(Err(error)) => Err(CloseReason::Broken(error.to_string())),
         Err(_) if deadline == silent => Err(CloseReason::Silent),
         Err(_) => Err(CloseReason::Protocol("a begun frame did not end in time")),

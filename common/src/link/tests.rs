@@ -203,5 +203,5 @@ async fn the_last_words_are_heard() {
     assert!(closing.push(Bytes::from_static(b"x\n")).is_err());
     assert!(matches!(other.next().await, Ok(Inbound::Event(_))));
     assert_eq!(other.next().await.unwrap_err(), CloseReason::Told(Code::Superseded.into()));
-    tokio::time::timeout(Duration::from_secs(5), closing.finished()).await.unwrap();
+    timeout(Duration::from_secs(5), closing.finished()).await.unwrap();
 }
