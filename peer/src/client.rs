@@ -29,6 +29,7 @@ pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
 
+use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
@@ -59,6 +60,8 @@ pub struct ClientConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// Is told when the client dies.
+    pub alarm: Alarm,
 }
 
 /// How the client is, for those who watch it.
@@ -101,6 +104,7 @@ struct Client {
     is_connecting: bool,
     progress_is_dirty: bool,
     stopping: bool,
+    death: Death,
 }
 
 /// Starts the client of a channel; one that is joined keeps itself connected from then on.
@@ -108,7 +112,7 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events } = config;
+    let ClientConfig { channel, way, store, session, events, alarm } = config;
     let progress = Progress::new(store.progress(channel.record.id)?);
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
@@ -133,6 +137,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         is_connecting: false,
         progress_is_dirty: false,
         stopping: false,
+        death: Death::of("the client of a channel", &alarm),
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -190,9 +195,7 @@ impl Client {
     fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
         let Entered { link, inbox, connected, record } = entered;
         self.backoff.reset();
-        if self.progress.begin(connected.after) == resume::Continuation::Skips {
-            tracing::info!(channel = %record.id, after = connected.after.seq, "the stream skips entries");
-        }
+        let continuation = self.progress.begin(connected.after);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
@@ -204,6 +207,9 @@ impl Client {
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
+        if continuation == resume::Continuation::Skips {
+            self.warn_of_gap(ctx);
+        }
         for joining in std::mem::take(&mut self.joining) {
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
@@ -211,6 +217,12 @@ impl Client {
         let generation = self.generation;
         ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
         self.pump();
+    }
+
+    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
+        let name = self.channel.name();
+        let reason = format!("the log of {name} is another one than before; entries in between are not here");
+        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -335,9 +347,8 @@ impl StreamHandler<FromHost> for Client {
             Ok(Inbound::Event(event)) => self.told(&event.name, &event.body, ctx),
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = self.link() {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => self.lost(reason, ctx),

@@ -78,9 +78,38 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             events,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
+            alarm,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
+}
+
+/// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
+/// that commands out of a file need not.
+fn needs_tracker(command: &Command) -> bool {
+    match command {
+        Command::Signup { .. }
+        | Command::Signin { .. }
+        | Command::Signout
+        | Command::Guest { .. }
+        | Command::Passwd { .. }
+        | Command::TrackerTrust
+        | Command::ConfirmTracker { .. }
+        | Command::List { .. }
+        | Command::Members { .. }
+        | Command::Info { .. }
+        | Command::Host { .. }
+        | Command::Unhost { .. }
+        | Command::Join { .. } => true,
+        Command::Whoami
+        | Command::Connected
+        | Command::Status
+        | Command::Debug { .. }
+        | Command::Client
+        | Command::Leave { .. }
+        | Command::Send { .. }
+        | Command::History { .. } => false,
+    }
 }
 
 fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
@@ -89,6 +118,9 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
+        if needs_tracker(&command) {
+            self.settled().await;
+        }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
             Command::Signin { name, password } => self.signin(name, password).await,
@@ -191,6 +223,7 @@ struct Node {
     session: SessionView,
     events: Events,
     clients: BTreeMap<ChannelId, ClientHandle>,
+    alarm: Alarm,
     death: Death,
 }
 
@@ -223,6 +256,7 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
+            alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());
         Ok(client)

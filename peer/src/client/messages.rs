@@ -133,6 +133,7 @@ impl Handler<Shutdown> for Client {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
+        self.death.expected();
         let (kept, link) = (self.keep_progress(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
