@@ -20,7 +20,7 @@ use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Hosts, Listener};
@@ -125,6 +125,7 @@ struct Hosting {
     listening: watch::Sender<Option<SocketAddr>>,
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
+    death: Death,
 }
 
 /// Starts hosting. Channels that were hosted at the last shutdown are served again when this returns, and announced as
@@ -134,8 +135,9 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
     let hosts = config.hosts.clone();
     let session = config.tracker.session();
     let (tell_listening, listening) = watch::channel(None);
-    let mut hosting =
-        Hosting { config, session, listener: None, listening: tell_listening, arbiter: Arbiter::new() };
+    let death = Death::of("hosting", &config.alarm);
+    let (listener, arbiter) = (None, Arbiter::new());
+    let mut hosting = Hosting { config, session, listener, listening: tell_listening, arbiter, death };
     hosting.resume().await;
     actix::spawn(hosting.run(waiting));
     HostingHandle { jobs, hosts, listening }
@@ -334,6 +336,7 @@ impl Hosting {
             listener.finish().await;
         }
         self.arbiter.stop();
+        self.death.expected();
     }
 }
 

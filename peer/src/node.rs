@@ -78,6 +78,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             events,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
+            alarm,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
@@ -222,6 +223,7 @@ struct Node {
     session: SessionView,
     events: Events,
     clients: BTreeMap<ChannelId, ClientHandle>,
+    alarm: Alarm,
     death: Death,
 }
 
@@ -254,6 +256,7 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
+            alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());
         Ok(client)

@@ -280,9 +280,8 @@ impl StreamHandler<FromTracker> for TrackerLink {
             },
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = &self.state.borrow().link {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => {
