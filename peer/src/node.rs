@@ -90,6 +90,10 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
+        if needs_tracker(&command) {
+            // Whoever types, or writes, as soon as the peer is ready would be told that the tracker is away.
+            self.settled().await;
+        }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
             Command::Signin { name, password } => self.signin(name, password).await,
@@ -123,6 +127,33 @@ impl ui::Node for NodeHandle {
         };
         // What could not go out in time stays in the outbox.
         let _ = tokio::time::timeout(limit, drained).await;
+    }
+}
+
+/// Whether a command is of no use before the tracker was tried for.
+const fn needs_tracker(command: &Command) -> bool {
+    match command {
+        Command::Signup { .. }
+        | Command::Signin { .. }
+        | Command::Signout
+        | Command::Guest { .. }
+        | Command::Passwd { .. }
+        | Command::TrackerTrust
+        | Command::ConfirmTracker { .. }
+        | Command::List { .. }
+        | Command::Host { .. }
+        | Command::Unhost { .. }
+        | Command::Join { .. } => true,
+        Command::Whoami
+        | Command::Connected
+        | Command::Members { .. }
+        | Command::Info { .. }
+        | Command::Status
+        | Command::Debug { .. }
+        | Command::Client
+        | Command::Leave { .. }
+        | Command::Send { .. }
+        | Command::History { .. } => false,
     }
 }
 
