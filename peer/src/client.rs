@@ -5,6 +5,7 @@
 
 mod connect;
 mod handle;
+mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
@@ -18,6 +19,7 @@ use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::Role;
 use common::proto::directory::{ChannelRecord, Policy};
+use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
 use futures_util::{StreamExt, stream};
@@ -32,11 +34,17 @@ use crate::api::{Event, JoinedChannel, LinkState};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
 use connect::Entered;
+use in_order::{InOrder, in_order};
 use outbox::Outbox;
 use resume::Progress;
+use sending::{Answered, Written};
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How many messages may be on their way to the disk.
+const MAX_WRITES: usize = 1024;
+/// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
+const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
 /// How far the channel was read is kept at most this often.
 const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -86,6 +94,8 @@ struct Client {
     state: watch::Sender<State>,
     progress: Progress,
     outbox: Outbox,
+    writes: InOrder<Written>,
+    answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
     backoff: Backoff,
@@ -107,6 +117,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
+    let (writes, written) = in_order(MAX_WRITES);
+    let (answers, answered) = in_order(MAX_ANSWERS);
     let client = Client {
         channel,
         way,
@@ -116,6 +128,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         state,
         progress,
         outbox,
+        writes,
+        answers,
         standing: None,
         joining: Vec::new(),
         backoff: Backoff::new(BackoffLimits::default()),
@@ -127,6 +141,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.add_stream(written);
+        ctx.add_stream(answered);
         client
     });
     Ok(ClientHandle::new(addr, id, name, view))
@@ -200,7 +216,7 @@ impl Client {
         }
         let generation = self.generation;
         ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
-        self.pump(ctx);
+        self.pump();
     }
 
     fn warn_of_gap(&self, ctx: &mut Context<Self>) {

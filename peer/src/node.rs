@@ -84,6 +84,34 @@ pub fn start(config: NodeConfig) -> NodeHandle {
     NodeHandle { addr, tracker, hosting, session, data }
 }
 
+/// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
+/// that commands out of a file need not.
+fn needs_tracker(command: &Command) -> bool {
+    match command {
+        Command::Signup { .. }
+        | Command::Signin { .. }
+        | Command::Signout
+        | Command::Guest { .. }
+        | Command::Passwd { .. }
+        | Command::TrackerTrust
+        | Command::ConfirmTracker { .. }
+        | Command::List { .. }
+        | Command::Members { .. }
+        | Command::Info { .. }
+        | Command::Host { .. }
+        | Command::Unhost { .. }
+        | Command::Join { .. } => true,
+        Command::Whoami
+        | Command::Connected
+        | Command::Status
+        | Command::Debug { .. }
+        | Command::Client
+        | Command::Leave { .. }
+        | Command::Send { .. }
+        | Command::History { .. } => false,
+    }
+}
+
 fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
     stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
 }
@@ -91,7 +119,6 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
-            // Whoever types, or writes, as soon as the peer is ready would be told that the tracker is away.
             self.settled().await;
         }
         match command {
@@ -127,33 +154,6 @@ impl ui::Node for NodeHandle {
         };
         // What could not go out in time stays in the outbox.
         let _ = tokio::time::timeout(limit, drained).await;
-    }
-}
-
-/// Whether a command is of no use before the tracker was tried for.
-const fn needs_tracker(command: &Command) -> bool {
-    match command {
-        Command::Signup { .. }
-        | Command::Signin { .. }
-        | Command::Signout
-        | Command::Guest { .. }
-        | Command::Passwd { .. }
-        | Command::TrackerTrust
-        | Command::ConfirmTracker { .. }
-        | Command::List { .. }
-        | Command::Host { .. }
-        | Command::Unhost { .. }
-        | Command::Join { .. } => true,
-        Command::Whoami
-        | Command::Connected
-        | Command::Members { .. }
-        | Command::Info { .. }
-        | Command::Status
-        | Command::Debug { .. }
-        | Command::Client
-        | Command::Leave { .. }
-        | Command::Send { .. }
-        | Command::History { .. } => false,
     }
 }
 

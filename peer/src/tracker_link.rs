@@ -307,7 +307,7 @@ impl Handler<Enter> for TrackerLink {
         let state = self.state.borrow().clone();
         let generation = self.generation;
         let asked = async move {
-            let link = state.link.ok_or_else(|| Refusal::from(Code::TrackerAway))?;
+            let link = state.link.ok_or_else(|| state.reason.unwrap_or_else(|| Code::TrackerAway.into()))?;
             if entry.needs_trust() && !state.confirmed {
                 return Err(Code::TrackerUnconfirmed.into());
             }

@@ -22,7 +22,7 @@ impl Handler<Join> for Client {
         let (joining, joined) = oneshot::channel();
         if self.link().is_some() {
             self.outbox.resume();
-            self.pump(ctx);
+            self.pump();
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
             return MessageResult(joined);
@@ -94,7 +94,7 @@ impl Handler<Located> for Client {
 }
 
 #[derive(Message)]
-#[rtype(result = "Result<Queued, Refusal>")]
+#[rtype(result = "oneshot::Receiver<Result<Queued, Refusal>>")]
 pub(super) struct Send(pub String);
 
 #[derive(Message)]
