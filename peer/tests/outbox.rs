@@ -173,7 +173,7 @@ async fn restarts_of_the_host_while_two_type_lose_and_repeat_nothing() {
             host.restart().await;
         }
     };
-    join(typing, restarting).await;
+    Box::pin(join(typing, restarting)).await;
     let last = 2 * EACH as u64;
     for person in [&charlie, &ada] {
         person.reads("first", last).await;
