@@ -246,7 +246,7 @@ async fn another_version_or_purpose_is_told() {
     for (body, expected) in [
         (hello("channel", 0), "unsupported_version"),
         (hello("channel", 99), "unsupported_version"),
-        (hello("control", PROTOCOL_VERSION), "wrong_phase"),
+        (hello("control", PROTOCOL_VERSION), "bad_request"),
     ] {
         let mut lines = scene.dial(scene.host, &scene.identity).await;
         assert_eq!(lines.refused("HELLO", body).await, expected);
