@@ -69,7 +69,7 @@ pub struct Peer {
 /// # Errors
 /// When its data folder, key or store cannot be used.
 pub async fn start(config: Config) -> Result<Peer, StartError> {
-    let Config { tracker, username, name_was_given, data, host_channels, listen, .. } = config;
+    let Config { tracker, username, name_was_given, data, host_channels, listen, expire, .. } = config;
     create_private_folder(&data)
         .map_err(|source| StartError::Folder { path: data.display().to_string(), source })?;
     let store = Store::open(&data, SCHEMA)?;
@@ -113,6 +113,7 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
         hosting,
         events: events.clone(),
         alarm: alarm.clone(),
+        expire,
     });
     watch_store(&store, &alarm);
     node.host_at_start(host_channels, events);
