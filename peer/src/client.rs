@@ -5,6 +5,7 @@
 
 mod connect;
 mod handle;
+mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
@@ -20,6 +21,7 @@ use actix::prelude::*;
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::Role;
 use common::proto::directory::{ChannelRecord, Policy};
+use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
 use futures_util::{StreamExt, stream};
@@ -30,17 +32,24 @@ pub use handle::ClientHandle;
 pub use incoming::chat_message;
 pub use telling::short_id;
 
+use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
 use crate::pace::{Pace, Tried};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
 use connect::Entered;
+use in_order::{InOrder, in_order};
 use outbox::Outbox;
 use resume::Progress;
+use sending::{Answered, Written};
 use trying::Flow;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How many messages may be on their way to the disk.
+const MAX_WRITES: usize = 1024;
+/// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
+const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
 /// How far the channel was read is kept at most this often.
 const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -61,6 +70,8 @@ pub struct ClientConfig {
     pub events: Events,
     /// How long a message may wait before it is too late to send it; for ever when absent.
     pub expire: Option<Duration>,
+    /// Is told when the client dies.
+    pub alarm: Alarm,
 }
 
 /// How the client is, for those who watch it.
@@ -93,6 +104,8 @@ struct Client {
     state: watch::Sender<State>,
     progress: Progress,
     outbox: Outbox,
+    writes: InOrder<Written>,
+    answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
     /// How often connecting is tried.
@@ -103,6 +116,7 @@ struct Client {
     is_connecting: bool,
     progress_is_dirty: bool,
     stopping: bool,
+    death: Death,
 }
 
 /// Starts the client of a channel; one that is joined keeps itself connected from then on.
@@ -110,13 +124,15 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, expire } = config;
+    let ClientConfig { channel, way, store, session, events, expire, alarm } = config;
     let progress = Progress::new(store.progress(channel.record.id)?);
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let pace = Pace::load(store.clone(), Tried::Channel(channel.record.id))?;
     let flow = Flow::load(store.clone(), channel.record.id, expire)?;
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
+    let (writes, written) = in_order(MAX_WRITES);
+    let (answers, answered) = in_order(MAX_ANSWERS);
     let client = Client {
         channel,
         way,
@@ -126,6 +142,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         state,
         progress,
         outbox,
+        writes,
+        answers,
         standing: None,
         joining: Vec::new(),
         pace,
@@ -134,9 +152,12 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         is_connecting: false,
         progress_is_dirty: false,
         stopping: false,
+        death: Death::of("the client of a channel", &alarm),
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.add_stream(written);
+        ctx.add_stream(answered);
         client
     });
     Ok(ClientHandle::new(addr, id, name, view))
@@ -188,9 +209,7 @@ impl Client {
     fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
         let Entered { link, inbox, connected, record } = entered;
         self.pace.worked();
-        if self.progress.begin(connected.after) == resume::Continuation::Skips {
-            tracing::info!(channel = %record.id, after = connected.after.seq, "the stream skips entries");
-        }
+        let continuation = self.progress.begin(connected.after);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
@@ -202,6 +221,9 @@ impl Client {
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
+        if continuation == resume::Continuation::Skips {
+            self.warn_of_gap(ctx);
+        }
         for joining in std::mem::take(&mut self.joining) {
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
@@ -209,6 +231,12 @@ impl Client {
         let generation = self.generation;
         ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
         self.pump(ctx);
+    }
+
+    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
+        let name = self.channel.name();
+        let reason = format!("the log of {name} is another one than before; entries in between are not here");
+        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -342,9 +370,8 @@ impl StreamHandler<FromHost> for Client {
             Ok(Inbound::Event(event)) => self.told(&event.name, &event.body, ctx),
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = self.link() {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => self.lost(reason, ctx),

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::PROGRAM;
+use crate::alarm::Death;
 use crate::host::HostHandle;
 use crate::host::member::Seat;
 
@@ -61,10 +62,14 @@ pub struct Listener {
 
 impl Listener {
     /// Serves whoever connects, until the signal to stop. Has to be called within a tokio runtime, whose threads then
-    /// do the work of all connections.
-    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) -> Self {
+    /// do the work of all connections. Its end for any other reason is the `death`.
+    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown, mut death: Death) -> Self {
         let local_addr = listener.local_addr();
-        Self { local_addr, task: tokio::spawn(accept(listener, hosts, shutdown)) }
+        let task = async move {
+            accept(listener, hosts, shutdown).await;
+            death.expected();
+        };
+        Self { local_addr, task: tokio::spawn(task) }
     }
 
     /// Where it listens.
@@ -194,15 +199,15 @@ impl Visitor<'_> {
             let request = self.next().await?;
             let id = request.id;
             match HostRequest::parse(&request.command, &request.body) {
-                Ok(HostRequest::Hello(hello)) => {
-                    return match check_hello(&hello) {
-                        Ok(welcome) => self.link.answer(id, &Ok(welcome)),
-                        Err(refusal) => {
-                            self.refuse(id, refusal.clone());
-                            Err(self.end(refusal))
+                Ok(HostRequest::Hello(hello)) => match check_hello(&hello) {
+                    Ok(welcome) => return self.link.answer(id, &Ok(welcome)),
+                    Err(refusal) => {
+                        self.refuse(id, refusal.clone());
+                        if refusal.code == Code::UnsupportedVersion {
+                            return Err(self.end(refusal));
                         }
-                    };
-                }
+                    }
+                },
                 other => self.refuse_other(id, other),
             }
         }
@@ -256,7 +261,7 @@ fn check_hello(hello: &Hello) -> Result<Welcome, Refusal> {
         return Err(Code::UnsupportedVersion.into());
     }
     if hello.purpose != Purpose::Channel {
-        return Err(Refusal::new(Code::WrongPhase, "a peer serves channels: say HELLO with purpose channel"));
+        return Err(Refusal::new(Code::BadRequest, "a peer serves the purpose channel only"));
     }
     let limits = Limits::default();
     Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })

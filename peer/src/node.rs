@@ -82,10 +82,43 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             events,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
+            alarm,
             expire,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
+}
+
+/// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
+/// that commands out of a file need not.
+fn needs_tracker(command: &Command) -> bool {
+    match command {
+        Command::Signup { .. }
+        | Command::Signin { .. }
+        | Command::Signout
+        | Command::Guest { .. }
+        | Command::Passwd { .. }
+        | Command::TrackerTrust
+        | Command::ConfirmTracker { .. }
+        | Command::List { .. }
+        | Command::Members { .. }
+        | Command::Info { .. }
+        | Command::Host { .. }
+        | Command::Unhost { .. }
+        | Command::Join { .. } => true,
+        Command::Whoami
+        | Command::Connected
+        | Command::Status
+        | Command::Debug { .. }
+        | Command::Client
+        | Command::Leave { .. }
+        | Command::Send { .. }
+        | Command::Outbox { .. }
+        | Command::OutboxRetry { .. }
+        | Command::OutboxCancel { .. }
+        | Command::OutboxEdit { .. }
+        | Command::History { .. } => false,
+    }
 }
 
 fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
@@ -94,6 +127,9 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
+        if needs_tracker(&command) {
+            self.settled().await;
+        }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
             Command::Signin { name, password } => self.signin(name, password).await,
@@ -200,6 +236,7 @@ struct Node {
     session: SessionView,
     events: Events,
     clients: BTreeMap<ChannelId, ClientHandle>,
+    alarm: Alarm,
     death: Death,
     expire: Option<Duration>,
 }
@@ -234,6 +271,7 @@ impl Node {
             session: self.session.clone(),
             events: self.events.clone(),
             expire: self.expire,
+            alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());
         Ok(client)

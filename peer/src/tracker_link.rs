@@ -134,8 +134,11 @@ impl TrackerLink {
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
         let attempt = async move {
             let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name).await;
-            Ok::<_, Refusal>((contact, entered))
+            match entry::enter_silently(&contact.link, &mut contact.inbox, &name).await {
+                // Tried again like a connection that failed: nobody else would.
+                Err(refusal) if refusal.code.is_passing() => Err(refusal),
+                entered => Ok((contact, entered)),
+            }
         };
         ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {
             _ if generation != link.generation || link.stopping => {}
@@ -301,9 +304,8 @@ impl StreamHandler<FromTracker> for TrackerLink {
             },
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = &self.state.borrow().link {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => {
@@ -329,7 +331,7 @@ impl Handler<Enter> for TrackerLink {
         let state = self.state.borrow().clone();
         let generation = self.generation;
         let asked = async move {
-            let link = state.link.ok_or_else(|| Refusal::from(Code::TrackerAway))?;
+            let link = state.link.ok_or_else(|| state.reason.unwrap_or_else(|| Code::TrackerAway.into()))?;
             if entry.needs_trust() && !state.confirmed {
                 return Err(Code::TrackerUnconfirmed.into());
             }

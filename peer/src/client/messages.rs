@@ -94,7 +94,7 @@ impl Handler<Located> for Client {
 }
 
 #[derive(Message)]
-#[rtype(result = "Result<Queued, Refusal>")]
+#[rtype(result = "oneshot::Receiver<Result<Queued, Refusal>>")]
 pub(super) struct Send(pub String);
 
 #[derive(Message)]
@@ -133,6 +133,7 @@ impl Handler<Shutdown> for Client {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
+        self.death.expected();
         let (kept, link) = (self.keep_progress(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());

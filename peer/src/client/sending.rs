@@ -13,6 +13,7 @@ use common::proto::limits::MAX_MESSAGE_FRAME_BYTES;
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
 
 use super::Client;
 use super::messages::Send;
@@ -26,43 +27,81 @@ const ENVELOPE_BYTES: usize = 1024;
 
 type OnDisk = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
+/// A message that is on disk now, or is not.
+pub(super) struct Written {
+    id: MessageId,
+    number: u64,
+    outcome: Result<(), StoreError>,
+    reply: oneshot::Sender<Result<Queued, Refusal>>,
+}
+
+/// What became of a message that went out.
+pub(super) struct Answered {
+    generation: u64,
+    id: MessageId,
+    answer: Result<Stored, RequestError>,
+}
+
 impl Handler<Send> for Client {
-    type Result = ResponseActFuture<Self, Result<Queued, Refusal>>;
+    type Result = MessageResult<Send>;
 
     fn handle(&mut self, Send(text): Send, _: &mut Self::Context) -> Self::Result {
-        let queued = self.write(text).and_then(|item| {
-            let on_disk = self.store.keep_item(self.channel.record.id, &item)?;
-            Ok((item, on_disk))
-        });
-        let (item, on_disk) = match queued {
-            Ok(queued) => queued,
-            Err(refusal) => return Box::pin(fut::ready(Err(refusal))),
-        };
-        let (id, number) = (item.id, item.number);
-        self.outbox.begin(item);
-        Box::pin(on_disk.into_actor(self).map(move |on_disk, client, ctx| {
-            client.outbox.written(number, on_disk.is_ok());
-            if on_disk.is_err() {
-                // What is said not to be queued must not go out after a restart, should it be on disk all the same.
-                client.drop_item(number, ctx);
-            } else {
-                let reason = client.queue_waits();
-                client.tell_outgoing(id, OutgoingState::Queued, Detail { reason, ..Detail::default() }, ctx);
+        let (reply, queued) = oneshot::channel();
+        // Whoever no longer waits has no use for it.
+        match self.write(text) {
+            Ok((id, number, on_disk)) => {
+                let written = async move { Written { id, number, outcome: on_disk.await, reply } };
+                // Has room, as `write` made sure.
+                let _ = self.writes.push(written);
             }
-            // Also what was written behind it may go now.
-            client.pump(ctx);
-            let channel = client.channel.name().clone();
-            on_disk.map(|()| Queued { id, channel }).map_err(Refusal::from)
-        }))
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+        MessageResult(queued)
     }
 }
 
+impl StreamHandler<Written> for Client {
+    fn handle(&mut self, written: Written, ctx: &mut Self::Context) {
+        let Written { id, number, outcome, reply } = written;
+        self.outbox.written(number, outcome.is_ok());
+        if outcome.is_ok() {
+            let reason = self.queue_waits();
+            self.tell_outgoing(id, OutgoingState::Queued, Detail { reason, ..Detail::default() }, ctx);
+        } else {
+            // What is said not to be queued must not go out after a restart, should it be on disk all the same.
+            self.drop_item(number, ctx);
+        }
+        self.pump(ctx);
+        let channel = self.channel.name().clone();
+        // Whoever no longer waits has no use for it.
+        let _ = reply.send(outcome.map(|()| Queued { id, channel }).map_err(Refusal::from));
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<Answered> for Client {
+    fn handle(&mut self, answered: Answered, ctx: &mut Self::Context) {
+        if answered.generation == self.generation {
+            self.answered(answered, ctx);
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
 impl Client {
-    fn write(&mut self, text: String) -> Result<Item, Refusal> {
+    /// Gives a new message its place; says when it will be on disk.
+    fn write(
+        &mut self,
+        text: String,
+    ) -> Result<(MessageId, u64, impl Future<Output = Result<(), StoreError>> + use<>), Refusal> {
         check(&text)?;
-        let writer = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
-        let writer = writer.ok_or_else(|| Refusal::from(Code::NotSignedIn))?;
-        Ok(Item {
+        if !self.writes.has_room() {
+            return Err(Code::TooManyRequests.into());
+        }
+        let writer = self.me().ok_or_else(|| Refusal::from(Code::NotSignedIn))?;
+        let item = Item {
             number: self.outbox.next_number()?,
             id: MessageId::new(),
             text,
@@ -73,7 +112,11 @@ impl Client {
             head_seen: self.head_known(),
             refused: None,
             wish: None,
-        })
+        };
+        let on_disk = self.store.keep_item(self.channel.record.id, &item)?;
+        let (id, number) = (item.id, item.number);
+        self.outbox.begin(item);
+        Ok((id, number, on_disk))
     }
 
     /// How far the log is, as far as it is known here.
@@ -124,15 +167,20 @@ impl Client {
         });
         self.tell_outgoing(id, OutgoingState::Sending, Detail::default(), ctx);
         let generation = self.generation;
-        let answered = async move { asked?.await };
-        ctx.spawn(answered.into_actor(self).map(move |answer, client, ctx| {
-            if generation == client.generation {
-                client.answered(id, answer, ctx);
-            }
-        }));
+        let answered = async move {
+            let answer = match asked {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            Answered { generation, id, answer }
+        };
+        if self.answers.push(answered).is_err() {
+            // Nobody would hear the answer: a new connection asks again.
+            link.close();
+        }
     }
 
-    fn answered(&mut self, id: MessageId, answer: Result<Stored, RequestError>, ctx: &mut Context<Self>) {
+    fn answered(&mut self, Answered { id, answer, .. }: Answered, ctx: &mut Context<Self>) {
         let answer = match answer {
             Ok(stored) => Answer::Stored(stored.seq),
             Err(RequestError::Refused(refusal)) => Answer::Refused(refusal),
