@@ -101,6 +101,28 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// What waits to be sent, to one channel or to all.
+    Outbox {
+        /// Which.
+        channel: Option<ChannelName>,
+    },
+    /// Have refused messages sent again.
+    OutboxRetry {
+        /// A channel, for all of its messages; else the end of a message's id.
+        which: String,
+    },
+    /// Do not send a message.
+    OutboxCancel {
+        /// The end of its id.
+        id: String,
+    },
+    /// Send another text in a message's place.
+    OutboxEdit {
+        /// The end of its id.
+        id: String,
+        /// The other text.
+        text: String,
+    },
     /// A page of a channel's log.
     History {
         /// Which.

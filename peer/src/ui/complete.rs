@@ -2,7 +2,7 @@
 
 use super::command::{self, Arg, Kind, Spec, TABLE};
 use super::known::Known;
-use super::parse::{quoted, split_word};
+use super::parse::{find_row, quoted, split_word};
 
 /// Where the word under completion begins in the line, and what may stand there.
 pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
@@ -11,10 +11,10 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     }
     let (word, rest) = split_word(typed);
     if rest.is_empty() {
-        let words = TABLE.iter().map(|spec| spec.word);
+        let words = TABLE.iter().map(|spec| spec.word).filter(|word| !word.contains(' '));
         return (typed.len() - word.len(), begun_with(word, words));
     }
-    let Some((spec, _)) = command::find(word) else {
+    let Some((spec, rest)) = row(word, rest) else {
         return (typed.len(), Vec::new());
     };
     let parts = Parts::of(rest);
@@ -23,11 +23,15 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     if last.starts_with('-') {
         return (start, begun_with(last, spec.flags.iter().map(|flag| flag.word())));
     }
-    let candidates = match spec.args.get(parts.whole).map(|arg| arg.kind) {
+    let seconds = spec.followed().filter_map(|row| row.word.split_once(' ')).map(|(_, second)| second);
+    let mut candidates = if parts.whole == 0 { begun_with(last, seconds) } else { Vec::new() };
+    candidates.extend(match spec.args.get(parts.whole).map(|arg| arg.kind) {
         Some(Kind::Channel) => channels(last, known),
         Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),
+        Some(Kind::Message) => begun_with(last, known.outgoing()),
+        Some(Kind::Queue) => [begun_with(last, known.outgoing()), channels(last, known)].concat(),
         _ => Vec::new(),
-    };
+    });
     (start, candidates)
 }
 
@@ -37,7 +41,7 @@ pub fn hint(typed: &str, known: &Known) -> Option<String> {
         return None;
     }
     let (word, rest) = split_word(typed);
-    let (spec, _) = command::find(word)?;
+    let (spec, rest) = row(word, rest)?;
     if rest.is_empty() {
         return (!spec.usage.is_empty()).then(|| format!(" {}", spec.usage));
     }
@@ -46,6 +50,14 @@ pub fn hint(typed: &str, known: &Known) -> Option<String> {
     let is_between = parts.last.is_empty() && !parts.has_flag && !is_text(spec, parts.whole.wrapping_sub(1));
     let left = spec.usage.splitn(parts.whole + 1, ' ').nth(parts.whole)?;
     (is_between && !left.is_empty()).then(|| left.to_owned())
+}
+
+/// The row of what is typed. A second word still being typed may become another one.
+fn row<'a>(word: &str, rest: &'a str) -> Option<(&'static Spec, &'a str)> {
+    find_row(word, rest)
+        .filter(|(spec, _, after)| !spec.word.contains(' ') || !after.is_empty())
+        .map(|(spec, _, after)| (spec, after))
+        .or_else(|| command::find(word).map(|(spec, _)| (spec, rest)))
 }
 
 fn is_message(typed: &str, known: &Known) -> bool {

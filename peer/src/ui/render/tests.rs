@@ -139,8 +139,10 @@ fn events_are_told_in_words() {
                 seq: None,
                 code: Some(Code::TextTooLong),
                 reason: None,
+                becomes: None,
             },
-            "* a message to #first was refused: a message has at most 16384 bytes of text; split it (text_too_long)",
+            "* the message 00000001 to #first was refused: a message has at most 16384 bytes of text; split it \
+             (text_too_long); type: outbox retry 00000001, outbox edit 00000001 text…, or outbox cancel 00000001",
         ),
     ];
     for (told, expected) in table {
