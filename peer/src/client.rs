@@ -233,12 +233,6 @@ impl Client {
         self.pump(ctx);
     }
 
-    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
-        let name = self.channel.name();
-        let reason = format!("the log of {name} is another one than before; entries in between are not here");
-        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
-    }
-
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
         let standing = self.standing.as_ref().ok_or_else(|| Refusal::from(Code::HostAway))?;
         Ok(JoinedChannel {
