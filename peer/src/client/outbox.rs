@@ -133,6 +133,11 @@ impl Outbox {
         self.entries.is_empty()
     }
 
+    /// How many are under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
     /// The next message to send as `me`, if one may go out now; it is under way from then on. The flag is its `restart`.
     pub fn next(&mut self, me: Subject) -> Option<(Item, bool)> {
         // After a refusal it is not known what to begin with again before all answers are in.

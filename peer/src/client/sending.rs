@@ -149,7 +149,9 @@ impl Client {
         let now = Timestamp::now();
         let expired = self.outbox.expire(now);
         self.apply(expired, ctx);
-        if let (Some(link), Some(me)) = (self.link().filter(|link| !link.is_closed()), self.me()) {
+        // Not who this peer is now: the connection may still be that of who it was.
+        let me = self.standing.as_ref().map(|standing| standing.subject);
+        if let (Some(link), Some(me)) = (self.link().filter(|link| !link.is_closed()), me) {
             self.ask_outcomes(&link, me, ctx);
             self.tell_late(me, now, ctx);
             while let Some((item, restart)) = self.outbox.next(me) {
@@ -195,6 +197,7 @@ impl Client {
         let effects = self.outbox.answered(id, answer);
         self.apply(effects, ctx);
         self.pump(ctx);
+        self.check_identity(ctx);
     }
 
     fn give_up_link(&self) {
