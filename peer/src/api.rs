@@ -8,7 +8,7 @@ mod event;
 mod outbox;
 mod reply;
 
-pub use command::Command;
+pub use command::{Command, OutboxCommand};
 pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use reply::{

@@ -237,12 +237,6 @@ impl Client {
         self.pump(ctx);
     }
 
-    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
-        let name = self.channel.name();
-        let reason = format!("the log of {name} is another one than before; entries in between are not here");
-        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
-    }
-
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
         let standing = self.standing.as_ref().ok_or_else(|| Refusal::from(Code::HostAway))?;
         Ok(JoinedChannel {
@@ -348,11 +342,6 @@ impl Client {
                 tracing::warn!(channel = %id, err = %error, "how far it was read could not be kept");
             }
         }
-    }
-
-    fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
-        let to = self.channel.name().as_str().to_owned();
-        self.tell(Event::Connection { to, state, reason }, ctx);
     }
 
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {

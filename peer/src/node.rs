@@ -113,10 +113,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Client
         | Command::Leave { .. }
         | Command::Send { .. }
-        | Command::Outbox { .. }
-        | Command::OutboxRetry { .. }
-        | Command::OutboxCancel { .. }
-        | Command::OutboxEdit { .. }
+        | Command::Outbox(_)
         | Command::History { .. } => false,
     }
 }
@@ -152,10 +149,7 @@ impl ui::Node for NodeHandle {
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
-            Command::Outbox { channel } => self.outbox(channel).await,
-            Command::OutboxRetry { which } => self.outbox_retry(which).await,
-            Command::OutboxCancel { id } => self.outbox_change(&id, None).await,
-            Command::OutboxEdit { id, text } => self.outbox_change(&id, Some(text)).await,
+            Command::Outbox(asked) => self.outbox(asked).await,
             Command::History { channel, count, before } => self.history(channel, count, before).await,
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::id::MessageId;
 use common::proto::status::Code;
 use common::storage::{Program, Schema, Store};
-use peer::api::{Command, Event, LinkState, OutboxItem, OutgoingState, SessionState};
+use peer::api::{Command, Event, LinkState, OutboxCommand, OutboxItem, OutgoingState, SessionState};
 use peer::store::PeerStore;
 use support::{Fate, MadeHost, Person, World, refused, stored, within};
 use tokio::net::TcpListener;
@@ -152,7 +152,7 @@ async fn a_paused_queue_is_paused_after_a_restart_too_and_only_that_one() {
     };
     assert!(charlie.expect("why it waits", why).await.contains("refused"));
     assert_eq!(
-        charlie.refused(Command::OutboxRetry { which: "ffffffffffff".into() }).await,
+        charlie.refused(Command::Outbox(OutboxCommand::Retry { which: "ffffffffffff".into() })).await,
         Code::NoSuchMessage
     );
     let end = peer::client::short_id(waiting[0].id);

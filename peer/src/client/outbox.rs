@@ -133,7 +133,7 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// How many are sent and not answered.
+    /// How many are under way.
     pub fn under_way(&self) -> usize {
         self.under_way
     }

@@ -6,7 +6,7 @@ use common::proto::status::{Code, Refusal};
 
 use super::Client;
 use super::outbox::{Change, Wish};
-use crate::api::{Event, OutgoingState};
+use crate::api::{Event, LinkState, OutgoingState};
 
 /// How many digits at the end of an id are shown, and typed, for the whole.
 const SHOWN_DIGITS: usize = 8;
@@ -50,6 +50,17 @@ impl Client {
             }
             None => self.tell_outgoing(change.id, OutgoingState::Cancelled, Detail::default(), ctx),
         }
+    }
+
+    pub(super) fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
+        let to = self.channel.name().as_str().to_owned();
+        self.tell(Event::Connection { to, state, reason }, ctx);
+    }
+
+    pub(super) fn warn_of_gap(&self, ctx: &mut Context<Self>) {
+        let name = self.channel.name();
+        let reason = format!("the log of {name} is another one than before; entries in between are not here");
+        self.warn(Refusal::new(Code::LogBehind, reason), ctx);
     }
 
     pub(super) fn warn(&self, refusal: Refusal, ctx: &mut Context<Self>) {

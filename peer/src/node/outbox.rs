@@ -5,14 +5,23 @@ use common::name::ChannelName;
 use common::proto::status::{Code, Refusal};
 
 use super::NodeHandle;
-use crate::api::{OutboxList, Outcome, Reply};
+use crate::api::{OutboxCommand, OutboxList, Outcome, Reply};
 use crate::client::{ClientHandle, short_id};
 
 /// How many messages are shown at most; the total is always told.
 const MAX_SHOWN_MESSAGES: usize = 500;
 
 impl NodeHandle {
-    pub(super) async fn outbox(&self, channel: Option<ChannelName>) -> Outcome {
+    pub(super) async fn outbox(&self, asked: OutboxCommand) -> Outcome {
+        match asked {
+            OutboxCommand::List { channel } => self.outbox_list(channel).await,
+            OutboxCommand::Retry { which } => self.outbox_retry(which).await,
+            OutboxCommand::Cancel { id } => self.outbox_change(&id, None).await,
+            OutboxCommand::Edit { id, text } => self.outbox_change(&id, Some(text)).await,
+        }
+    }
+
+    async fn outbox_list(&self, channel: Option<ChannelName>) -> Outcome {
         let mut clients = match channel {
             Some(channel) => vec![self.known(&channel).await?],
             None => self.clients().await?,
@@ -28,7 +37,7 @@ impl NodeHandle {
     }
 
     /// A channel's name comes first: an id can be typed longer until it is none.
-    pub(super) async fn outbox_retry(&self, which: String) -> Outcome {
+    async fn outbox_retry(&self, which: String) -> Outcome {
         if let Ok(channel) = which.parse::<ChannelName>()
             && let Some(client) = self.find(&channel).await?
         {
@@ -38,7 +47,7 @@ impl NodeHandle {
         client.retry(Some(id)).await.map(Reply::Retried)
     }
 
-    pub(super) async fn outbox_change(&self, id: &str, text: Option<String>) -> Outcome {
+    async fn outbox_change(&self, id: &str, text: Option<String>) -> Outcome {
         let (client, id) = self.message(id).await?;
         client.change(id, text).await.map(Reply::Changed)
     }

@@ -113,19 +113,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::{Event, LinkState};
+    use crate::api::{Event, LinkState, OutgoingState};
+    use crate::ui::fake::message_id;
 
     fn known() -> Known {
         let mut known = Known::default();
         for to in ["first", "Fine Arts", "second", "tracker"] {
             known.see_event(&Event::Connection { to: to.into(), state: LinkState::Up, reason: None });
         }
+        known.see_event(&Event::Outgoing {
+            id: message_id(),
+            channel: "first".parse().unwrap(),
+            state: OutgoingState::Queued,
+            seq: None,
+            code: None,
+            reason: None,
+            becomes: None,
+        });
         known
     }
 
     #[test]
     fn words_channels_and_flags_are_completed() {
-        let table: [(&str, usize, &[&str]); 13] = [
+        let table: [(&str, usize, &[&str]); 20] = [
             ("jo", 0, &["join "]),
             ("/JO", 1, &["join "]),
             ("sign", 0, &["signup ", "signin ", "signout "]),
@@ -136,6 +146,13 @@ mod tests {
             ("send second fi", 12, &[]),
             ("unhost first --r", 13, &["--release "]),
             ("help whoa", 5, &["whoami "]),
+            ("out", 0, &["outbox "]),
+            ("outbox ", 7, &["retry ", "cancel ", "edit ", "\"Fine Arts\" ", "first ", "second "]),
+            ("outbox re", 7, &["retry "]),
+            ("outbox retry", 7, &["retry "]),
+            ("outbox retry fi", 13, &["\"Fine Arts\" ", "first "]),
+            ("outbox cancel ", 14, &["00000001 "]),
+            ("outbox edit 00000001 fi", 23, &[]),
             ("join x first", 7, &[]),
             ("frob f", 6, &[]),
             ("history \"Fine Arts\" --", 20, &["--before "]),
@@ -161,6 +178,10 @@ mod tests {
             ("history first ", Some("[n] [--before SEQ]")),
             ("history first 7 ", Some("[--before SEQ]")),
             ("history first --before ", None),
+            ("outbox", Some(" [CH]")),
+            ("outbox cancel ", Some("ID")),
+            ("outbox edit b7 ", Some("text…")),
+            ("outbox edit b7 hi ", None),
             ("whoami", None),
             ("whoami ", None),
             ("joi", None),

@@ -9,7 +9,7 @@ use common::proto::status::Code;
 use common::secret::Secret;
 use peer::api::{
     ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, OutboxChange,
-    OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
+    OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
 };
 use peer::ui::Node;
 use peer::{Config, Peer};
@@ -162,14 +162,17 @@ impl Person {
 
     /// Has what was refused sent again: one message, by the end of its id, or all of a channel.
     pub async fn retry(&self, which: &str) -> Retried {
-        let command = Command::OutboxRetry { which: which.to_owned() };
+        let command = Command::Outbox(OutboxCommand::Retry { which: which.to_owned() });
         let Reply::Retried(retried) = self.done(command).await else { unreachable!() };
         retried
     }
 
     /// What waits to be sent.
     pub async fn outbox(&self) -> Vec<OutboxItem> {
-        let Reply::Outbox(list) = self.done(Command::Outbox { channel: None }).await else { unreachable!() };
+        let Reply::Outbox(list) = self.done(Command::Outbox(OutboxCommand::List { channel: None })).await
+        else {
+            unreachable!()
+        };
         list.messages
     }
 
@@ -177,8 +180,8 @@ impl Person {
     pub async fn change(&self, id: MessageId, text: Option<&str>) -> OutboxChange {
         let id = id.to_string();
         let command = match text {
-            Some(text) => Command::OutboxEdit { id, text: text.to_owned() },
-            None => Command::OutboxCancel { id },
+            Some(text) => Command::Outbox(OutboxCommand::Edit { id, text: text.to_owned() }),
+            None => Command::Outbox(OutboxCommand::Cancel { id }),
         };
         let Reply::Changed(change) = self.done(command).await else { unreachable!() };
         change

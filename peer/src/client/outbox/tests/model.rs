@@ -48,7 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 #[expect(clippy::large_enum_variant, reason = "lives only in a test's queue")]
 enum Request {
-    Message { item: Item, restart: bool },
+    Message { id: MessageId, restart: bool },
     StatusOf(Vec<MessageId>),
 }
 
@@ -68,9 +68,7 @@ struct Host {
 impl Host {
     fn take(&mut self, request: Request, luck: u8) -> Reply {
         match request {
-            Request::Message { item, restart } => {
-                Reply::Message(item.id, self.message(item.id, restart, luck))
-            }
+            Request::Message { id, restart } => Reply::Message(id, self.message(id, restart, luck)),
             Request::StatusOf(ids) if luck % 16 == 15 => Reply::CannotSay(ids),
             Request::StatusOf(ids) => {
                 let found = ids.iter().filter_map(|id| Some(stored(*id, self.seq(*id)?))).collect();
@@ -304,7 +302,7 @@ impl World {
         while let Some((item, restart)) = self.outbox.next(me()) {
             let is_on_disk = self.disk.get(&item.number).is_some_and(|kept| kept.id == item.id);
             assert!(is_on_disk, "went out before it was on disk");
-            self.requests.push_back(Request::Message { item, restart });
+            self.requests.push_back(Request::Message { id: item.id, restart });
         }
     }
 
