@@ -11,6 +11,6 @@ pub use command::Command;
 pub use event::{Event, OutgoingState};
 pub use reply::{
     ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, HistoryOf, Hosting, Identity,
-    JoinedChannel, LinkState, MembersOf, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus,
-    Trust, format_utc,
+    JoinedChannel, LinkState, MembersOf, Missing, Outcome, Queued, Reply, SessionState, StatusReport,
+    TrackerStatus, Trust, format_utc,
 };

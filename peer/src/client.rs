@@ -1,8 +1,9 @@
 //! The part of a peer that is in one channel: it receives the log, and sends what was written.
 //!
-//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log) and
-//! [`outbox`] (what goes out, and when).
+//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log),
+//! [`archive`] (what of it is on disk here) and [`outbox`] (what goes out, and when).
 
+pub mod archive;
 mod connect;
 mod handle;
 mod incoming;
@@ -11,8 +12,6 @@ pub mod outbox;
 pub mod resume;
 mod sending;
 
-use std::time::Duration;
-
 use actix::prelude::*;
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::link::{CloseReason, Inbound, Link};
@@ -20,9 +19,10 @@ use common::proto::channel::Role;
 use common::proto::directory::{ChannelRecord, Policy};
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
+pub use archive::CatchUp;
 pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
@@ -30,14 +30,12 @@ pub use incoming::chat_message;
 use crate::api::{Event, JoinedChannel, LinkState};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
+use archive::Writing;
 use connect::Entered;
 use outbox::Outbox;
-use resume::Progress;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
-/// How far the channel was read is kept at most this often.
-const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// What a client needs from the rest of the peer.
 pub struct ClientConfig {
@@ -45,12 +43,14 @@ pub struct ClientConfig {
     pub channel: KnownChannel,
     /// How to get there.
     pub way: Way,
-    /// Where progress and outbox are kept.
+    /// Where archive and outbox are kept.
     pub store: PeerStore,
     /// Who this peer is.
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How the client catches up.
+    pub catch_up: CatchUp,
 }
 
 /// How the client is, for those who watch it.
@@ -81,7 +81,7 @@ struct Client {
     session: SessionView,
     events: Events,
     state: watch::Sender<State>,
-    progress: Progress,
+    writing: Writing,
     outbox: Outbox,
     standing: Option<Standing>,
     joining: Vec<Joining>,
@@ -89,7 +89,6 @@ struct Client {
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     is_connecting: bool,
-    progress_is_dirty: bool,
     stopping: bool,
 }
 
@@ -98,8 +97,9 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events } = config;
-    let progress = Progress::new(store.progress(channel.record.id)?);
+    let ClientConfig { channel, way, store, session, events, catch_up } = config;
+    let writing = Writing::load(&store, channel.record.id, catch_up)?;
+    let asking = writing.asking.clone();
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
@@ -110,21 +110,20 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         session,
         events,
         state,
-        progress,
+        writing,
         outbox,
         standing: None,
         joining: Vec::new(),
         backoff: Backoff::new(BackoffLimits::default()),
         generation: 0,
         is_connecting: false,
-        progress_is_dirty: false,
         stopping: false,
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
         ctx.set_mailbox_capacity(MAILBOX);
         client
     });
-    Ok(ClientHandle::new(addr, id, name, view))
+    Ok(ClientHandle::new(addr, id, name, view, asking))
 }
 
 impl Actor for Client {
@@ -137,6 +136,7 @@ impl Actor for Client {
         });
         ctx.add_stream(sessions);
         if self.channel.joined {
+            self.show_unshown(ctx);
             self.connect(ctx);
         }
     }
@@ -154,11 +154,14 @@ impl Client {
         let Some(held) = self.session.borrow().held.clone() else {
             return self.failed(Code::NotSignedIn.into(), ctx);
         };
+        if !self.writing.may_connect() {
+            return;
+        }
         self.is_connecting = true;
         self.generation += 1;
         let generation = self.generation;
-        let (way, record, have) = (self.way.clone(), self.channel.record.clone(), self.progress.have());
-        let entering = async move { way.enter(record, held.signed, have).await };
+        let (way, record, resume) = (self.way.clone(), self.channel.record.clone(), self.writing.resume());
+        let entering = async move { way.enter(record, held.signed, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
             if generation != client.generation || client.stopping {
                 return;
@@ -172,11 +175,12 @@ impl Client {
     }
 
     fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
-        let Entered { link, inbox, connected, record } = entered;
-        self.backoff.reset();
-        if self.progress.begin(connected.after) == resume::Continuation::Skips {
-            tracing::info!(channel = %record.id, after = connected.after.seq, "the stream skips entries");
+        let Entered { link, inbox, connected, record, at_home } = entered;
+        if let Err(refusal) = self.begin_stream(connected.after, at_home, ctx) {
+            link.close();
+            return self.failed(refusal, ctx);
         }
+        self.backoff.reset();
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
@@ -184,7 +188,7 @@ impl Client {
             Some(Standing { role: connected.role, policy: connected.policy, head: connected.head });
         self.state.send_modify(|state| {
             state.joined = true;
-            state.link = Some(link);
+            state.link = Some(link.clone());
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
@@ -193,7 +197,9 @@ impl Client {
             let _ = joining.send(self.joined());
         }
         let generation = self.generation;
-        ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
+        ctx.add_stream(self.writing.incoming(generation, link, inbox));
+        self.keep(ctx);
+        self.fill(ctx);
         self.pump(ctx);
     }
 
@@ -255,6 +261,7 @@ impl Client {
         self.is_connecting = false;
         self.standing = None;
         self.outbox.disconnected();
+        self.writing.disconnected();
         if let Some(link) = self.state.borrow().link.as_ref() {
             link.close();
         }
@@ -273,26 +280,6 @@ impl Client {
             }
         };
         ctx.spawn(kept.into_actor(self));
-    }
-
-    fn plan_to_keep_progress(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.progress_is_dirty, true) {
-            ctx.run_later(KEEP_PROGRESS_EVERY, |client, ctx| {
-                ctx.spawn(client.keep_progress().into_actor(client));
-            });
-        }
-    }
-
-    fn keep_progress(&mut self) -> impl Future<Output = ()> + use<> {
-        let (store, id) = (self.store.clone(), self.channel.record.id);
-        let at = self.progress.have().filter(|_| std::mem::take(&mut self.progress_is_dirty));
-        async move {
-            if let Some(at) = at
-                && let Err(error) = store.keep_progress(id, at).await
-            {
-                tracing::warn!(channel = %id, err = %error, "how far it was read could not be kept");
-            }
-        }
     }
 
     fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
-use crate::client::{self, ClientConfig, ClientHandle, Way};
+use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::hosting::HostingHandle;
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
@@ -223,6 +223,7 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
+            catch_up: CatchUp::default(),
         })?;
         self.clients.insert(id, client.clone());
         Ok(client)

@@ -129,6 +129,7 @@ codes! {
     HostKeyChanged "host_key_changed" Unauthorized lasting "the channel is now hosted by another key than the one known";
     NotJoined "not_joined" RequestError lasting "join the channel first";
     NotHosted "not_hosted" RequestError lasting "this peer does not host the channel";
+    NewLog "new_log" RequestError lasting "the channel's log was begun anew";
     CannotListen "cannot_listen" RequestError lasting "the port cannot be listened on; choose another with --peer-host-port";
     Internal "internal" ServerError passing "something went wrong inside the program; its log says more";
 }

@@ -18,6 +18,7 @@ use jiff::tz::TimeZone;
 
 use super::command::{Group, Spec, TABLE};
 use crate::api::{ChatMessage, Event, LinkState, OutgoingState, SessionState};
+use crate::ui::parse::quoted;
 pub use style::Style;
 
 /// How far the later lines of a message are indented.
@@ -46,6 +47,7 @@ impl Renderer {
             Event::TrackerKey { confirmed: true, .. } | Event::Result { .. } => return None,
             Event::TrackerKey { tracker, key, .. } => self.tracker_key(tracker, *key),
             Event::Message(message) => self.message(message, now),
+            Event::Filled { channel, from, to } => self.filled(channel.as_str(), *from, *to),
             Event::Outgoing { channel, state: OutgoingState::Refused, code, reason, .. } => {
                 let why = refused(code.as_ref(), reason.as_deref());
                 self.style.red(&format!("* a message to #{channel} was refused: {why}"))
@@ -75,6 +77,15 @@ impl Renderer {
         let wait = refusal.retry_after_ms.map(|millis| format!(" Again in {} s.", millis.div_ceil(1000)));
         let why = refused(Some(&refusal.code), Some(&refusal.reason));
         self.style.red(&format!("! {why}{}", wait.unwrap_or_default()))
+    }
+
+    fn filled(&self, channel: &str, from: u64, to: u64) -> String {
+        let count = to.saturating_sub(from).saturating_add(1);
+        let before = to.saturating_add(1);
+        self.notice(&format!(
+            "#{channel}: the {count} messages you missed are here now; to read them: history {} --before {before}",
+            quoted(channel)
+        ))
     }
 
     /// A line about what goes on.
