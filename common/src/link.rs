@@ -29,7 +29,7 @@ use crate::proto::event::GoingAway;
 use crate::proto::limits::{MAX_PENDING_REQUESTS, PING_EVERY, REQUEST_LIMIT, SILENCE_LIMIT};
 use crate::proto::session::Ping;
 use crate::proto::status::{Code, Refusal};
-use crate::proto::{self, Command, Event, Pushed, Request};
+use crate::proto::{self, Command, Empty, Event, Pushed, Request};
 use crate::transport::{Connection, Origin};
 
 type Outcome = Result<Box<RawValue>, RequestError>;
@@ -228,6 +228,15 @@ impl Link {
         outcome: &Result<R, Refusal>,
     ) -> Result<(), CloseReason> {
         self.push(proto::encode_response(id, outcome))
+    }
+
+    /// Answers a request that this side does not expect: PING, which anybody may ask, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn answer_unexpected(&self, request: &Request) -> Result<(), CloseReason> {
+        let is_ping = request.command == Ping::NAME;
+        self.answer(request.id, &if is_ping { Ok(Empty {}) } else { Err(proto::unknown(&request.command)) })
     }
 
     /// Tells the other side something.

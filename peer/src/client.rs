@@ -6,6 +6,7 @@
 pub mod archive;
 mod connect;
 mod handle;
+mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
@@ -17,6 +18,7 @@ use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::Role;
 use common::proto::directory::{ChannelRecord, Policy};
+use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
 use futures_util::stream;
@@ -27,15 +29,22 @@ pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
 
+use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
 use archive::Writing;
 use connect::Entered;
+use in_order::{InOrder, in_order};
 use outbox::Outbox;
+use sending::{Answered, Written};
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How many messages may be on their way to the disk.
+const MAX_WRITES: usize = 1024;
+/// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
+const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
 
 /// What a client needs from the rest of the peer.
 pub struct ClientConfig {
@@ -51,6 +60,8 @@ pub struct ClientConfig {
     pub events: Events,
     /// How the client catches up.
     pub catch_up: CatchUp,
+    /// Is told when the client dies.
+    pub alarm: Alarm,
 }
 
 /// How the client is, for those who watch it.
@@ -83,6 +94,8 @@ struct Client {
     state: watch::Sender<State>,
     writing: Writing,
     outbox: Outbox,
+    writes: InOrder<Written>,
+    answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
     backoff: Backoff,
@@ -90,6 +103,7 @@ struct Client {
     generation: u64,
     is_connecting: bool,
     stopping: bool,
+    death: Death,
 }
 
 /// Starts the client of a channel; one that is joined keeps itself connected from then on.
@@ -97,12 +111,14 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, catch_up } = config;
+    let ClientConfig { channel, way, store, session, events, alarm, catch_up } = config;
     let writing = Writing::load(&store, channel.record.id, catch_up)?;
     let asking = writing.asking.clone();
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
+    let (writes, written) = in_order(MAX_WRITES);
+    let (answers, answered) = in_order(MAX_ANSWERS);
     let client = Client {
         channel,
         way,
@@ -112,15 +128,20 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         state,
         writing,
         outbox,
+        writes,
+        answers,
         standing: None,
         joining: Vec::new(),
         backoff: Backoff::new(BackoffLimits::default()),
         generation: 0,
         is_connecting: false,
         stopping: false,
+        death: Death::of("the client of a channel", &alarm),
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
         ctx.set_mailbox_capacity(MAILBOX);
+        ctx.add_stream(written);
+        ctx.add_stream(answered);
         client
     });
     Ok(ClientHandle::new(addr, id, name, view, asking))
@@ -200,7 +221,7 @@ impl Client {
         ctx.add_stream(self.writing.incoming(generation, link, inbox));
         self.keep(ctx);
         self.fill(ctx);
-        self.pump(ctx);
+        self.pump();
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -306,9 +327,8 @@ impl StreamHandler<FromHost> for Client {
             Ok(Inbound::Event(event)) => self.told(&event.name, &event.body, ctx),
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = self.link() {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => self.lost(reason, ctx),

@@ -12,6 +12,7 @@ use common::proto::limits::TRACKER_PORT;
 use common::transport::Address;
 use etcetera::BaseStrategy;
 
+use crate::client::CatchUp;
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
@@ -92,8 +93,7 @@ fn parse_tracker(text: &str) -> Result<TypedTracker, String> {
         }
         None => (text, None),
     };
-    let has_port =
-        address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let has_port = split_port(address).is_some();
     let is_bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
     match (is_bare_v6, has_port) {
         (true, _) => Ok(TypedTracker { address: format!("[{address}]:{TRACKER_PORT}"), key }),
@@ -106,12 +106,18 @@ fn parse_tracker(text: &str) -> Result<TypedTracker, String> {
 }
 
 fn parse_advertise(text: &str) -> Result<Address, String> {
-    let known = text.parse::<Address>().ok().filter(|address| address.tcp_addr().is_some());
+    let has_port = |address: &Address| address.tcp_addr().is_some_and(|place| split_port(place).is_some());
+    let known = text.parse::<Address>().ok().filter(has_port);
     known
-        .or_else(|| {
-            format!("tcp:{text}").parse().ok().filter(|address: &Address| address.tcp_addr().is_some())
-        })
+        .or_else(|| format!("tcp:{text}").parse().ok().filter(has_port))
         .ok_or_else(|| "tcp:HOST:PORT is expected".to_owned())
+}
+
+/// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets.
+fn split_port(place: &str) -> Option<(&str, u16)> {
+    let (host, port) = place.rsplit_once(':')?;
+    let is_host = !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
+    if is_host { Some((host, port.parse().ok()?)) } else { None }
 }
 
 /// What a peer is started with.
@@ -131,6 +137,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// How long what is under way may take at the end.
     pub drain: Duration,
+    /// How clients catch up with what they missed.
+    pub catch_up: CatchUp,
 }
 
 /// Why there is no configuration.
@@ -189,6 +197,7 @@ impl Config {
                 advertise: args.advertise,
             },
             drain: Duration::from_millis(args.drain_ms),
+            catch_up: CatchUp::default(),
         })
     }
 }
@@ -242,6 +251,21 @@ mod tests {
         }
         for typed in ["", ":7", "a:b", "a:99999", "a#", "a:1#xyz"] {
             assert!(parse_tracker(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_hand_out_has_a_port() {
+        for (typed, address) in [
+            ("tcp:chat.example:7", "tcp:chat.example:7"),
+            ("192.0.2.1:40123", "tcp:192.0.2.1:40123"),
+            ("chat.example:7", "tcp:chat.example:7"),
+            ("[2001:db8::1]:7", "tcp:[2001:db8::1]:7"),
+        ] {
+            assert_eq!(parse_advertise(typed).unwrap().as_str(), address, "{typed}");
+        }
+        for typed in ["", "pigeon", "tcp:chat.example", "pigeon:post", ":7", "tcp::7", "chat.example:99999"] {
+            assert!(parse_advertise(typed).is_err(), "{typed}");
         }
     }
 

@@ -20,7 +20,7 @@ use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Hosts, Listener};
@@ -125,24 +125,29 @@ struct Hosting {
     listening: watch::Sender<Option<SocketAddr>>,
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
+    death: Death,
 }
 
-/// Starts hosting; channels that were hosted at the last shutdown are hosted again.
-pub fn start(config: HostingConfig) -> HostingHandle {
+/// Starts hosting. Channels that were hosted at the last shutdown are served again when this returns, and announced as
+/// soon as the tracker is there.
+pub async fn start(config: HostingConfig) -> HostingHandle {
     let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
     let hosts = config.hosts.clone();
     let session = config.tracker.session();
     let (tell_listening, listening) = watch::channel(None);
-    let hosting =
-        Hosting { config, session, listener: None, listening: tell_listening, arbiter: Arbiter::new() };
+    let death = Death::of("hosting", &config.alarm);
+    let (listener, arbiter) = (None, Arbiter::new());
+    let mut hosting = Hosting { config, session, listener, listening: tell_listening, arbiter, death };
+    hosting.resume().await;
     actix::spawn(hosting.run(waiting));
     HostingHandle { jobs, hosts, listening }
 }
 
 impl Hosting {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        self.resume().await;
         let mut session = self.session.clone();
+        // Whatever it has become while the hosts were opened counts as news.
+        session.mark_changed();
         let mut tracker = self.config.tracker.clone();
         loop {
             tokio::select! {
@@ -174,7 +179,7 @@ impl Hosting {
         ControlFlow::Continue(())
     }
 
-    /// Hosts again what was hosted at the last shutdown, whether or not the tracker is there.
+    /// Serves again what was hosted at the last shutdown, whether or not the tracker is there.
     async fn resume(&mut self) {
         let serving = self.config.store.hosting().unwrap_or_default();
         let records = host::load_records(self.config.store.store()).await.unwrap_or_default();
@@ -184,7 +189,6 @@ impl Hosting {
                 self.warn(&name, refusal).await;
             }
         }
-        self.announce_all().await;
     }
 
     async fn start(&mut self, name: ChannelName) -> Result<api::Hosting, Refusal> {
@@ -332,6 +336,7 @@ impl Hosting {
             listener.finish().await;
         }
         self.arbiter.stop();
+        self.death.expected();
     }
 }
 

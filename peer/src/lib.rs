@@ -19,7 +19,7 @@ pub mod tracker_link;
 pub mod ui;
 
 pub use config::{Args, Config, ConfigError};
-pub use start::{Peer, StartError, run, start};
+pub use start::{Peer, SCHEMA, StartError, run, start, start_on};
 
 /// Name and version of the program, as it introduces itself.
 pub const PROGRAM: &str = concat!("natter-peer/", env!("CARGO_PKG_VERSION"));

@@ -194,15 +194,15 @@ impl Visitor<'_> {
             let request = self.next().await?;
             let id = request.id;
             match HostRequest::parse(&request.command, &request.body) {
-                Ok(HostRequest::Hello(hello)) => {
-                    return match check_hello(&hello) {
-                        Ok(welcome) => self.link.answer(id, &Ok(welcome)),
-                        Err(refusal) => {
-                            self.refuse(id, refusal.clone());
-                            Err(self.end(refusal))
+                Ok(HostRequest::Hello(hello)) => match check_hello(&hello) {
+                    Ok(welcome) => return self.link.answer(id, &Ok(welcome)),
+                    Err(refusal) => {
+                        self.refuse(id, refusal.clone());
+                        if refusal.code == Code::UnsupportedVersion {
+                            return Err(self.end(refusal));
                         }
-                    };
-                }
+                    }
+                },
                 other => self.refuse_other(id, other),
             }
         }
@@ -256,7 +256,7 @@ fn check_hello(hello: &Hello) -> Result<Welcome, Refusal> {
         return Err(Code::UnsupportedVersion.into());
     }
     if hello.purpose != Purpose::Channel {
-        return Err(Refusal::new(Code::WrongPhase, "a peer serves channels: say HELLO with purpose channel"));
+        return Err(Refusal::new(Code::BadRequest, "a peer serves the purpose channel only"));
     }
     let limits = Limits::default();
     Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })

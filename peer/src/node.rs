@@ -50,6 +50,8 @@ pub struct NodeConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How clients catch up.
+    pub catch_up: CatchUp,
     /// Is told when the node dies.
     pub alarm: Alarm,
 }
@@ -66,7 +68,8 @@ pub struct NodeHandle {
 
 /// Starts a node, and the clients of all channels that are joined.
 pub fn start(config: NodeConfig) -> NodeHandle {
-    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm } = config;
+    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, catch_up, alarm } =
+        config;
     let view = session.clone();
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -76,11 +79,41 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             way,
             session: view,
             events,
+            catch_up,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
+            alarm,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
+}
+
+/// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
+/// that commands out of a file need not.
+fn needs_tracker(command: &Command) -> bool {
+    match command {
+        Command::Signup { .. }
+        | Command::Signin { .. }
+        | Command::Signout
+        | Command::Guest { .. }
+        | Command::Passwd { .. }
+        | Command::TrackerTrust
+        | Command::ConfirmTracker { .. }
+        | Command::List { .. }
+        | Command::Members { .. }
+        | Command::Info { .. }
+        | Command::Host { .. }
+        | Command::Unhost { .. }
+        | Command::Join { .. } => true,
+        Command::Whoami
+        | Command::Connected
+        | Command::Status
+        | Command::Debug { .. }
+        | Command::Client
+        | Command::Leave { .. }
+        | Command::Send { .. }
+        | Command::History { .. } => false,
+    }
 }
 
 fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = TrackerEvent> {
@@ -89,6 +122,9 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
+        if needs_tracker(&command) {
+            self.settled().await;
+        }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
             Command::Signin { name, password } => self.signin(name, password).await,
@@ -110,7 +146,9 @@ impl ui::Node for NodeHandle {
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
-            Command::History { channel, count, before } => self.history(channel, count, before).await,
+            Command::History { channel, count, before } => {
+                Box::pin(self.history(channel, count, before)).await
+            }
         }
     }
 
@@ -190,7 +228,9 @@ struct Node {
     way: Way,
     session: SessionView,
     events: Events,
+    catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
+    alarm: Alarm,
     death: Death,
 }
 
@@ -223,7 +263,8 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
-            catch_up: CatchUp::default(),
+            catch_up: self.catch_up,
+            alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());
         Ok(client)

@@ -23,7 +23,7 @@ use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
 use crate::ui::{self, Exit};
 
 /// The form of what a peer keeps. Raised when an older program could not read it any more.
-const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
+pub const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
 /// How long the orderly end may take before the process ends all the same.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
@@ -69,10 +69,19 @@ pub struct Peer {
 /// # Errors
 /// When its data folder, key or store cannot be used.
 pub async fn start(config: Config) -> Result<Peer, StartError> {
-    let Config { tracker, username, name_was_given, data, host_channels, listen, .. } = config;
-    create_private_folder(&data)
+    let data = &config.data;
+    create_private_folder(data)
         .map_err(|source| StartError::Folder { path: data.display().to_string(), source })?;
-    let store = Store::open(&data, SCHEMA)?;
+    let store = Store::open(data, SCHEMA)?;
+    start_on(store, config).await
+}
+
+/// Starts a peer on the store of its data folder, which is open already.
+///
+/// # Errors
+/// When its key or store cannot be used.
+pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> {
+    let Config { tracker, username, name_was_given, data, host_channels, listen, catch_up, .. } = config;
     let identity = Identity::load_or_create(&data.join("identity"))?;
     let transport = Transport::new(identity.clone())?;
     let kept = PeerStore::new(store.clone());
@@ -102,7 +111,8 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
         events: events.clone(),
         shutdown: shutdown.clone(),
         alarm: alarm.clone(),
-    });
+    })
+    .await;
     let node = node::start(NodeConfig {
         data,
         store: kept,
@@ -112,6 +122,7 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
         from_tracker,
         hosting,
         events: events.clone(),
+        catch_up,
         alarm: alarm.clone(),
     });
     watch_store(&store, &alarm);

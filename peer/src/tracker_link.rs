@@ -280,9 +280,8 @@ impl StreamHandler<FromTracker> for TrackerLink {
             },
             Ok(Inbound::Request(request)) => {
                 if let Some(link) = &self.state.borrow().link {
-                    let unknown: Result<(), _> = Err(Code::UnknownCommand.into());
                     // A link that has ended says so by its stream.
-                    let _ = link.answer(request.id, &unknown);
+                    let _ = link.answer_unexpected(&request);
                 }
             }
             Err(reason) => {
@@ -308,7 +307,7 @@ impl Handler<Enter> for TrackerLink {
         let state = self.state.borrow().clone();
         let generation = self.generation;
         let asked = async move {
-            let link = state.link.ok_or_else(|| Refusal::from(Code::TrackerAway))?;
+            let link = state.link.ok_or_else(|| state.reason.unwrap_or_else(|| Code::TrackerAway.into()))?;
             if entry.needs_trust() && !state.confirmed {
                 return Err(Code::TrackerUnconfirmed.into());
             }

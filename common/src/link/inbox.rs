@@ -1,5 +1,6 @@
 //! The reading side of a link.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -126,6 +127,18 @@ impl Inbox {
         Ok(())
     }
 
+    /// Says what was too late, to who may still be there.
+    fn say_late(&self, reason: &CloseReason) {
+        let late = match reason {
+            CloseReason::Silent => {
+                format!("nothing was heard from you for {} seconds", SILENCE_LIMIT.as_secs())
+            }
+            CloseReason::Protocol(late) => (*late).to_owned(),
+            _ => return,
+        };
+        self.shared.outgoing.close(farewell(Refusal::new(Code::TimedOut, late)), false);
+    }
+
     async fn line(&mut self) -> Result<Bytes, CloseReason> {
         let mut closed = self.shared.closed.subscribe();
         loop {
@@ -142,7 +155,9 @@ impl Inbox {
                 Err(LineError::Io(error)) => return Err(CloseReason::Broken(error.to_string())),
             }
             tokio::select! {
-                more = read_more(&mut self.reader, &mut self.buffer, self.begun) => more?,
+                more = read_more(&mut self.reader, &mut self.buffer, self.begun) => {
+                    more.inspect_err(|reason| self.say_late(reason))?;
+                }
                 _ = closed.wait_for(Option::is_some) => return Err(self.shared.reason()),
             }
             self.begun.get_or_insert_with(Instant::now);
@@ -162,6 +177,8 @@ async fn read_more(
     match timeout_at(deadline, reader.read_buf(buffer)).await {
         Ok(Ok(0)) => Err(CloseReason::There),
         Ok(Ok(_)) => Ok(()),
+        // A process that is killed has no time for TLS's own goodbye.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(CloseReason::There),
         Ok(Err(error)) => Err(CloseReason::Broken(error.to_string())),
         Err(_) if deadline == silent => Err(CloseReason::Silent),
         Err(_) => Err(CloseReason::Protocol("a begun frame did not end in time")),

@@ -51,6 +51,19 @@ async fn request(inbox: &mut Inbox) -> Request {
 }
 
 #[tokio::test]
+async fn who_is_not_expected_to_be_asked_answers_ping_all_the_same() {
+    let ((asking, mut own), (answering, mut inbox)) = pair();
+    tokio::spawn(async move { own.next().await });
+    let (ping, renew) = (asking.send(&Ping {}).unwrap(), asking.send(&Renew {}).unwrap());
+    for _ in 0..2 {
+        answering.answer_unexpected(&request(&mut inbox).await).unwrap();
+    }
+    ping.await.unwrap();
+    let refused = renew.await.unwrap_err().into_refusal();
+    assert_eq!(refused.code, Code::UnknownCommand);
+}
+
+#[tokio::test]
 async fn many_requests_are_under_way_and_answered_in_any_order() {
     let ((asking, mut own), (answering, mut inbox)) = pair();
     let reading = tokio::spawn(async move { own.next().await });

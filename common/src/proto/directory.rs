@@ -217,12 +217,31 @@ pub struct Unhost {
 
 /// Asks where a channel is. Whoever asked is told by CHANNEL_UP when it comes up again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "LocateFields")]
 pub enum Locate {
     /// By its name, as typed.
     Name(ChannelName),
     /// By its id, once known.
     Id(ChannelId),
+}
+
+/// The body of LOCATE as it comes: an enum by itself would refuse fields of a later version.
+#[derive(Deserialize)]
+struct LocateFields {
+    name: Option<ChannelName>,
+    id: Option<ChannelId>,
+}
+
+impl TryFrom<LocateFields> for Locate {
+    type Error = &'static str;
+
+    fn try_from(fields: LocateFields) -> Result<Self, Self::Error> {
+        match fields {
+            LocateFields { name: Some(name), id: None } => Ok(Self::Name(name)),
+            LocateFields { name: None, id: Some(id) } => Ok(Self::Id(id)),
+            _ => Err("either a name or an id is wanted"),
+        }
+    }
 }
 
 /// A channel as the directory has it.
@@ -257,4 +276,19 @@ commands! {
     "HOST" Host => ChannelRecord;
     "UNHOST" Unhost => Empty;
     "LOCATE" Locate => ChannelRecord;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locate_takes_a_name_or_an_id_and_passes_over_what_it_does_not_know() {
+        let locate = |body: &str| serde_json::from_str::<Locate>(body);
+        let id = "01a0c450-6c00-7bdf-98ff-5fea34c979e3";
+        assert!(matches!(locate(r#"{"name":"first","later":1}"#), Ok(Locate::Name(_))));
+        assert!(matches!(locate(&format!(r#"{{"id":"{id}","later":{{}}}}"#)), Ok(Locate::Id(_))));
+        assert!(locate("{}").is_err());
+        assert!(locate(&format!(r#"{{"name":"first","id":"{id}"}}"#)).is_err());
+    }
 }

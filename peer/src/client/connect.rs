@@ -187,5 +187,5 @@ fn host_refusal(error: RequestError, record: &ChannelRecord) -> Refusal {
 }
 
 fn away(record: &ChannelRecord, error: &DialError) -> Refusal {
-    Refusal::new(Code::HostAway, format!("the host of {} cannot be reached: {error}", record.name))
+    Refusal::new(Code::HostAway, format!("the host of {} is away: {error}", record.name))
 }

@@ -67,7 +67,8 @@ impl ClientHandle {
     /// # Errors
     /// When it was not taken.
     pub async fn send(&self, text: String) -> Result<Queued, Refusal> {
-        self.addr.send(Send(text)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+        let queued = self.addr.send(Send(text)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
+        queued.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
     }
 
     /// Asks the channel's host.

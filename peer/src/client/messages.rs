@@ -22,7 +22,7 @@ impl Handler<Join> for Client {
         let (joining, joined) = oneshot::channel();
         if self.link().is_some() {
             self.outbox.resume();
-            self.pump(ctx);
+            self.pump();
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
             return MessageResult(joined);
@@ -92,7 +92,7 @@ impl Handler<Located> for Client {
 }
 
 #[derive(Message)]
-#[rtype(result = "Result<Queued, Refusal>")]
+#[rtype(result = "oneshot::Receiver<Result<Queued, Refusal>>")]
 pub(super) struct Send(pub String);
 
 #[derive(Message)]
@@ -131,6 +131,7 @@ impl Handler<Shutdown> for Client {
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
+        self.death.expected();
         let (kept, link) = (self.keep_last(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());

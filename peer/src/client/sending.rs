@@ -7,11 +7,13 @@ use common::backoff::random_fraction;
 use common::clock::Timestamp;
 use common::entry::{TEXT, TextBody, check_text};
 use common::id::MessageId;
-use common::link::RequestError;
+use common::link::{Link, RequestError};
 use common::proto::channel::{Message as Entry, Stored};
 use common::proto::limits::MAX_MESSAGE_FRAME_BYTES;
 use common::proto::status::{Code, Refusal};
+use common::storage::StoreError;
 use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
 
 use super::Client;
 use super::messages::Send;
@@ -21,53 +23,98 @@ use crate::api::{Event, OutgoingState, Queued};
 /// What an envelope and the other fields of a message take of its frame, at most.
 const ENVELOPE_BYTES: usize = 1024;
 
+/// A message that is on disk now, or is not.
+pub(super) struct Written {
+    item: Item,
+    outcome: Result<(), StoreError>,
+    reply: oneshot::Sender<Result<Queued, Refusal>>,
+}
+
+/// What became of a message that went out.
+pub(super) struct Answered {
+    generation: u64,
+    id: MessageId,
+    number: u64,
+    answer: Result<Stored, RequestError>,
+}
+
 impl Handler<Send> for Client {
-    type Result = ResponseActFuture<Self, Result<Queued, Refusal>>;
+    type Result = MessageResult<Send>;
 
     fn handle(&mut self, Send(text): Send, _: &mut Self::Context) -> Self::Result {
-        let queued = self.write(text).and_then(|item| {
-            let on_disk = self.store.queue(self.channel.record.id, &item)?;
-            Ok((item, on_disk))
-        });
-        let (item, on_disk) = match queued {
-            Ok(queued) => queued,
-            Err(refusal) => return Box::pin(fut::ready(Err(refusal))),
-        };
-        Box::pin(on_disk.into_actor(self).map(move |on_disk, client, ctx| {
-            on_disk.map_err(Refusal::from)?;
-            let (id, channel) = (item.id, client.channel.name().clone());
-            client.outbox.push(item);
-            client.tell_outgoing(id, OutgoingState::Queued, None, None, ctx);
-            client.pump(ctx);
-            Ok(Queued { id, channel })
-        }))
+        let (reply, queued) = oneshot::channel();
+        // Whoever no longer waits has no use for it.
+        match self.write(text) {
+            Ok((item, on_disk)) => {
+                let written = async move { Written { item, outcome: on_disk.await, reply } };
+                // Has room, as `write` made sure.
+                let _ = self.writes.push(written);
+            }
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+        MessageResult(queued)
     }
 }
 
+impl StreamHandler<Written> for Client {
+    fn handle(&mut self, Written { item, outcome, reply }: Written, ctx: &mut Self::Context) {
+        let (id, channel) = (item.id, self.channel.name().clone());
+        let queued = outcome.map(|()| Queued { id, channel }).map_err(Refusal::from);
+        if queued.is_ok() {
+            self.outbox.push(item);
+            self.tell_outgoing(id, OutgoingState::Queued, None, None, ctx);
+            self.pump();
+        }
+        // Whoever no longer waits has no use for it.
+        let _ = reply.send(queued);
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<Answered> for Client {
+    fn handle(&mut self, answered: Answered, ctx: &mut Self::Context) {
+        if answered.generation == self.generation {
+            self.answered(answered, ctx);
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
 impl Client {
-    fn write(&mut self, text: String) -> Result<Item, Refusal> {
+    /// A new message, and when it will be on disk.
+    fn write(
+        &mut self,
+        text: String,
+    ) -> Result<(Item, impl Future<Output = Result<(), StoreError>> + use<>), Refusal> {
         check_text(&text)?;
+        if !self.writes.has_room() {
+            return Err(Code::TooManyRequests.into());
+        }
         if body_of(&text)?.get().len() + ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
             return Err(Code::TextTooLong.into());
         }
         let writer = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
         let writer = writer.ok_or_else(|| Refusal::from(Code::NotSignedIn))?;
         let number = self.outbox.next_number();
-        Ok(Item { number, id: MessageId::new(), text, sent_at: Timestamp::now(), writer })
+        let item = Item { number, id: MessageId::new(), text, sent_at: Timestamp::now(), writer };
+        let on_disk = self.store.queue(self.channel.record.id, &item)?;
+        Ok((item, on_disk))
     }
 
     /// Sends what may go out now.
-    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn pump(&mut self) {
         let me = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
         if let (Some(link), Some(me)) = (self.link(), me) {
             while let Some((item, restart)) = self.outbox.next(me) {
-                self.send_out(&link, item, restart, ctx);
+                self.send_out(&link, item, restart);
             }
         }
         self.publish_waiting();
     }
 
-    fn send_out(&mut self, link: &common::link::Link, item: Item, restart: bool, ctx: &mut Context<Self>) {
+    fn send_out(&self, link: &Link, item: Item, restart: bool) {
         let Item { id, number, text, sent_at, .. } = item;
         let asked = body_of(&text).and_then(|body| {
             let entry = Entry { id, kind: TEXT.to_owned(), sent_at, about: None, body, restart };
@@ -75,25 +122,20 @@ impl Client {
         });
         let generation = self.generation;
         let answered = async move {
-            match asked {
+            let answer = match asked {
                 Ok(answer) => answer.await,
                 Err(refusal) => Err(RequestError::Refused(refusal)),
-            }
+            };
+            Answered { generation, id, number, answer }
         };
-        ctx.spawn(answered.into_actor(self).map(move |answer, client, ctx| {
-            if generation == client.generation {
-                client.answered(id, number, answer, ctx);
-            }
-        }));
+        if self.answers.push(answered).is_err() {
+            // Nobody would hear the answer: a new connection asks again.
+            link.close();
+        }
     }
 
-    fn answered(
-        &mut self,
-        id: MessageId,
-        number: u64,
-        answer: Result<Stored, RequestError>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn answered(&mut self, answered: Answered, ctx: &mut Context<Self>) {
+        let Answered { id, number, answer, .. } = answered;
         let answer = match answer {
             Ok(stored) => Answer::Stored(stored.seq),
             Err(RequestError::Refused(refusal)) => Answer::Refused(refusal),
@@ -114,7 +156,7 @@ impl Client {
             Consequence::Held { retry_after } => self.hold(retry_after, ctx),
             Consequence::Nothing => {}
         }
-        self.pump(ctx);
+        self.pump();
     }
 
     fn stored(&mut self, id: MessageId, number: u64, seq: u64, ctx: &mut Context<Self>) {
@@ -130,9 +172,9 @@ impl Client {
 
     fn hold(&mut self, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
         let delay = retry_after.unwrap_or_else(|| self.backoff.next_delay(random_fraction()));
-        ctx.run_later(delay, |client, ctx| {
+        ctx.run_later(delay, |client, _| {
             client.outbox.release();
-            client.pump(ctx);
+            client.pump();
         });
     }
 

@@ -141,8 +141,8 @@ impl Reading<'_> {
     async fn back_from(&mut self, mut upto: u64) -> Result<Option<Missing>, Refusal> {
         while upto > 0 && self.left > 0 {
             let first = match self.view.intervals.holding(upto).copied() {
-                Some(interval) => self.from_archive(interval.after, upto).await?,
-                None => match self.from_host(upto).await {
+                Some(interval) => self.read_archive(interval.after, upto).await?,
+                None => match self.ask_host(upto).await {
                     Ok(first) => first,
                     Err(refusal) if !self.pages.is_empty() => {
                         return Ok(Some(Missing { upto, code: refusal.code, reason: refusal.reason }));
@@ -159,13 +159,13 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    async fn from_archive(&mut self, after: u64, upto: u64) -> Result<u64, Refusal> {
+    async fn read_archive(&mut self, after: u64, upto: u64) -> Result<u64, Refusal> {
         let epoch = self.view.end.map(|end| end.epoch).ok_or_else(|| Refusal::from(Code::Internal))?;
         let entries = self.view.archive.read(epoch, after, upto, self.left).await?;
         self.take(epoch, &entries, upto)
     }
 
-    async fn from_host(&mut self, upto: u64) -> Result<u64, Refusal> {
+    async fn ask_host(&mut self, upto: u64) -> Result<u64, Refusal> {
         let after = self.view.intervals.last_upto(upto);
         let asked = History { before: Some(upto + 1), after, limit: self.limit() };
         let page = self.client.request(&asked).await?;

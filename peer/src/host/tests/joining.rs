@@ -32,15 +32,13 @@ async fn nothing_is_served_before_hello_but_ping() {
 #[actix::test]
 async fn another_version_or_purpose_is_refused() {
     let scene = Scene::new().await;
-    for (asked, expected) in [
-        (Hello { protocol: 99, ..hello() }, Code::UnsupportedVersion),
-        (Hello { purpose: Purpose::Control, ..hello() }, Code::WrongPhase),
-    ] {
-        let (link, inbox) = scene.dial(Identity::generate().unwrap().key(), 4096);
-        let mut member = super::scene::Member::new(link.clone(), inbox);
-        assert_eq!(code(link.request(&asked).await), expected);
-        assert_eq!(member.farewell().await, expected);
-    }
+    let (link, inbox) = scene.dial(Identity::generate().unwrap().key(), 4096);
+    let mut member = super::scene::Member::new(link.clone(), inbox);
+    let for_a_tracker = Hello { purpose: Purpose::Control, ..hello() };
+    assert_eq!(code(link.request(&for_a_tracker).await), Code::BadRequest);
+    let of_another_version = Hello { protocol: 99, ..hello() };
+    assert_eq!(code(link.request(&of_another_version).await), Code::UnsupportedVersion);
+    assert_eq!(member.farewell().await, Code::UnsupportedVersion);
 }
 
 #[actix::test]

@@ -78,13 +78,20 @@ impl Renderer {
             [
                 channel.channel.to_string(),
                 part.into(),
-                state(channel.state, channel.reason.as_deref()),
+                state(channel.state, None),
                 channel.seq.to_string(),
                 channel.queued.to_string(),
             ]
         };
         let rows = channels.iter().map(row).collect::<Vec<_>>();
-        table(self.style, ["channel", "as", "connection", "seq", "to send"], &rows)
+        let mut text = table(self.style, ["channel", "as", "connection", "seq", "to send"], &rows);
+        for channel in channels {
+            if let Some(reason) = &channel.reason {
+                text.push('\n');
+                text.push_str(&self.notice(&format!("#{}: {}", channel.channel, one_line(reason))));
+            }
+        }
+        text
     }
 
     fn members(&self, members: &MembersOf) -> String {

@@ -218,9 +218,10 @@ fn status_says_what_is_connected_and_why_not() {
              key        {group}\n\
              tracker    localhost:22236, down (no route)\n\
              listening  no (nothing is hosted)\n\
-             channel  as            connection            seq  to send\n\
-             first    host, member  up                    12   0\n\
-             second   member        retrying (host away)  12   3"
+             channel  as            connection  seq  to send\n\
+             first    host, member  up          12   0\n\
+             second   member        retrying    12   3\n\
+             * #second: host away"
         )
     );
 }

@@ -1,0 +1,265 @@
+//! The examples of `docs/JSON.md` are what the program says: every one is JSON, and a run of real peers gives nothing of
+//! another form.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![cfg(unix)]
+
+mod process_support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peer::ui::command::TABLE;
+use process_support::PASSWORD;
+use process_support::peer::{Peer, bare};
+use process_support::tracker::Tracker;
+use serde_json::Value;
+
+const DOCUMENT: &str = include_str!("../../docs/JSON.md");
+
+/// What may be absent though every example has it, or present though none has, by what the text around the examples
+/// says.
+const OPTIONAL: &[&str] =
+    &["subject", "next", "listen", "reason", "code", "text", "tag", "key", "retry_after_ms"];
+
+/// The form of a value: what all examples of it have in common, and what only some have.
+#[derive(Debug, Default)]
+struct Form {
+    kinds: BTreeSet<&'static str>,
+    fields: BTreeMap<String, (Form, usize)>,
+    items: Option<Box<Form>>,
+    examples: usize,
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}
+
+impl Form {
+    fn add(&mut self, example: &Value) {
+        self.examples += 1;
+        self.kinds.insert(kind(example));
+        match example {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let (form, count) = self.fields.entry(name.clone()).or_default();
+                    form.add(value);
+                    *count += 1;
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.items.get_or_insert_default().add(item)),
+            _ => {}
+        }
+    }
+
+    /// Everything about a value that is not as documented.
+    fn differences(&self, value: &Value, at: &str, found: &mut Vec<String>) {
+        if !self.kinds.contains(kind(value)) {
+            found.push(format!("{at} is a {}, not one of {:?}", kind(value), self.kinds));
+        }
+        match value {
+            Value::Object(fields) => self.field_differences(fields, at, found),
+            Value::Array(items) => {
+                for item in items {
+                    match &self.items {
+                        Some(form) => form.differences(item, &format!("{at}[]"), found),
+                        None => found.push(format!("{at} has items, of which there is no example")),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn field_differences(&self, fields: &serde_json::Map<String, Value>, at: &str, found: &mut Vec<String>) {
+        for (name, value) in fields {
+            match self.fields.get(name) {
+                Some((form, _)) => form.differences(value, &format!("{at}.{name}"), found),
+                None if OPTIONAL.contains(&name.as_str()) => {}
+                None => found.push(format!("{at}.{name} is not documented")),
+            }
+        }
+        for (name, (_, count)) in &self.fields {
+            let is_needed = *count == self.examples && !OPTIONAL.contains(&name.as_str());
+            if is_needed && !fields.contains_key(name) {
+                found.push(format!("{at}.{name} is missing"));
+            }
+        }
+    }
+}
+
+/// Under which heading an event is documented; results of commands that answer alike are one.
+fn heading(event: &Value) -> String {
+    let text = |name: &str| event[name].as_str().unwrap_or_default();
+    match text("event") {
+        "result" if event["ok"] == false => "a refusal".to_owned(),
+        "result" => {
+            let command = match text("command") {
+                "signup" | "signin" | "guest" | "signout" => "whoami",
+                "passwd" | "unhost" | "quit" | "disconnect" | "exit" => "leave",
+                "debug" if event["body"]["program"].is_string() => "client",
+                "refresh" => "history",
+                other => other,
+            };
+            format!("the result of {command}")
+        }
+        other => other.to_owned(),
+    }
+}
+
+fn examples() -> impl Iterator<Item = Value> {
+    let mut is_json = false;
+    let lines = DOCUMENT.lines().filter(move |line| {
+        if let Some(info) = line.strip_prefix("```") {
+            is_json = info == "json";
+            return false;
+        }
+        is_json && !line.is_empty()
+    });
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+}
+
+fn documented() -> BTreeMap<String, Form> {
+    let mut forms = BTreeMap::<String, Form>::new();
+    for example in examples() {
+        assert!(example["event"].is_string(), "{example}");
+        forms.entry(heading(&example)).or_default().add(&example);
+    }
+    forms
+}
+
+fn check(forms: &BTreeMap<String, Form>, said: &[Value]) {
+    let mut found = BTreeSet::new();
+    for event in said {
+        let heading = heading(event);
+        let mut differences = Vec::new();
+        match forms.get(&heading) {
+            Some(form) => form.differences(event, &heading, &mut differences),
+            None => differences.push(format!("{heading} is not documented: {event}")),
+        }
+        found.extend(differences);
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Everything that two peers say in the course of a life with all commands.
+fn life() -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = Tracker::start(&folder.path().join("tracker"));
+    let start = |name: &str, more: &[&str]| {
+        let mut command = bare(&folder.path().join(name));
+        command.args(["--username", name, "--tracker", &tracker.address.to_string(), "--trust-first"]);
+        command.args(more);
+        Peer::start(command)
+    };
+    let mut ken = start("ken", &["--host-channel", "first"]);
+    ken.hosting();
+    let mut charlie = start("charlie", &[]);
+    for line in [
+        "list",
+        "list fir*",
+        "join first",
+        "whoami",
+        "connected",
+        "status",
+        "client",
+        "debug",
+        "help",
+        "help send",
+    ] {
+        charlie.done(line);
+    }
+    charlie.send("first", "hello");
+    ken.wait("charlie", |event| event["event"] == "joined" && event["members"][0]["name"] == "charlie");
+    for line in [
+        "debug first",
+        "members first",
+        "info first",
+        "status",
+        "history first 5",
+        "refresh first --before 2",
+    ] {
+        ken.done(line);
+    }
+    for line in ["members first", "info first", "history first"] {
+        charlie.done(line);
+    }
+    let other = "another horse battery";
+    for line in
+        [&format!("signup\n{PASSWORD}"), &format!("passwd\n{PASSWORD}\n{other}"), "signout", "guest visitor"]
+    {
+        charlie.done(line);
+    }
+    charlie.done(&format!("signin charlie\n{other}"));
+    for line in
+        ["join nowhere", "sned", "send first", "talk first", "members", "signin ken\nwrong horse battery"]
+    {
+        charlie.refused(line);
+    }
+    charlie.done("leave first");
+    ken.wait("charlie", |event| event["event"] == "left");
+    charlie.done("join first");
+    ken.done("unhost first");
+    charlie.wait_connection("first", "retrying");
+    let waiting = charlie.done("send first later")["id"].clone();
+    charlie.wait_outgoing(&waiting, "queued");
+    for line in ["status", "connected", "quit"] {
+        charlie.done(line);
+    }
+    ken.done("unhost first --release");
+    // Nobody can be let in under a name that is in use.
+    let mut double = bare(&folder.path().join("double"));
+    double.args(["--username", "ken", "--tracker", &tracker.shared()]);
+    let mut double = Peer::start(double);
+    double.wait("a session", |event| event["event"] == "session");
+    [ken.said, charlie.said, double.said].concat()
+}
+
+#[test]
+fn what_is_said_has_the_documented_form() {
+    let (forms, said) = (documented(), life());
+    check(&forms, &said);
+    let seen: BTreeSet<String> = said.iter().map(heading).collect();
+    // A warning takes a fault that this life does not have.
+    let unseen = forms.keys().filter(|heading| !seen.contains(*heading) && *heading != "warning");
+    assert_eq!(unseen.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn every_command_and_every_start_of_a_line_is_documented() {
+    for spec in TABLE {
+        let is_named = [format!("`{}", spec.word), format!(" {} ", spec.word)];
+        assert!(
+            is_named.iter().any(|form| DOCUMENT.contains(form.as_str())),
+            "{} is not documented",
+            spec.word
+        );
+    }
+}
+
+#[test]
+fn a_form_tells_what_differs() {
+    let mut form = Form::default();
+    form.add(&serde_json::json!({"a": 1, "b": [{"c": null}]}));
+    form.add(&serde_json::json!({"a": 1, "b": [{"c": "x"}], "sometimes": true}));
+    let differences = |value: Value| {
+        let mut found = Vec::new();
+        form.differences(&value, "it", &mut found);
+        found.len()
+    };
+    for (value, expected) in [
+        (serde_json::json!({"a": 2, "b": []}), 0),
+        (serde_json::json!({"a": 2, "b": [{"c": null}, {"c": "y"}], "sometimes": false}), 0),
+        (serde_json::json!({"b": [{}]}), 2),
+        (serde_json::json!({"a": "2", "b": [{"c": 7, "d": 1}]}), 3),
+        (serde_json::json!([]), 1),
+    ] {
+        assert_eq!(differences(value.clone()), expected, "{value}");
+    }
+}

@@ -1,0 +1,58 @@
+//! A tracker and people with peers, all in this process, talking over real connections.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+mod made_host;
+mod person;
+mod raw;
+mod relay;
+mod world;
+
+use std::time::Duration;
+
+use common::proto::status::Code;
+use peer::api::{Event, LinkState, OutgoingState};
+use tokio::time::timeout;
+
+#[allow(unused_imports, reason = "each test program uses a part of it")]
+pub use {
+    made_host::{Fate, MadeHost},
+    person::{Person, join, named, send},
+    raw::{Raw, Reader, text_message},
+    relay::Relay,
+    world::{World, slow_clock},
+};
+
+/// No wait of a test is longer.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+pub async fn within<F: Future>(future: F) -> F::Output {
+    timeout(LIMIT, future).await.expect("it takes too long")
+}
+
+/// Whether an event says that the connection to `to` is in this state.
+pub fn is_connection(event: &Event, to: &str, wanted: LinkState) -> bool {
+    matches!(event, Event::Connection { to: of, state, .. } if of == to && *state == wanted)
+}
+
+/// The number under which a message was stored, if the event says that one was.
+pub fn stored(event: &Event) -> Option<u64> {
+    match event {
+        Event::Outgoing { state: OutgoingState::Stored, seq, .. } => *seq,
+        _ => None,
+    }
+}
+
+/// The code with which a message was refused, if the event says that one was.
+pub fn refused(event: &Event) -> Option<Code> {
+    match event {
+        Event::Outgoing { state: OutgoingState::Refused, code, .. } => code.clone(),
+        _ => None,
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
