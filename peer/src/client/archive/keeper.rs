@@ -187,6 +187,8 @@ impl Keeper {
         let continuation = intervals.begin(Place { seq: after.seq, hash: after.hash })?;
         if is_other {
             self.marks = Marks::at(after.seq);
+            self.page = None;
+            self.settled = None;
         }
         self.is_changed |= is_other || continuation != Continuation::Seamless;
         self.intervals = intervals;
@@ -195,11 +197,10 @@ impl Keeper {
         Ok(continuation)
     }
 
-    /// The connection has ended: what is not at the store comes again.
+    /// The connection has ended: what is not at the store comes again. A page of older entries is as good as before.
     pub fn disconnected(&mut self) {
         self.waiting.clear();
         self.waiting_bytes = 0;
-        self.page = None;
         self.progress = Progress::default();
     }
 
@@ -331,8 +332,8 @@ impl Keeper {
         self.is_changed = true;
         let Some(UnderWay { arrived, page, settled, .. }) = self.under_way.take() else { return };
         self.settled = self.settled.or(settled);
+        self.page = self.page.take().or(page);
         if again {
-            self.page = self.page.take().or(page);
             self.waiting_bytes += arrived.iter().map(Arrived::bytes).sum::<usize>();
             arrived.into_iter().rev().for_each(|arrived| self.waiting.push_front(arrived));
         }
