@@ -197,7 +197,8 @@ impl Hosting {
             self.announce(&host).await?;
             return self.hosting(&host);
         }
-        let held = self.session.borrow().held.clone().ok_or_else(|| Refusal::from(Code::NotSignedIn))?;
+        let held = self.session.borrow().held.clone();
+        let held = held.ok_or_else(|| self.config.tracker.why_not_entered())?;
         let known = host::load_records(self.config.store.store()).await?;
         let known = known.into_iter().find(|record| record.name == name);
         let is_new = known.is_none();
@@ -302,8 +303,9 @@ impl Hosting {
         self.config.store.keep_port(listener.local_addr().port()).await?;
         tracing::info!(listen = %listener.local_addr(), "listening for members");
         self.listening.send_replace(Some(listener.local_addr()));
-        self.listener =
-            Some(Listener::start(listener, self.config.hosts.clone(), self.config.shutdown.clone()));
+        let (hosts, shutdown) = (self.config.hosts.clone(), self.config.shutdown.clone());
+        let death = Death::of("the listener", &self.config.alarm);
+        self.listener = Some(Listener::start(listener, hosts, shutdown, death));
         Ok(())
     }
 

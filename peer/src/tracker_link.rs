@@ -125,8 +125,11 @@ impl TrackerLink {
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
         let attempt = async move {
             let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name).await;
-            Ok::<_, Refusal>((contact, entered))
+            match entry::enter_silently(&contact.link, &mut contact.inbox, &name).await {
+                // Tried again like a connection that failed: nobody else would.
+                Err(refusal) if refusal.code.is_passing() => Err(refusal),
+                entered => Ok((contact, entered)),
+            }
         };
         ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {
             _ if generation != link.generation || link.stopping => {}

@@ -129,7 +129,9 @@ impl Outbox {
 
     /// The next message to send as `me`, if one may go out now; it is under way from then on. The flag is its `restart`.
     pub fn next(&mut self, me: Subject) -> Option<(Item, bool)> {
-        if self.hold.is_some() || self.under_way >= MAX_UNANSWERED_MESSAGES {
+        // Answers may be taken up in any order: after an `after_refused` the refusal itself is still to come.
+        let is_unsettled = self.restart && self.under_way > 0;
+        if self.hold.is_some() || is_unsettled || self.under_way >= MAX_UNANSWERED_MESSAGES {
             return None;
         }
         // After a refusal nothing goes out before all answers are in: an earlier one may be among the refused.
@@ -303,6 +305,19 @@ mod tests {
         outbox.release();
         assert_eq!(outbox.next(me()), None, "the third would overtake the second");
         outbox.answered(sent[1], Answer::Refused(Code::AfterRefused.into()));
+        assert_eq!(outbox.next(me()).map(|(item, restart)| (item.id, restart)), Some((sent[0], true)));
+    }
+
+    #[test]
+    fn nothing_overtakes_a_refusal_that_is_taken_up_last() {
+        let mut outbox = filled(3);
+        let sent: Vec<_> = (0..2).map(|_| outbox.next(me()).unwrap().0.id).collect();
+        let later = outbox.answered(sent[1], Answer::Refused(Code::AfterRefused.into()));
+        assert_eq!(later, Consequence::Nothing);
+        assert_eq!(outbox.next(me()), None, "the second would overtake the first");
+        let first = outbox.answered(sent[0], Answer::Refused(Code::StorageFull.into()));
+        assert_eq!(first, Consequence::Held { retry_after: None });
+        outbox.release();
         assert_eq!(outbox.next(me()).map(|(item, restart)| (item.id, restart)), Some((sent[0], true)));
     }
 
