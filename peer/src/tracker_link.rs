@@ -51,6 +51,8 @@ pub struct TrackerLinkConfig {
     pub store: PeerStore,
     /// The session as it was kept.
     pub session: Session,
+    /// Whether its name was asked for, rather than found.
+    pub name_was_given: bool,
     /// Where the user interface is told.
     pub events: Events,
     /// Is told when the link's actor dies.
@@ -123,9 +125,10 @@ impl TrackerLink {
         let generation = self.generation;
         let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
+        let is_wanted = self.config.name_was_given && self.session.borrow().held.is_none();
         let attempt = async move {
             let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name).await;
+            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name, is_wanted).await;
             Ok::<_, Refusal>((contact, entered))
         };
         ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {

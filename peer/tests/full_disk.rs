@@ -127,8 +127,8 @@ async fn a_sender_with_a_full_disk_is_told_at_once() {
     charlie.make_room();
     charlie.send("three").await.unwrap();
     assert_eq!(ken.wait_texts(3).await, ["one", "two", "three"]);
-    charlie.peer.shut_down().await;
-    ken.peer.shut_down().await;
+    charlie.peer.shut_down().await.unwrap();
+    ken.peer.shut_down().await.unwrap();
 }
 
 #[actix_rt::test]
@@ -159,6 +159,6 @@ async fn a_host_with_a_full_disk_takes_everything_once_there_is_room() {
         assert_eq!(charlie.wait_stored().await, seq);
     }
     assert_eq!(ken.wait_texts(4).await, ["one", "two", "three", "four"]);
-    charlie.peer.shut_down().await;
-    ken.peer.shut_down().await;
+    charlie.peer.shut_down().await.unwrap();
+    ken.peer.shut_down().await.unwrap();
 }

@@ -42,6 +42,14 @@ impl TrackerHandle {
         link.request(command).await.map_err(RequestError::into_refusal)
     }
 
+    /// Whether the tracker can be asked now.
+    ///
+    /// # Errors
+    /// Why not: `tracker_away`, most of the time.
+    pub fn check_up(&self) -> Result<(), Refusal> {
+        self.link().map(drop)
+    }
+
     fn link(&self) -> Result<Link, Refusal> {
         let state = self.state.borrow();
         state.link.clone().ok_or_else(|| state.reason.clone().unwrap_or_else(|| Code::TrackerAway.into()))
