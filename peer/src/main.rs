@@ -1,6 +1,7 @@
 //! The program `peer`: reads its command line and runs the library.
 
 use std::io::{IsTerminal, Write};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,7 +33,9 @@ fn serve(config: Config, json: bool) -> Result<Exit, RunError> {
         tracing::warn!(err = %error, "the limit of open files could not be raised; fewer members fit");
     }
     // Actors live on this thread; members' and trackers' connections spread over the others.
-    actix_rt::System::with_tokio_rt(runtime).block_on(async move {
+    // Never dropped, since that waits for a thread that writes to a reader who does not read; the process ends anyway.
+    let system = ManuallyDrop::new(actix_rt::System::with_tokio_rt(runtime));
+    system.block_on(async move {
         let (trigger, shutdown) = Shutdown::new();
         tokio::spawn(async move {
             if let Err(error) = termination().await {

@@ -12,6 +12,7 @@ use peer::api::{
     SessionState, StatusReport,
 };
 use peer::events::{EventQueue, Events};
+use peer::node::NodeHandle;
 use peer::ui::Node;
 use peer::{Config, Peer};
 use tokio::sync::watch;
@@ -91,6 +92,11 @@ impl Person {
         self.running.as_ref().expect("the peer runs")
     }
 
+    /// What a user interface would drive.
+    pub fn node(&self) -> NodeHandle {
+        self.running().peer.node.clone()
+    }
+
     pub fn name(&self) -> &str {
         self.config.username.as_str()
     }
@@ -154,6 +160,16 @@ impl Person {
     pub async fn join(&self, channel: &str) -> JoinedChannel {
         let Reply::Joined(joined) = self.done(join(channel)).await else { unreachable!() };
         joined
+    }
+
+    /// Joins a channel whose host may not have come back yet.
+    pub async fn join_soon(&mut self, channel: &str) {
+        let joined = async {
+            while self.running().peer.node.perform(join(channel)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within(joined).await;
     }
 
     pub async fn leave(&self, channel: &str) {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::shutdown::ShutdownTrigger;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -201,6 +201,51 @@ async fn a_closed_output_and_a_lost_node_end_it() {
     let (gone, _) = Events::new();
     drop(std::mem::replace(&mut driver.events, gone));
     assert_eq!(timeout(SOON, driver.task).await.unwrap().unwrap(), Exit::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reads_holds_nothing_up_and_does_not_count_as_shown() {
+    let (events, queue) = Events::new();
+    let (_trigger, shutdown) = Shutdown::new();
+    let config = JsonConfig { drain: Duration::ZERO, shutdown };
+    let (mut near, far) = tokio::io::duplex(1 << 16);
+    let (input, stdin) = tokio::io::duplex(64);
+    drop(input);
+    events.tell(ready()).await;
+    for seq in 1..500 {
+        events.tell(Event::Message(message(seq, &"x".repeat(1000)))).await;
+    }
+    let end = run_json(FakeNode::default(), queue, stdin, far, config);
+    assert_eq!(timeout(Duration::from_secs(15), end).await.unwrap(), Exit::Done);
+    let mut read = String::new();
+    near.read_to_string(&mut read).await.unwrap();
+    assert!(events.taken() <= read.lines().count() as u64, "{}", events.taken());
+    assert_eq!(events.told(), 500);
+}
+
+#[tokio::test]
+async fn what_is_told_while_it_ends_is_shown_and_counts() {
+    let (events, queue) = Events::new();
+    let (trigger, shutdown) = Shutdown::new();
+    let config = JsonConfig { drain: Duration::ZERO, shutdown };
+    // A pipe so narrow that an event is always in hand.
+    let (near, far) = tokio::io::duplex(16);
+    let (_input, stdin) = tokio::io::duplex(64);
+    let task = tokio::spawn(run_json(FakeNode::default(), queue, stdin, far, config));
+    let mut lines = BufReader::new(near).lines();
+    events.tell(ready()).await;
+    for seq in 1..=300 {
+        events.tell(Event::Message(message(seq, "hi"))).await;
+        if seq == 150 {
+            trigger.request();
+        }
+    }
+    let mut shown = 0;
+    while lines.next_line().await.unwrap().is_some() {
+        shown += 1;
+    }
+    assert_eq!((shown, task.await.unwrap()), (301, Exit::Done));
+    assert_eq!((events.told(), events.taken()), (301, 301));
 }
 
 #[tokio::test]
