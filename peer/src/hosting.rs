@@ -234,11 +234,7 @@ impl Hosting {
             return Ok((running, Stage::Running));
         }
         let held = self.session.borrow().held.clone();
-        let Some(held) = held else {
-            // Without a tracker nobody can sign in: that is what is the matter then.
-            self.config.tracker.check_up()?;
-            return Err(Code::NotSignedIn.into());
-        };
+        let held = held.ok_or_else(|| self.config.tracker.why_not_entered())?;
         let known = host::load_records(self.config.store.store()).await?;
         let known = known.into_iter().find(|record| record.name == name);
         let (record, stage) = match known {
@@ -338,8 +334,9 @@ impl Hosting {
         self.config.store.keep_port(listener.local_addr().port()).await?;
         tracing::info!(listen = %listener.local_addr(), "listening for members");
         self.listening.send_replace(Some(listener.local_addr()));
-        self.listener =
-            Some(Listener::start(listener, self.config.hosts.clone(), self.config.shutdown.clone()));
+        let (hosts, shutdown) = (self.config.hosts.clone(), self.config.shutdown.clone());
+        let death = Death::of("the listener", &self.config.alarm);
+        self.listener = Some(Listener::start(listener, hosts, shutdown, death));
         Ok(())
     }
 

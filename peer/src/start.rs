@@ -131,7 +131,7 @@ struct Parts {
 
 impl Parts {
     async fn start(self, config: Config, session: Session) -> NodeHandle {
-        let Config { tracker, data, host_channels, listen, name_was_given, .. } = config;
+        let Config { tracker, data, host_channels, listen, name_was_given, expire, .. } = config;
         let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
             tracker,
             trust: TrustFile::new(data.join("known_trackers")),
@@ -155,6 +155,7 @@ impl Parts {
             hosting,
             events: self.events.clone(),
             alarm: self.alarm,
+            expire,
         });
         for channel in host_channels {
             let hosted = node.clone().host_until_done(channel, self.events.clone());

@@ -4,6 +4,7 @@
 //! after a while when it fails for a passing reason.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
@@ -15,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{Hosting, Reply, addresses};
 use crate::api;
 use crate::host::{self, HostHandle, HostSummary};
+
+/// The tracker may want to be waited for so long at most.
+const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
 
 /// How a channel came to be announced: it says what becomes of it when that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +130,8 @@ impl Announcing {
         {
             tracing::debug!(channel = %id, code = %refusal.code, "not announced yet");
             self.failed.insert(id);
-            let asked = refusal.retry_after_ms.map(std::time::Duration::from_millis).unwrap_or_default();
-            let delay = self.backoff.next_delay(random_fraction()).max(asked);
+            let asked = refusal.retry_after_ms.map(Duration::from_millis).unwrap_or_default();
+            let delay = self.backoff.next_delay(random_fraction()).max(asked.min(LONGEST_ASKED));
             self.retry_at.get_or_insert_with(|| Instant::now() + delay);
             return;
         }
@@ -281,6 +285,44 @@ impl Hosting {
                 Ok(tell) => self.announcing.spawn(async move { drop(tell.await) }),
                 Err(refusal) => tracing::warn!(channel = %id, reason = %refusal, "not stopped in order"),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After so many seconds something is tried again.
+    fn due(announcing: &Announcing) -> Option<u64> {
+        announcing.retry_at.map(|at| at.duration_since(Instant::now()).as_secs())
+    }
+
+    fn away() -> Result<(), Refusal> {
+        Err(Code::TrackerAway.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_in_passing_is_tried_again_until_nothing_is_left_of_it() {
+        let mut announcing = Announcing::new();
+        let (first, second) = (ChannelId::new(), ChannelId::new());
+        announcing.note(first, &away());
+        announcing.note(second, &away());
+        assert!(due(&announcing).is_some_and(|seconds| seconds <= 2), "{:?}", due(&announcing));
+        assert!(matches!(announcing.next().await, Next::Due));
+        announcing.note(first, &Ok(()));
+        assert!(due(&announcing).is_some(), "one still waits");
+        announcing.note(second, &Err(Code::NotOwner.into()));
+        assert_eq!((due(&announcing), announcing.failed.len()), (None, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tracker_may_ask_for_patience_within_limits() {
+        for (asked, at_least) in [(90_000, 90), (u64::MAX, 600)] {
+            let mut announcing = Announcing::new();
+            let refusal = Refusal { retry_after_ms: Some(asked), ..Code::TooManyRequests.into() };
+            announcing.note(ChannelId::new(), &Err(refusal));
+            assert_eq!(due(&announcing), Some(at_least));
         }
     }
 }

@@ -42,17 +42,14 @@ impl TrackerHandle {
         link.request(command).await.map_err(RequestError::into_refusal)
     }
 
-    /// Whether the tracker can be asked now.
-    ///
-    /// # Errors
-    /// Why not: `tracker_away`, most of the time.
-    pub fn check_up(&self) -> Result<(), Refusal> {
-        self.link().map(drop)
-    }
-
     fn link(&self) -> Result<Link, Refusal> {
         let state = self.state.borrow();
         state.link.clone().ok_or_else(|| state.reason.clone().unwrap_or_else(|| Code::TrackerAway.into()))
+    }
+
+    /// Why this peer has no pass: the tracker is away, or has not let it in.
+    pub fn why_not_entered(&self) -> Refusal {
+        self.link().err().unwrap_or_else(|| Code::NotSignedIn.into())
     }
 
     /// Waits until the first attempt to reach and enter the tracker is over, however it ended.

@@ -174,6 +174,13 @@ async fn a_lost_connection_comes_back_by_itself() {
     assert_eq!(charlie.texts("first"), ["meanwhile"; 3]);
 }
 
+async fn is_listed_online(person: &Person) -> bool {
+    let Reply::Channels(list) = person.done(Command::List { pattern: None, after: None }).await else {
+        unreachable!()
+    };
+    list.channels[0].online
+}
+
 #[actix::test]
 async fn the_exit_of_a_host_is_noticed_and_so_is_its_return() {
     let world = World::new().await;
@@ -191,11 +198,13 @@ async fn the_exit_of_a_host_is_noticed_and_so_is_its_return() {
     for person in [&mut charlie, &mut ada] {
         person.expect_connection("first", LinkState::Retrying).await;
     }
+    assert!(!is_listed_online(&ada).await);
     host.start().await;
     for person in [&mut charlie, &mut ada, &mut host] {
         person.expect_connection("first", LinkState::Up).await;
     }
     assert_eq!(host.host("first").await.listen, place, "the port is kept");
+    assert!(is_listed_online(&ada).await);
     charlie.send("first", "again").await;
     for person in [&host, &charlie, &ada] {
         person.reads("first", 3).await;
