@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
-use crate::client::{self, ClientConfig, ClientHandle, Way};
+use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::hosting::HostingHandle;
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
@@ -51,6 +51,8 @@ pub struct NodeConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How clients catch up.
+    pub catch_up: CatchUp,
     /// Is told when the node dies.
     pub alarm: Alarm,
     /// How long a message may wait before it is too late to send it.
@@ -69,8 +71,19 @@ pub struct NodeHandle {
 
 /// Starts a node, and the clients of all channels that are joined.
 pub fn start(config: NodeConfig) -> NodeHandle {
-    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm, expire } =
-        config;
+    let NodeConfig {
+        data,
+        store,
+        tracker,
+        from_tracker,
+        hosting,
+        way,
+        session,
+        events,
+        catch_up,
+        alarm,
+        expire,
+    } = config;
     let view = session.clone();
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -80,6 +93,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             way,
             session: view,
             events,
+            catch_up,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
             alarm,
@@ -149,7 +163,9 @@ impl ui::Node for NodeHandle {
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
             Command::Outbox(asked) => self.outbox(asked).await,
-            Command::History { channel, count, before } => self.history(channel, count, before).await,
+            Command::History { channel, count, before } => {
+                Box::pin(self.history(channel, count, before)).await
+            }
         }
     }
 
@@ -229,6 +245,7 @@ struct Node {
     way: Way,
     session: SessionView,
     events: Events,
+    catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
     alarm: Alarm,
     death: Death,
@@ -265,6 +282,7 @@ impl Node {
             session: self.session.clone(),
             events: self.events.clone(),
             expire: self.expire,
+            catch_up: self.catch_up,
             alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());

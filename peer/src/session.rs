@@ -77,15 +77,25 @@ const WAITING_EVENTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::Sender<Event>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// What is told, before it is in the queue.
+#[derive(Debug, Default)]
+struct Waiting {
     /// What was told while the queue was full. Whoever tells waits until it is empty, which bounds it.
-    overflow: Arc<Mutex<VecDeque<Event>>>,
+    overflow: VecDeque<Event>,
+    /// How many events were told in all.
+    told: u64,
+    /// How many of them the queue has taken.
+    queued: u64,
 }
 
 impl Events {
     /// A bounded queue of events, and the end that the user interface takes them from.
     pub fn new() -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        (Self { sender, overflow: Arc::default() }, receiver)
+        (Self { sender, waiting: Arc::default() }, receiver)
     }
 
     /// Tells the user interface. What is told first is shown first, whether or not the future is polled in that order;
@@ -96,28 +106,49 @@ impl Events {
         async move { events.flush().await }
     }
 
-    fn put(&self, event: Event) {
-        let mut overflow = self.overflow();
-        if !overflow.is_empty() {
-            return overflow.push_back(event);
+    /// How many events were told so far.
+    pub fn told(&self) -> u64 {
+        self.waiting().told
+    }
+
+    /// How many of the events that were told the user interface has taken. One that ends closes its queue and still
+    /// takes what is in it.
+    pub fn taken(&self) -> u64 {
+        let waiting = self.waiting();
+        if self.sender.is_closed() {
+            return waiting.queued;
         }
-        if let Err(TrySendError::Full(event)) = self.sender.try_send(event) {
-            overflow.push_back(event);
+        let in_queue = self.sender.max_capacity() - self.sender.capacity();
+        waiting.queued.saturating_sub(in_queue as u64)
+    }
+
+    fn put(&self, event: Event) {
+        let mut waiting = self.waiting();
+        waiting.told += 1;
+        if !waiting.overflow.is_empty() {
+            return waiting.overflow.push_back(event);
+        }
+        match self.sender.try_send(event) {
+            Ok(()) => waiting.queued += 1,
+            Err(TrySendError::Full(event)) => waiting.overflow.push_back(event),
+            Err(TrySendError::Closed(_)) => {}
         }
     }
 
     async fn flush(&self) {
-        while !self.overflow().is_empty() {
-            let Ok(room) = self.sender.reserve().await else { return self.overflow().clear() };
-            if let Some(event) = self.overflow().pop_front() {
+        while !self.waiting().overflow.is_empty() {
+            let Ok(room) = self.sender.reserve().await else { return self.waiting().overflow.clear() };
+            let mut waiting = self.waiting();
+            if let Some(event) = waiting.overflow.pop_front() {
                 room.send(event);
+                waiting.queued += 1;
             }
         }
     }
 
-    // The queue is whole after every statement that changes it, so a panic elsewhere does not spoil it.
-    fn overflow(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
+    // The state is whole after every statement that changes it, so a panic elsewhere does not spoil it.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -81,7 +81,8 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
 /// # Errors
 /// When its key or store cannot be used.
 pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> {
-    let Config { tracker, username, name_was_given, data, host_channels, listen, expire, .. } = config;
+    let Config { tracker, username, name_was_given, data, host_channels, listen, expire, catch_up, .. } =
+        config;
     let identity = Identity::load_or_create(&data.join("identity"))?;
     let transport = Transport::new(identity.clone())?;
     let kept = PeerStore::new(store.clone());
@@ -122,6 +123,7 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
         from_tracker,
         hosting,
         events: events.clone(),
+        catch_up,
         alarm: alarm.clone(),
         expire,
     });

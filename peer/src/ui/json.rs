@@ -45,7 +45,8 @@ pub async fn run_json<N: Node>(
     let write = output::write_lines(lines, output);
     let work = async {
         let exit = serve(&node, &mut events, input, &out, &config).await;
-        // What the node has already said is still to be shown.
+        // What the node has already said is still to be shown, and counts as shown; what it says from here on does not.
+        events.close();
         while let Ok(event) = events.try_recv() {
             show(&out, &event).await;
         }

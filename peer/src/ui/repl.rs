@@ -78,6 +78,11 @@ pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, confi
             if config.shutdown.is_requested() { Exit::Done } else { Exit::Failed }
         }
     };
+    // What the node has already said is still to be shown, and counts as shown; what it says from here on does not.
+    events.close();
+    while let Ok(event) = events.try_recv() {
+        view.event(&event);
+    }
     let rest = view.screen.close();
     drop(put_back);
     // A terminal that is gone shows nothing more.

@@ -52,7 +52,7 @@ impl Person {
     /// Starts the peer, with the data that it has.
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "runs already");
-        let mut peer = within(peer::start(self.config.clone())).await.unwrap();
+        let mut peer = within(Box::pin(peer::start(self.config.clone()))).await.unwrap();
         let (_, nobody) = mpsc::channel(1);
         let receiver = Arc::new(Mutex::new(std::mem::replace(&mut peer.events, nobody)));
         let (events, shown) = (receiver.clone(), self.shown.clone());
