@@ -272,8 +272,11 @@ impl Client {
     /// The connection is not there; it is tried again after a while.
     fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
         // Without a pass nobody is asked: there is nothing to wait out, and signing in tries at once.
-        let delay =
-            if refusal.code == Code::NotSignedIn { LOOK_FOR_PASS_EVERY } else { self.pace.failed(None) };
+        let delay = if refusal.code == Code::NotSignedIn {
+            LOOK_FOR_PASS_EVERY
+        } else {
+            self.pace.failed(&refusal, None)
+        };
         self.wait(refusal, delay, ctx);
     }
 

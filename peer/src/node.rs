@@ -146,7 +146,7 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
-            self.settled().await;
+            self.tracker.settled_soon().await;
         }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
