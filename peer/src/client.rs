@@ -10,11 +10,15 @@ mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
+mod queue;
 pub mod resume;
 mod sending;
+mod telling;
+mod trying;
+
+use std::time::Duration;
 
 use actix::prelude::*;
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::{Connected, Role};
@@ -29,16 +33,20 @@ pub use archive::CatchUp;
 pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
+pub use telling::short_id;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
-use crate::session::{Events, SessionView};
+use crate::events::Events;
+use crate::pace::{Pace, Tried};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use archive::Writing;
 use connect::Entered;
 use in_order::{InOrder, in_order};
 use outbox::Outbox;
 use sending::{Answered, Written};
+use trying::Flow;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -46,6 +54,9 @@ const MAILBOX: usize = 64;
 const MAX_WRITES: usize = 1024;
 /// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
 const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
+
+/// How often a client without a pass looks whether there is one; it is also told.
+const LOOK_FOR_PASS_EVERY: Duration = Duration::from_secs(60);
 
 /// What a client needs from the rest of the peer.
 pub struct ClientConfig {
@@ -59,6 +70,8 @@ pub struct ClientConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How long a message may wait before it is too late to send it; for ever when absent.
+    pub expire: Option<Duration>,
     /// How the client catches up.
     pub catch_up: CatchUp,
     /// Is told when the client dies.
@@ -101,7 +114,9 @@ struct Client {
     answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
-    backoff: Backoff,
+    /// How often connecting is tried.
+    pace: Pace,
+    flow: Flow,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     is_connecting: bool,
@@ -114,10 +129,12 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, alarm, catch_up } = config;
+    let ClientConfig { channel, way, store, session, events, expire, catch_up, alarm } = config;
     let writing = Writing::load(&store, channel.record.id, catch_up)?;
     let asking = writing.asking.clone();
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
+    let pace = Pace::load(store.clone(), Tried::Channel(channel.record.id))?;
+    let flow = Flow::load(store.clone(), channel.record.id, expire)?;
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
     let (writes, written) = in_order(MAX_WRITES);
@@ -135,7 +152,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         answers,
         standing: None,
         joining: Vec::new(),
-        backoff: Backoff::new(BackoffLimits::default()),
+        pace,
+        flow,
         generation: 0,
         is_connecting: false,
         stopping: false,
@@ -161,8 +179,8 @@ impl Actor for Client {
         ctx.add_stream(sessions);
         if self.channel.joined {
             self.show_unshown(ctx);
-            self.connect(ctx);
         }
+        self.begin(ctx);
     }
 }
 
@@ -181,6 +199,7 @@ impl Client {
         if !self.writing.may_connect() {
             return;
         }
+        self.end_rest();
         self.is_connecting = true;
         self.generation += 1;
         let (generation, subject) = (self.generation, held.claims.subject);
@@ -204,7 +223,7 @@ impl Client {
             link.close();
             return self.failed(refusal, ctx);
         }
-        self.backoff.reset();
+        self.pace.worked();
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
@@ -225,7 +244,7 @@ impl Client {
         self.keep(ctx);
         self.fill(ctx);
         self.check_identity(ctx);
-        self.pump();
+        self.pump(ctx);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -252,6 +271,13 @@ impl Client {
 
     /// The connection is not there; it is tried again after a while.
     fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        // Without a pass nobody is asked: there is nothing to wait out, and signing in tries at once.
+        let delay =
+            if refusal.code == Code::NotSignedIn { LOOK_FOR_PASS_EVERY } else { self.pace.failed(None) };
+        self.wait(refusal, delay, ctx);
+    }
+
+    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
         let is_news = self.state.borrow().reason.as_ref().map(|reason| &reason.code) != Some(&refusal.code);
         self.state.send_modify(|state| {
             state.link = None;
@@ -260,7 +286,9 @@ impl Client {
         if is_news {
             self.tell_connection(LinkState::Retrying, Some(refusal.reason), ctx);
         }
-        let (generation, delay) = (self.generation, self.backoff.next_delay(random_fraction()));
+        // What is too late is too late without a connection as well.
+        self.pump(ctx);
+        let generation = self.generation;
         ctx.run_later(delay, move |client, ctx| {
             if generation == client.generation && client.channel.joined {
                 client.connect(ctx);
@@ -307,11 +335,6 @@ impl Client {
         ctx.spawn(kept.into_actor(self));
     }
 
-    fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
-        let to = self.channel.name().as_str().to_owned();
-        self.tell(Event::Connection { to, state, reason }, ctx);
-    }
-
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
         ctx.wait(self.events.tell(event).into_actor(self));
     }
@@ -355,7 +378,7 @@ impl StreamHandler<SessionChanged> for Client {
                 self.disconnect();
                 self.retry(Code::NotSignedIn.into(), ctx);
             }
-            (None, Some(_)) if self.channel.joined => self.connect(ctx),
+            (None, Some(_)) if self.channel.joined && !self.is_resting(ctx) => self.connect(ctx),
             (None, _) => {}
         }
     }
