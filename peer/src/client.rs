@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
-use common::proto::channel::Role;
+use common::proto::channel::{Connected, Role};
 use common::proto::directory::{ChannelRecord, Policy};
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
@@ -78,6 +79,8 @@ struct State {
 /// What the host said when it let us in.
 #[derive(Clone, Debug)]
 struct Standing {
+    /// As whom.
+    subject: Subject,
     role: Role,
     policy: Policy,
     head: common::entry::Position,
@@ -177,7 +180,7 @@ impl Client {
         };
         self.is_connecting = true;
         self.generation += 1;
-        let generation = self.generation;
+        let (generation, subject) = (self.generation, held.claims.subject);
         let (way, record, have) = (self.way.clone(), self.channel.record.clone(), self.progress.have());
         let entering = async move { way.enter(record, held.signed, have).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
@@ -186,21 +189,21 @@ impl Client {
             }
             client.is_connecting = false;
             match entered {
-                Ok(entered) => client.up(entered, ctx),
+                Ok(entered) => client.up(entered, subject, ctx),
                 Err(refusal) => client.failed(refusal, ctx),
             }
         }));
     }
 
-    fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
+    fn up(&mut self, entered: Entered, subject: Subject, ctx: &mut Context<Self>) {
         let Entered { link, inbox, connected, record } = entered;
         self.backoff.reset();
         let continuation = self.progress.begin(connected.after);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
-        self.standing =
-            Some(Standing { role: connected.role, policy: connected.policy, head: connected.head });
+        let Connected { role, policy, head, .. } = connected;
+        self.standing = Some(Standing { subject, role, policy, head });
         self.state.send_modify(|state| {
             state.joined = true;
             state.link = Some(link);
@@ -216,6 +219,7 @@ impl Client {
         }
         let generation = self.generation;
         ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
+        self.check_identity(ctx);
         self.pump();
     }
 
@@ -365,7 +369,8 @@ impl StreamHandler<SessionChanged> for Client {
     fn handle(&mut self, _: SessionChanged, ctx: &mut Self::Context) {
         let held = self.session.borrow().held.clone();
         match (self.link(), held) {
-            (Some(link), Some(held)) => self.show_pass(link, held, ctx),
+            (Some(link), Some(held)) if self.is_entered_as(&held) => self.show_pass(link, held, ctx),
+            (Some(_), Some(_)) => self.check_identity(ctx),
             (Some(_), None) => {
                 self.disconnect();
                 self.retry(Code::NotSignedIn.into(), ctx);

@@ -235,3 +235,23 @@ async fn what_is_queued_goes_out_only_as_who_wrote_it() {
     assert_eq!(wrote[0], ("as a guest".to_owned(), IdentityKind::Guest));
     assert_eq!(wrote[1], ("as an account".to_owned(), IdentityKind::Account));
 }
+
+#[actix::test]
+async fn who_writes_may_change_in_the_middle() {
+    const EACH: usize = 40;
+    let (_world, host, mut charlie) = scene().await;
+    let texts = numbered(2 * EACH);
+    for text in &texts[..EACH] {
+        charlie.send("first", text).await;
+    }
+    charlie.signup("correct horse").await;
+    for text in &texts[EACH..] {
+        charlie.send("first", text).await;
+    }
+    while charlie.expect("stored message", stored).await < 2 * EACH as u64 {}
+    host.reads("first", 2 * EACH as u64).await;
+    assert_eq!(host.texts("first"), texts);
+    let kinds: Vec<_> = host.messages("first").iter().map(|message| message.author_kind).collect();
+    assert_eq!(kinds, [[IdentityKind::Guest; EACH], [IdentityKind::Account; EACH]].concat());
+    assert_eq!(charlie.channel("first").await.queued, 0);
+}

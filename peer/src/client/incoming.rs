@@ -90,7 +90,24 @@ impl Client {
         self.lost(CloseReason::Told(refusal), ctx);
     }
 
-    /// Shows a new pass within the session; one of another subject needs a new session.
+    pub(super) fn is_entered_as(&self, held: &HeldPass) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.subject == held.claims.subject)
+    }
+
+    /// A connection of somebody else than this peer is now makes way for a new one, once all is answered that went out
+    /// under the old name: under the new one it could not be asked for again.
+    pub(super) fn check_identity(&mut self, ctx: &mut Context<Self>) {
+        let held = self.session.borrow().held.clone();
+        if self.link().is_none() || self.outbox.under_way() > 0 {
+            return;
+        }
+        if held.is_none_or(|held| !self.is_entered_as(&held)) {
+            self.disconnect();
+            self.connect(ctx);
+        }
+    }
+
+    /// Shows a new pass within the session.
     pub(super) fn show_pass(&mut self, link: Link, held: HeldPass, ctx: &mut Context<Self>) {
         let generation = self.generation;
         let shown = async move { link.request(&Pass { pass: held.signed }).await };

@@ -105,7 +105,8 @@ impl Client {
 
     /// Sends what may go out now.
     pub(super) fn pump(&mut self) {
-        let me = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
+        // Not who this peer is now: the connection may still be that of who it was.
+        let me = self.standing.as_ref().map(|standing| standing.subject);
         if let (Some(link), Some(me)) = (self.link(), me) {
             while let Some((item, restart)) = self.outbox.next(me) {
                 self.send_out(&link, item, restart);
@@ -157,6 +158,7 @@ impl Client {
             Consequence::Nothing => {}
         }
         self.pump();
+        self.check_identity(ctx);
     }
 
     fn stored(&mut self, id: MessageId, number: u64, seq: u64, ctx: &mut Context<Self>) {
