@@ -113,9 +113,9 @@ fn type_passwords(kind: Kind) {
     ken.wait("the question again", |terminal| terminal.shown().matches("yes/no: ").count() == 2);
     ken.type_line("yes");
     ken.see("new password: ");
-    ken.type_line(PASSWORD);
+    // Both at once, as out of a password manager.
+    ken.type_keys(&format!("{PASSWORD}\r{PASSWORD}\r"));
     ken.see("once more: ");
-    ken.type_line(PASSWORD);
     ken.see("signed in as ken");
     ken.type_line("signout");
     ken.see("not signed in");
