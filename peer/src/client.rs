@@ -9,13 +9,15 @@ mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
+mod queue;
 pub mod resume;
 mod sending;
+mod telling;
+mod trying;
 
 use std::time::Duration;
 
 use actix::prelude::*;
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::{Connected, Role};
@@ -29,9 +31,11 @@ use tokio::sync::{oneshot, watch};
 pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
+pub use telling::short_id;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
+use crate::pace::{Pace, Tried};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
 use connect::Entered;
@@ -39,6 +43,7 @@ use in_order::{InOrder, in_order};
 use outbox::Outbox;
 use resume::Progress;
 use sending::{Answered, Written};
+use trying::Flow;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -48,6 +53,9 @@ const MAX_WRITES: usize = 1024;
 const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
 /// How far the channel was read is kept at most this often.
 const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a client without a pass looks whether there is one; it is also told.
+const LOOK_FOR_PASS_EVERY: Duration = Duration::from_secs(60);
 
 /// What a client needs from the rest of the peer.
 pub struct ClientConfig {
@@ -61,6 +69,8 @@ pub struct ClientConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How long a message may wait before it is too late to send it; for ever when absent.
+    pub expire: Option<Duration>,
     /// Is told when the client dies.
     pub alarm: Alarm,
 }
@@ -101,7 +111,9 @@ struct Client {
     answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
-    backoff: Backoff,
+    /// How often connecting is tried.
+    pace: Pace,
+    flow: Flow,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     is_connecting: bool,
@@ -115,9 +127,11 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, alarm } = config;
+    let ClientConfig { channel, way, store, session, events, expire, alarm } = config;
     let progress = Progress::new(store.progress(channel.record.id)?);
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
+    let pace = Pace::load(store.clone(), Tried::Channel(channel.record.id))?;
+    let flow = Flow::load(store.clone(), channel.record.id, expire)?;
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
     let (writes, written) = in_order(MAX_WRITES);
@@ -135,7 +149,8 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         answers,
         standing: None,
         joining: Vec::new(),
-        backoff: Backoff::new(BackoffLimits::default()),
+        pace,
+        flow,
         generation: 0,
         is_connecting: false,
         progress_is_dirty: false,
@@ -160,9 +175,7 @@ impl Actor for Client {
             Some((SessionChanged, session))
         });
         ctx.add_stream(sessions);
-        if self.channel.joined {
-            self.connect(ctx);
-        }
+        self.begin(ctx);
     }
 }
 
@@ -178,6 +191,7 @@ impl Client {
         let Some(held) = self.session.borrow().held.clone() else {
             return self.failed(Code::NotSignedIn.into(), ctx);
         };
+        self.end_rest();
         self.is_connecting = true;
         self.generation += 1;
         let (generation, subject) = (self.generation, held.claims.subject);
@@ -197,7 +211,7 @@ impl Client {
 
     fn up(&mut self, entered: Entered, subject: Subject, ctx: &mut Context<Self>) {
         let Entered { link, inbox, connected, record } = entered;
-        self.backoff.reset();
+        self.pace.worked();
         let continuation = self.progress.begin(connected.after);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
@@ -220,13 +234,7 @@ impl Client {
         let generation = self.generation;
         ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
         self.check_identity(ctx);
-        self.pump();
-    }
-
-    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
-        let name = self.channel.name();
-        let reason = format!("the log of {name} is another one than before; entries in between are not here");
-        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
+        self.pump(ctx);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -253,6 +261,13 @@ impl Client {
 
     /// The connection is not there; it is tried again after a while.
     fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        // Without a pass nobody is asked: there is nothing to wait out, and signing in tries at once.
+        let delay =
+            if refusal.code == Code::NotSignedIn { LOOK_FOR_PASS_EVERY } else { self.pace.failed(None) };
+        self.wait(refusal, delay, ctx);
+    }
+
+    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
         let is_news = self.state.borrow().reason.as_ref().map(|reason| &reason.code) != Some(&refusal.code);
         self.state.send_modify(|state| {
             state.link = None;
@@ -261,7 +276,9 @@ impl Client {
         if is_news {
             self.tell_connection(LinkState::Retrying, Some(refusal.reason), ctx);
         }
-        let (generation, delay) = (self.generation, self.backoff.next_delay(random_fraction()));
+        // What is too late is too late without a connection as well.
+        self.pump(ctx);
+        let generation = self.generation;
         ctx.run_later(delay, move |client, ctx| {
             if generation == client.generation && client.channel.joined {
                 client.connect(ctx);
@@ -327,11 +344,6 @@ impl Client {
         }
     }
 
-    fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
-        let to = self.channel.name().as_str().to_owned();
-        self.tell(Event::Connection { to, state, reason }, ctx);
-    }
-
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
         ctx.wait(self.events.tell(event).into_actor(self));
     }
@@ -375,7 +387,7 @@ impl StreamHandler<SessionChanged> for Client {
                 self.disconnect();
                 self.retry(Code::NotSignedIn.into(), ctx);
             }
-            (None, Some(_)) if self.channel.joined => self.connect(ctx),
+            (None, Some(_)) if self.channel.joined && !self.is_resting(ctx) => self.connect(ctx),
             (None, _) => {}
         }
     }

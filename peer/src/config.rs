@@ -23,6 +23,8 @@ Examples:
       host the channel `first`, and be in it
   peer --tracker chat.example:22236#KEY --json < commands
       take commands one a line, and print what happens as JSON, one object a line
+  peer --expire 24h
+      give up on a message that could not be sent for a day, and say so
 
 The tracker prints the form HOST:PORT#KEY at its start. With it, its key need not be compared by eye.
 Inside, type `help`.";
@@ -73,6 +75,9 @@ pub struct Args {
     /// Read commands from standard input and print JSON, also on a terminal
     #[arg(long, env = "NATTER_JSON")]
     pub json: bool,
+    /// A message that could not be sent for so long is not sent any more, but kept and shown as refused
+    #[arg(long, value_name = "DURATION", env = "NATTER_EXPIRE", value_parser = parse_span)]
+    expire: Option<Duration>,
     /// How long what is under way may take after the end of the input, in milliseconds
     #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
     drain_ms: u64,
@@ -112,6 +117,17 @@ fn parse_advertise(text: &str) -> Result<Address, String> {
         .ok_or_else(|| "tcp:HOST:PORT is expected".to_owned())
 }
 
+/// A number with its unit: `90s`, `15m`, `24h`, `7d`.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let unit = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let span = unit.iter().find_map(|(letter, seconds)| {
+        let number = text.strip_suffix(*letter)?.parse::<u64>().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    span.map(Duration::from_secs)
+        .ok_or_else(|| "a number with s, m, h or d is expected, as in 15m".to_owned())
+}
+
 /// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets.
 fn split_port(place: &str) -> Option<(&str, u16)> {
     let (host, port) = place.rsplit_once(':')?;
@@ -136,6 +152,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// How long what is under way may take at the end.
     pub drain: Duration,
+    /// How long a message may wait before it is too late to send it; for ever when absent.
+    pub expire: Option<Duration>,
 }
 
 /// Why there is no configuration.
@@ -194,6 +212,7 @@ impl Config {
                 advertise: args.advertise,
             },
             drain: Duration::from_millis(args.drain_ms),
+            expire: args.expire,
         })
     }
 }
@@ -247,6 +266,16 @@ mod tests {
         }
         for typed in ["", ":7", "a:b", "a:99999", "a#", "a:1#xyz"] {
             assert!(parse_tracker(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_span_has_a_unit() {
+        for (typed, seconds) in [("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800)] {
+            assert_eq!(parse_span(typed), Ok(Duration::from_secs(seconds)), "{typed}");
+        }
+        for typed in ["", "15", "m", "0s", "-1m", "1.5h", "5ms", "1h30m", "99999999999999999999d"] {
+            assert!(parse_span(typed).is_err(), "{typed}");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]) and its link to the tracker ([`tracker_link`]), the part that is in a channel ([`client`]), the part
-//! that owns one ([`host`], [`hosting`], [`listener`]), what is kept ([`store`]), and what people see ([`ui`]).
+//! that owns one ([`host`], [`hosting`], [`listener`]), how often what fails is tried ([`pace`]), what is kept
+//! ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
@@ -12,6 +13,7 @@ pub mod host;
 pub mod hosting;
 pub mod listener;
 pub mod node;
+pub mod pace;
 pub mod session;
 mod start;
 pub mod store;

@@ -1,11 +1,12 @@
 //! The root of one user's peer: it owns the clients, and turns each command into calls of the parts below it.
 //!
 //! The actor is a registry: which client stands for which channel. What a command does is plain code over the handles
-//! (`account`, `look`, `channels`), so that a slow one holds nobody up.
+//! (`account`, `look`, `channels`, `outbox`), so that a slow one holds nobody up.
 
 mod account;
 mod channels;
 mod look;
+mod outbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ pub struct NodeConfig {
     pub events: Events,
     /// Is told when the node dies.
     pub alarm: Alarm,
+    /// How long a message may wait before it is too late to send it.
+    pub expire: Option<Duration>,
 }
 
 /// The handle of a node: what user interfaces drive. Cheap to clone.
@@ -66,7 +69,8 @@ pub struct NodeHandle {
 
 /// Starts a node, and the clients of all channels that are joined.
 pub fn start(config: NodeConfig) -> NodeHandle {
-    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm } = config;
+    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm, expire } =
+        config;
     let view = session.clone();
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -79,6 +83,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
             alarm,
+            expire,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
@@ -108,6 +113,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Client
         | Command::Leave { .. }
         | Command::Send { .. }
+        | Command::Outbox(_)
         | Command::History { .. } => false,
     }
 }
@@ -117,6 +123,7 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 }
 
 impl ui::Node for NodeHandle {
+    #[expect(clippy::cognitive_complexity, reason = "one arm a command, each one call")]
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
             self.settled().await;
@@ -142,6 +149,7 @@ impl ui::Node for NodeHandle {
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
+            Command::Outbox(asked) => self.outbox(asked).await,
             Command::History { channel, count, before } => self.history(channel, count, before).await,
         }
     }
@@ -225,6 +233,7 @@ struct Node {
     clients: BTreeMap<ChannelId, ClientHandle>,
     alarm: Alarm,
     death: Death,
+    expire: Option<Duration>,
 }
 
 impl Actor for Node {
@@ -256,6 +265,7 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
+            expire: self.expire,
             alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());

@@ -81,7 +81,7 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
 /// # Errors
 /// When its key or store cannot be used.
 pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> {
-    let Config { tracker, username, name_was_given, data, host_channels, listen, .. } = config;
+    let Config { tracker, username, name_was_given, data, host_channels, listen, expire, .. } = config;
     let identity = Identity::load_or_create(&data.join("identity"))?;
     let transport = Transport::new(identity.clone())?;
     let kept = PeerStore::new(store.clone());
@@ -123,6 +123,7 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
         hosting,
         events: events.clone(),
         alarm: alarm.clone(),
+        expire,
     });
     watch_store(&store, &alarm);
     node.host_at_start(host_channels, events);

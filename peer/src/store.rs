@@ -11,12 +11,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::outbox::Item;
+use crate::pace::{KeptPace, Tried};
 use crate::session::Session;
 
 const SESSION: Table = Table::new("session");
 const CHANNELS: Table = Table::new("channels");
 const PROGRESS: Table = Table::new("progress");
 const OUTBOX: Table = Table::new("outbox");
+const PACE: Table = Table::new("pace");
 const HOSTING: Table = Table::new("hosting");
 const SETTINGS: Table = Table::new("settings");
 
@@ -149,11 +151,11 @@ impl PeerStore {
         Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
     }
 
-    /// Puts a message into the outbox, in the order of the calls; the answer comes when it is on disk.
+    /// Puts a message into the outbox, or writes it anew, in the order of the calls; the answer comes when it is on disk.
     ///
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
-    pub fn queue(
+    pub fn keep_item(
         &self,
         channel: ChannelId,
         item: &Item,
@@ -165,13 +167,46 @@ impl PeerStore {
         })
     }
 
-    /// Takes a message out of the outbox. Whoever does not wait for it loses nothing: a message that is still there at
-    /// the next start goes out again under its id, and is stored once.
+    /// Takes a message out of the outbox, in the order of the calls. Whoever does not wait for it loses nothing: a
+    /// stored message that is still there at the next start goes out again under its id, and is stored once.
     ///
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
-    pub async fn unqueue(&self, channel: ChannelId, number: u64) -> Result<(), StoreError> {
-        self.delete(OUTBOX, outbox_key(channel, number)).await
+    pub fn drop_item(
+        &self,
+        channel: ChannelId,
+        number: u64,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + use<>, StoreError> {
+        let key = outbox_key(channel, number);
+        self.0.submit(move |tx| {
+            tx.delete(OUTBOX, key);
+            Ok::<_, Abort>(())
+        })
+    }
+
+    /// How often something that fails is tried.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn pace(&self, tried: &Tried) -> Result<Option<KeptPace>, ReadError> {
+        Ok(self.0.reader().get(PACE, tried.key())?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// Keeps how often something that fails is tried, or that it works. Nobody waits for it: what is lost of it makes
+    /// one attempt come early.
+    pub fn keep_pace(&self, tried: &Tried, kept: Option<&KeptPace>) {
+        let (key, value) = (tried.key(), kept.map(json));
+        let submitted = self.0.submit(move |tx| {
+            match value {
+                Some(value) => tx.put(PACE, key, value),
+                None => tx.delete(PACE, key),
+            }
+            Ok::<_, Abort>(())
+        });
+        match submitted {
+            Ok(submitted) => drop(submitted),
+            Err(error) => tracing::debug!(err = %error, "a pace could not be kept"),
+        }
     }
 
     async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {

@@ -10,7 +10,6 @@ pub mod trust;
 use std::time::Duration;
 
 use actix::prelude::*;
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::clock::Timestamp;
 use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
@@ -28,6 +27,7 @@ pub use handle::TrackerHandle;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
+use crate::pace::{Pace, Tried};
 use crate::session::{Events, Session};
 use crate::store::PeerStore;
 use contact::Contact;
@@ -75,7 +75,8 @@ struct TrackerLink {
     session: watch::Sender<Session>,
     state: watch::Sender<State>,
     to_node: mpsc::Sender<TrackerEvent>,
-    backoff: Backoff,
+    /// How often connecting is tried.
+    pace: Pace,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     stopping: bool,
@@ -99,9 +100,9 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
     let (tracker, trust) = (config.tracker.address.clone(), config.trust.clone());
     let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
         ctx.set_mailbox_capacity(MAILBOX);
-        let backoff = Backoff::new(BackoffLimits::default());
+        let pace = load_pace(&config);
         let death = Death::of("the link to the tracker", &config.alarm);
-        TrackerLink { config, session, state, to_node, backoff, generation: 0, stopping: false, death }
+        TrackerLink { config, session, state, to_node, pace, generation: 0, stopping: false, death }
     });
     (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
 }
@@ -110,7 +111,15 @@ impl Actor for TrackerLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.connect(ctx);
+        let rest = self.pace.take_rest();
+        if rest.is_zero() {
+            return self.connect(ctx);
+        }
+        let (address, seconds) = (&self.config.tracker.address, rest.as_secs_f64().ceil());
+        let reason = format!(
+            "the tracker at {address} could not be reached before the restart; tried again in {seconds} s"
+        );
+        self.wait(Refusal::new(Code::TrackerAway, reason), rest, ctx);
     }
 }
 
@@ -140,7 +149,7 @@ impl TrackerLink {
 
     fn up(&mut self, contact: Contact, entered: Result<Entered, Refusal>, ctx: &mut Context<Self>) {
         let Contact { link, inbox, directory, confirmed, is_first } = contact;
-        self.backoff.reset();
+        self.pace.worked();
         let key = link.peer_key();
         self.session.send_modify(|session| session.directory = Some(directory));
         if is_first {
@@ -226,7 +235,11 @@ impl TrackerLink {
     }
 
     fn down(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
-        let delay = self.backoff.next_delay(random_fraction());
+        let delay = self.pace.failed(None);
+        self.wait(refusal, delay, ctx);
+    }
+
+    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
         self.session.send_if_modified(|session| std::mem::take(&mut session.entered));
         let was_told = {
             let state = self.state.borrow();
@@ -256,6 +269,14 @@ impl TrackerLink {
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
         ctx.wait(self.config.events.tell(event).into_actor(self));
     }
+}
+
+fn load_pace(config: &TrackerLinkConfig) -> Pace {
+    let tried = Tried::Tracker(config.tracker.address.clone());
+    Pace::load(config.store.clone(), tried.clone()).unwrap_or_else(|error| {
+        tracing::warn!(err = %error, "how often the tracker was tried cannot be read");
+        Pace::fresh(config.store.clone(), tried)
+    })
 }
 
 fn connection(state: LinkState, reason: Option<String>) -> Event {

@@ -134,7 +134,7 @@ async fn nothing_overtakes_a_message_that_is_refused_until_the_user_says_so() {
     charlie.barrier_of_tracker().await;
     assert_eq!(host.stored(), ["1"]);
     assert_eq!(charlie.channel("made").await.queued, 8);
-    charlie.join("made").await;
+    charlie.retry("made").await;
     while charlie.expect("stored message", stored).await < 9 {}
     assert_eq!(host.stored(), numbered(9));
 }

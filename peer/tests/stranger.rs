@@ -327,6 +327,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
             advertise: Vec::new(),
         },
         drain: Duration::from_secs(1),
+        expire: None,
     }
 }
 

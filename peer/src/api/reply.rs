@@ -12,6 +12,8 @@ use common::proto::directory::{Listed, Policy};
 use common::proto::status::Refusal;
 use serde::{Serialize, Serializer};
 
+use super::outbox::{OutboxChange, OutboxList, Retried};
+
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
 
@@ -43,6 +45,12 @@ pub enum Reply {
     Joined(JoinedChannel),
     /// A message is on disk.
     Queued(Queued),
+    /// What waits to be sent.
+    Outbox(OutboxList),
+    /// A message was changed, or is to be.
+    Changed(OutboxChange),
+    /// Refused messages go out again.
+    Retried(Retried),
     /// A page of a log.
     History(HistoryOf),
     /// Done; nothing more to say.
@@ -270,7 +278,7 @@ pub struct ChatMessage {
 }
 
 /// Timestamps are shown as RFC 3339 in UTC, with milliseconds.
-fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_utc(*at))
 }
 

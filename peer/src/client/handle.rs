@@ -1,7 +1,7 @@
 //! What the rest of the peer sees of a client.
 
 use actix::Addr;
-use common::id::ChannelId;
+use common::id::{ChannelId, MessageId};
 use common::link::{Link, RequestError};
 use common::name::ChannelName;
 use common::proto::Command;
@@ -10,8 +10,9 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::messages::{GetStatus, Join, Leave, Located, Send, Shutdown};
+use super::queue::{ChangeItem, GetOutbox, Matching, Retry};
 use super::{Client, State};
-use crate::api::{ChannelStatus, JoinedChannel, Queued};
+use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
 
 /// The handle of a client. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +67,38 @@ impl ClientHandle {
     pub async fn send(&self, text: String) -> Result<Queued, Refusal> {
         let queued = self.addr.send(Send(text)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
         queued.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// What waits to be sent, in order, at most `limit`; and how much there is in all.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn outbox(&self, limit: usize) -> Result<(Vec<OutboxItem>, usize), Refusal> {
+        self.addr.send(GetOutbox { limit }).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// The messages in the outbox whose id ends so.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn matching(&self, ending: String) -> Result<Vec<MessageId>, Refusal> {
+        self.addr.send(Matching(ending)).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// Has refused messages sent again, one or all, and ends any waiting for a better moment.
+    ///
+    /// # Errors
+    /// `no_such_message`.
+    pub async fn retry(&self, which: Option<MessageId>) -> Result<Retried, Refusal> {
+        self.addr.send(Retry(which)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Cancels a message, or has another text sent in its place: now, or once it is known that it was not stored.
+    ///
+    /// # Errors
+    /// `no_such_message`, what is wrong with the text, or when it is not on disk.
+    pub async fn change(&self, id: MessageId, text: Option<String>) -> Result<OutboxChange, Refusal> {
+        self.addr.send(ChangeItem { id, text }).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
     }
 
     /// Asks the channel's host.

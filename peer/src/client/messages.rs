@@ -21,8 +21,7 @@ impl Handler<Join> for Client {
     fn handle(&mut self, Join(fresh): Join, ctx: &mut Self::Context) -> Self::Result {
         let (joining, joined) = oneshot::channel();
         if self.link().is_some() {
-            self.outbox.resume();
-            self.pump();
+            self.release(ctx);
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
             return MessageResult(joined);
@@ -36,7 +35,7 @@ impl Handler<Join> for Client {
             Some(Ok(fresh)) => self.channel.record = fresh,
             None => {}
         }
-        self.outbox.resume();
+        self.release(ctx);
         self.joining.push(joining);
         self.connect(ctx);
         MessageResult(joined)
@@ -59,6 +58,7 @@ impl Handler<Leave> for Client {
         let (store, channel) = (self.store.clone(), self.channel.clone());
         self.disconnect();
         self.tell_connection(LinkState::Down, None, ctx);
+        self.pump(ctx);
         Box::pin(async move {
             if let Some(parting) = parting {
                 // The host notices the end of the connection just as well.
@@ -85,7 +85,7 @@ impl Handler<Located> for Client {
         match follow(&self.channel.record, record) {
             Ok(record) => {
                 self.channel.record = record;
-                self.backoff.reset();
+                self.pace.worked();
                 self.connect(ctx);
             }
             Err(refusal) => self.retry(refusal, ctx),

@@ -91,6 +91,13 @@ pub(super) struct Permit {
     pub verb: Verb,
 }
 
+/// STATUS_OF: whose messages the member may ask about. The log itself is asked past the actor.
+#[derive(Message)]
+#[rtype(result = "Result<Subject, Refusal>")]
+pub(super) struct Identify {
+    pub conn: ConnId,
+}
+
 /// MEMBERS.
 #[derive(Message)]
 #[rtype(result = "Result<MemberList, Refusal>")]

@@ -8,8 +8,8 @@ use common::name::ChannelName;
 use common::proto::status::Code;
 use common::secret::Secret;
 use peer::api::{
-    ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, Outcome, Reply,
-    SessionState, StatusReport,
+    ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, OutboxChange,
+    OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
 };
 use peer::ui::Node;
 use peer::{Config, Peer};
@@ -158,6 +158,33 @@ impl Person {
     pub async fn send(&self, channel: &str, text: &str) -> MessageId {
         let Reply::Queued(queued) = self.done(send(channel, text)).await else { unreachable!() };
         queued.id
+    }
+
+    /// Has what was refused sent again: one message, by the end of its id, or all of a channel.
+    pub async fn retry(&self, which: &str) -> Retried {
+        let command = Command::Outbox(OutboxCommand::Retry { which: which.to_owned() });
+        let Reply::Retried(retried) = self.done(command).await else { unreachable!() };
+        retried
+    }
+
+    /// What waits to be sent.
+    pub async fn outbox(&self) -> Vec<OutboxItem> {
+        let Reply::Outbox(list) = self.done(Command::Outbox(OutboxCommand::List { channel: None })).await
+        else {
+            unreachable!()
+        };
+        list.messages
+    }
+
+    /// Cancels a message, or has another text sent in its place.
+    pub async fn change(&self, id: MessageId, text: Option<&str>) -> OutboxChange {
+        let id = id.to_string();
+        let command = match text {
+            Some(text) => Command::Outbox(OutboxCommand::Edit { id, text: text.to_owned() }),
+            None => Command::Outbox(OutboxCommand::Cancel { id }),
+        };
+        let Reply::Changed(change) = self.done(command).await else { unreachable!() };
+        change
     }
 
     pub async fn status(&self) -> StatusReport {

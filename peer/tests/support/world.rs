@@ -97,6 +97,7 @@ impl World {
             host_channels: Vec::new(),
             listen: ListenConfig { ip: Ipv4Addr::LOCALHOST.into(), port: 0, advertise: Vec::new() },
             drain: Duration::from_millis(500),
+            expire: None,
         }
     }
 

@@ -36,6 +36,9 @@ impl Renderer {
                 self.notice(&format!("joined #{channel} as {}, {}", role(joined.role), messages(head)))
             }
             Reply::Queued(_) => return None,
+            Reply::Outbox(list) => self.outbox(list, now),
+            Reply::Changed(change) => return self.changed(change),
+            Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
             Reply::Done {} => self.notice("done"),
         })
