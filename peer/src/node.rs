@@ -123,7 +123,6 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 }
 
 impl ui::Node for NodeHandle {
-    #[expect(clippy::cognitive_complexity, reason = "one arm a command, each one call")]
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
             self.settled().await;
