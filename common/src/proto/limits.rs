@@ -55,8 +55,10 @@ pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 pub const PING_EVERY: Duration = Duration::from_secs(6);
 /// A write that makes no progress for so long ends the connection.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(20);
-/// What still waits to be written when a connection is closed has so long.
+/// What still waits to be written when a connection is closed has so long, its way to the other side included.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How much of what still comes in meanwhile is taken and passed over: somewhat more than an honest sender has under way.
+pub const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 /// How long a request waits for its answer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
