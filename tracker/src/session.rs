@@ -62,7 +62,9 @@ pub async fn serve(
             let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
             session.run(&link, &mut inbox).instrument(span).await;
         }
-        Err(reason) => tracing::debug!(reason = ?reason.to_string(), path = %link.path(), "connection ended before it began"),
+        Err(reason) => {
+            tracing::debug!(reason = ?reason.to_string(), path = %link.path(), "connection ended before it began")
+        }
     }
     drop(inbox);
     link.finished().await;

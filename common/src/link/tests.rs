@@ -213,9 +213,7 @@ async fn pings_go_on_while_nobody_reads_their_answers_and_while_all_places_are_t
     while let Ok(answer) = dialled.send(&Renew {}) {
         asked.push(answer);
     }
-    let last = async {
-        while request(&mut inbox).await.command != Ping::NAME {}
-    };
+    let last = async { while request(&mut inbox).await.command != Ping::NAME {} };
     timeout(PING_EVERY * 2, last).await.expect("a PING without a place for its answer");
 }
 

@@ -40,8 +40,12 @@ pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 /// How many connections a listener serves at once.
 pub const MAX_CONNECTIONS: usize = 16_384;
+/// How many of these may come from one origin: an IPv4 address, or the 64 bits of IPv6 that one customer has.
+pub const MAX_CONNECTIONS_OF_ORIGIN: usize = 512;
 /// How many TLS handshakes a listener has under way at once.
 pub const MAX_HANDSHAKES: usize = 256;
+/// How many of these may be with one origin.
+pub const MAX_HANDSHAKES_OF_ORIGIN: usize = 64;
 
 /// How long TLS may take after a connection is accepted, and finding and reaching the other side in all.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
