@@ -13,6 +13,7 @@ pub mod clock;
 pub mod codec;
 pub mod entry;
 pub mod files;
+mod hex_bytes;
 pub mod id;
 pub mod identity;
 pub mod link;

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::PROGRAM;
 use crate::host::HostHandle;
-use crate::host::member::Seat;
+use crate::host::member::MemberSession;
 
 /// The channels hosted here, for whoever comes. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
         }
     };
     let reason = match reason {
-        Ok(seat) => seat.serve(&mut inbox).await,
+        Ok(session) => session.serve(&mut inbox).await,
         Err(reason) => reason,
     };
     tracing::debug!(%key, reason = ?reason.to_string(), "connection ended");
@@ -118,7 +118,7 @@ struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    async fn enter(mut self, hosts: &Hosts) -> Result<Seat, CloseReason> {
+    async fn enter(mut self, hosts: &Hosts) -> Result<MemberSession, CloseReason> {
         let greeted = timeout(HELLO_LIMIT, self.greet()).await;
         greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
         let deadline = Instant::now() + CONNECT_LIMIT;
@@ -128,11 +128,11 @@ impl Visitor<'_> {
             };
             let (id, connect) = asked?;
             let entered = match hosts.get(connect.channel) {
-                Some(host) => Seat::enter(host, self.link.clone(), id, connect).await,
+                Some(host) => MemberSession::enter(host, self.link.clone(), id, connect).await,
                 None => Err(Code::NoSuchChannel.into()),
             };
             match entered {
-                Ok(seat) => return Ok(seat),
+                Ok(session) => return Ok(session),
                 Err(refusal) => self.refuse(id, refusal),
             }
         }

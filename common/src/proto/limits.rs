@@ -12,6 +12,8 @@ pub const TRACKER_PORT: u16 = 22236;
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// The longest frame that carries a message: the entry made from it has to fit a frame too.
 pub const MAX_MESSAGE_FRAME_BYTES: usize = 60 * 1024;
+/// What a frame with a message has beside the message's body at most: the fields of the request and of the message.
+pub const MESSAGE_ENVELOPE_BYTES: usize = 320;
 /// The longest text of a message, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most bytes of entries or rows in one page; leaves room for the envelope within a frame.
@@ -21,8 +23,10 @@ pub const MAX_PAGE_ROWS: u32 = 500;
 /// How many frames in a row may be unreadable before a connection is closed.
 pub const MAX_BAD_FRAMES: u32 = 8;
 
-/// The shortest and the longest password, in bytes of UTF-8.
-pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
+/// The shortest password, in bytes of UTF-8.
+pub const MIN_PASSWORD_BYTES: usize = 8;
+/// The longest password, in bytes of UTF-8; more would only cost time to hash.
+pub const MAX_PASSWORD_BYTES: usize = 256;
 
 /// How many messages a device may have unanswered in a channel.
 pub const MAX_UNANSWERED_MESSAGES: usize = 64;

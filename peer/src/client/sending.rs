@@ -9,7 +9,7 @@ use common::entry::{TEXT, TextBody, check_text};
 use common::id::MessageId;
 use common::link::{Link, RequestError};
 use common::proto::channel::{Message as Entry, Stored};
-use common::proto::limits::MAX_MESSAGE_FRAME_BYTES;
+use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
 use serde_json::value::{RawValue, to_raw_value};
@@ -19,9 +19,6 @@ use super::Client;
 use super::messages::Send;
 use super::outbox::{Answer, Consequence, Item};
 use crate::api::{Event, OutgoingState, Queued};
-
-/// What an envelope and the other fields of a message take of its frame, at most.
-const ENVELOPE_BYTES: usize = 1024;
 
 /// A message that is on disk now, or is not.
 pub(super) struct Written {
@@ -92,7 +89,7 @@ impl Client {
         if !self.writes.has_room() {
             return Err(Code::TooManyRequests.into());
         }
-        if body_of(&text)?.get().len() + ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
+        if body_of(&text)?.get().len() + MESSAGE_ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
             return Err(Code::TextTooLong.into());
         }
         let writer = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
