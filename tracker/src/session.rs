@@ -58,7 +58,7 @@ pub async fn serve(
     };
     match begun {
         Ok(conn) => {
-            let span = tracing::info_span!("conn", conn = conn.0, path = %link.path());
+            let span = tracing::info_span!("session", conn = conn.0);
             let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
             session.run(&link, &mut inbox).instrument(span).await;
         }
