@@ -55,6 +55,11 @@ impl Backoff {
     pub const fn reset(&mut self) {
         self.attempts = 0;
     }
+
+    /// The failures counted since the last success.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
 }
 
 /// A random number, uniform in 0..1; one half when the system has none to give.
@@ -75,7 +80,7 @@ mod tests {
         let ends: Vec<u64> = (0..8).map(|_| backoff.next_delay(1.0).as_secs()).collect();
         assert_eq!(ends, [2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(backoff.next_delay(0.0), Duration::from_secs(1));
-        assert_eq!(backoff.attempts, 9);
+        assert_eq!(backoff.attempts(), 9);
         backoff.reset();
         assert_eq!(backoff, Backoff::new(BackoffLimits::default()));
         assert_eq!(backoff.next_delay(0.5), Duration::from_millis(1500));
@@ -96,7 +101,7 @@ mod tests {
             let mut backoff = Backoff { limits: BackoffLimits { shortest, longest }, attempts };
             let delay = backoff.next_delay(random);
             prop_assert!(delay >= shortest.min(longest) && delay <= longest);
-            prop_assert_eq!(backoff.attempts, attempts.saturating_add(1));
+            prop_assert_eq!(backoff.attempts(), attempts.saturating_add(1));
         }
 
         #[test]

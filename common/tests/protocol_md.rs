@@ -144,7 +144,7 @@ fn check_request(exchange: &Exchange) {
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::Locate,
-        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::History,
+        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
         channel::Members, channel::RetInfo, channel::Debug,
     }
 }

@@ -1,43 +1,52 @@
 //! The part of a peer that is in one channel: it receives the log, and sends what was written.
 //!
-//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log) and
-//! [`outbox`] (what goes out, and when).
+//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log),
+//! [`archive`] (what of it is on disk here) and [`outbox`] (what goes out, and when).
 
+pub mod archive;
 mod connect;
 mod handle;
 mod in_order;
 mod incoming;
 mod messages;
 pub mod outbox;
+mod queue;
 pub mod resume;
 mod sending;
+mod telling;
+mod trying;
 
 use std::time::Duration;
 
 use actix::prelude::*;
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
-use common::proto::channel::Role;
+use common::proto::channel::{Connected, Role};
 use common::proto::directory::{ChannelRecord, Policy};
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
+pub use archive::CatchUp;
 pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
+pub use telling::short_id;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
-use crate::session::{Events, SessionView};
+use crate::events::Events;
+use crate::pace::{Pace, Tried};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
+use archive::Writing;
 use connect::Entered;
 use in_order::{InOrder, in_order};
 use outbox::Outbox;
-use resume::Progress;
 use sending::{Answered, Written};
+use trying::Flow;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -45,8 +54,9 @@ const MAILBOX: usize = 64;
 const MAX_WRITES: usize = 1024;
 /// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
 const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
-/// How far the channel was read is kept at most this often.
-const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a client without a pass looks whether there is one; it is also told.
+const LOOK_FOR_PASS_EVERY: Duration = Duration::from_secs(60);
 
 /// What a client needs from the rest of the peer.
 pub struct ClientConfig {
@@ -54,12 +64,16 @@ pub struct ClientConfig {
     pub channel: KnownChannel,
     /// How to get there.
     pub way: Way,
-    /// Where progress and outbox are kept.
+    /// Where archive and outbox are kept.
     pub store: PeerStore,
     /// Who this peer is.
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How long a message may wait before it is too late to send it; for ever when absent.
+    pub expire: Option<Duration>,
+    /// How the client catches up.
+    pub catch_up: CatchUp,
     /// Is told when the client dies.
     pub alarm: Alarm,
 }
@@ -78,6 +92,8 @@ struct State {
 /// What the host said when it let us in.
 #[derive(Clone, Debug)]
 struct Standing {
+    /// As whom.
+    subject: Subject,
     role: Role,
     policy: Policy,
     head: common::entry::Position,
@@ -92,17 +108,18 @@ struct Client {
     session: SessionView,
     events: Events,
     state: watch::Sender<State>,
-    progress: Progress,
+    writing: Writing,
     outbox: Outbox,
     writes: InOrder<Written>,
     answers: InOrder<Answered>,
     standing: Option<Standing>,
     joining: Vec<Joining>,
-    backoff: Backoff,
+    /// How often connecting is tried.
+    pace: Pace,
+    flow: Flow,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     is_connecting: bool,
-    progress_is_dirty: bool,
     stopping: bool,
     death: Death,
 }
@@ -112,9 +129,12 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, alarm } = config;
-    let progress = Progress::new(store.progress(channel.record.id)?);
+    let ClientConfig { channel, way, store, session, events, expire, catch_up, alarm } = config;
+    let writing = Writing::load(&store, channel.record.id, catch_up)?;
+    let asking = writing.asking.clone();
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
+    let pace = Pace::load(store.clone(), Tried::Channel(channel.record.id))?;
+    let flow = Flow::load(store.clone(), channel.record.id, expire)?;
     let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
     let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
     let (writes, written) = in_order(MAX_WRITES);
@@ -126,16 +146,16 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         session,
         events,
         state,
-        progress,
+        writing,
         outbox,
         writes,
         answers,
         standing: None,
         joining: Vec::new(),
-        backoff: Backoff::new(BackoffLimits::default()),
+        pace,
+        flow,
         generation: 0,
         is_connecting: false,
-        progress_is_dirty: false,
         stopping: false,
         death: Death::of("the client of a channel", &alarm),
     };
@@ -145,7 +165,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         ctx.add_stream(answered);
         client
     });
-    Ok(ClientHandle::new(addr, id, name, view))
+    Ok(ClientHandle::new(addr, id, name, view, asking))
 }
 
 impl Actor for Client {
@@ -158,8 +178,9 @@ impl Actor for Client {
         });
         ctx.add_stream(sessions);
         if self.channel.joined {
-            self.connect(ctx);
+            self.show_unshown(ctx);
         }
+        self.begin(ctx);
     }
 }
 
@@ -175,54 +196,55 @@ impl Client {
         let Some(held) = self.session.borrow().held.clone() else {
             return self.failed(Code::NotSignedIn.into(), ctx);
         };
+        if !self.writing.may_connect() {
+            return;
+        }
+        self.end_rest();
         self.is_connecting = true;
         self.generation += 1;
-        let generation = self.generation;
-        let (way, record, have) = (self.way.clone(), self.channel.record.clone(), self.progress.have());
-        let entering = async move { way.enter(record, held.signed, have).await };
+        let (generation, subject) = (self.generation, held.claims.subject);
+        let (way, record, resume) = (self.way.clone(), self.channel.record.clone(), self.writing.resume());
+        let entering = async move { way.enter(record, held.signed, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
             if generation != client.generation || client.stopping {
                 return;
             }
             client.is_connecting = false;
             match entered {
-                Ok(entered) => client.up(entered, ctx),
+                Ok(entered) => client.up(entered, subject, ctx),
                 Err(refusal) => client.failed(refusal, ctx),
             }
         }));
     }
 
-    fn up(&mut self, entered: Entered, ctx: &mut Context<Self>) {
-        let Entered { link, inbox, connected, record } = entered;
-        self.backoff.reset();
-        let continuation = self.progress.begin(connected.after);
+    fn up(&mut self, entered: Entered, subject: Subject, ctx: &mut Context<Self>) {
+        let Entered { link, inbox, connected, record, at_home } = entered;
+        if let Err(refusal) = self.begin_stream(connected.after, at_home, ctx) {
+            link.close();
+            return self.failed(refusal, ctx);
+        }
+        self.pace.worked();
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
-        self.standing =
-            Some(Standing { role: connected.role, policy: connected.policy, head: connected.head });
+        let Connected { role, policy, head, .. } = connected;
+        self.standing = Some(Standing { subject, role, policy, head });
         self.state.send_modify(|state| {
             state.joined = true;
-            state.link = Some(link);
+            state.link = Some(link.clone());
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
-        if continuation == resume::Continuation::Skips {
-            self.warn_of_gap(ctx);
-        }
         for joining in std::mem::take(&mut self.joining) {
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
         }
         let generation = self.generation;
-        ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
-        self.pump();
-    }
-
-    fn warn_of_gap(&self, ctx: &mut Context<Self>) {
-        let name = self.channel.name();
-        let reason = format!("the log of {name} is another one than before; entries in between are not here");
-        self.tell(Event::Warning { code: Code::LogBehind, reason, channel: Some(name.clone()) }, ctx);
+        ctx.add_stream(self.writing.incoming(generation, link, inbox));
+        self.keep(ctx);
+        self.fill(ctx);
+        self.check_identity(ctx);
+        self.pump(ctx);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {
@@ -249,6 +271,13 @@ impl Client {
 
     /// The connection is not there; it is tried again after a while.
     fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        // Without a pass nobody is asked: there is nothing to wait out, and signing in tries at once.
+        let delay =
+            if refusal.code == Code::NotSignedIn { LOOK_FOR_PASS_EVERY } else { self.pace.failed(None) };
+        self.wait(refusal, delay, ctx);
+    }
+
+    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
         let is_news = self.state.borrow().reason.as_ref().map(|reason| &reason.code) != Some(&refusal.code);
         self.state.send_modify(|state| {
             state.link = None;
@@ -257,7 +286,9 @@ impl Client {
         if is_news {
             self.tell_connection(LinkState::Retrying, Some(refusal.reason), ctx);
         }
-        let (generation, delay) = (self.generation, self.backoff.next_delay(random_fraction()));
+        // What is too late is too late without a connection as well.
+        self.pump(ctx);
+        let generation = self.generation;
         ctx.run_later(delay, move |client, ctx| {
             if generation == client.generation && client.channel.joined {
                 client.connect(ctx);
@@ -283,6 +314,7 @@ impl Client {
         self.is_connecting = false;
         self.standing = None;
         self.outbox.disconnected();
+        self.writing.disconnected();
         if let Some(link) = self.state.borrow().link.as_ref() {
             link.close();
         }
@@ -301,31 +333,6 @@ impl Client {
             }
         };
         ctx.spawn(kept.into_actor(self));
-    }
-
-    fn plan_to_keep_progress(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.progress_is_dirty, true) {
-            ctx.run_later(KEEP_PROGRESS_EVERY, |client, ctx| {
-                ctx.spawn(client.keep_progress().into_actor(client));
-            });
-        }
-    }
-
-    fn keep_progress(&mut self) -> impl Future<Output = ()> + use<> {
-        let (store, id) = (self.store.clone(), self.channel.record.id);
-        let at = self.progress.have().filter(|_| std::mem::take(&mut self.progress_is_dirty));
-        async move {
-            if let Some(at) = at
-                && let Err(error) = store.keep_progress(id, at).await
-            {
-                tracing::warn!(channel = %id, err = %error, "how far it was read could not be kept");
-            }
-        }
-    }
-
-    fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
-        let to = self.channel.name().as_str().to_owned();
-        self.tell(Event::Connection { to, state, reason }, ctx);
     }
 
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
@@ -365,12 +372,13 @@ impl StreamHandler<SessionChanged> for Client {
     fn handle(&mut self, _: SessionChanged, ctx: &mut Self::Context) {
         let held = self.session.borrow().held.clone();
         match (self.link(), held) {
-            (Some(link), Some(held)) => self.show_pass(link, held, ctx),
+            (Some(link), Some(held)) if self.is_entered_as(&held) => self.show_pass(link, held, ctx),
+            (Some(_), Some(_)) => self.check_identity(ctx),
             (Some(_), None) => {
                 self.disconnect();
                 self.retry(Code::NotSignedIn.into(), ctx);
             }
-            (None, Some(_)) if self.channel.joined => self.connect(ctx),
+            (None, Some(_)) if self.channel.joined && !self.is_resting(ctx) => self.connect(ctx),
             (None, _) => {}
         }
     }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use common::files::{create_private_folder, write_private_file};
+use common::files::write_private_file;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName, guest_name};
 use common::proto::limits::TRACKER_PORT;
 use common::transport::Address;
 use etcetera::BaseStrategy;
 
+use crate::client::CatchUp;
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
@@ -23,6 +24,8 @@ Examples:
       host the channel `first`, and be in it
   peer --tracker chat.example:22236#KEY --json < commands
       take commands one a line, and print what happens as JSON, one object a line
+  peer --expire 24h
+      give up on a message that could not be sent for a day, and say so
 
 The tracker prints the form HOST:PORT#KEY at its start. With it, its key need not be compared by eye.
 Inside, type `help`.";
@@ -73,6 +76,9 @@ pub struct Args {
     /// Read commands from standard input and print JSON, also on a terminal
     #[arg(long, env = "NATTER_JSON")]
     pub json: bool,
+    /// A message that could not be sent for so long is not sent any more, but kept and shown as refused
+    #[arg(long, value_name = "DURATION", env = "NATTER_EXPIRE", value_parser = parse_span)]
+    expire: Option<Duration>,
     /// How long what is under way may take after the end of the input, in milliseconds
     #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
     drain_ms: u64,
@@ -112,6 +118,17 @@ fn parse_advertise(text: &str) -> Result<Address, String> {
         .ok_or_else(|| "tcp:HOST:PORT is expected".to_owned())
 }
 
+/// A number with its unit: `90s`, `15m`, `24h`, `7d`.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let unit = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+    let span = unit.iter().find_map(|(letter, seconds)| {
+        let number = text.strip_suffix(*letter)?.parse::<u64>().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    span.map(Duration::from_secs)
+        .ok_or_else(|| "a number with s, m, h or d is expected, as in 15m".to_owned())
+}
+
 /// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets.
 fn split_port(place: &str) -> Option<(&str, u16)> {
     let (host, port) = place.rsplit_once(':')?;
@@ -130,12 +147,18 @@ pub struct Config {
     pub name_was_given: bool,
     /// Where state is kept.
     pub data: PathBuf,
+    /// Where the name is kept for a start that gives none; nowhere when the folder was given.
+    pub last_name: Option<PathBuf>,
     /// Channels to host from the start.
     pub host_channels: Vec<ChannelName>,
     /// Where members reach this peer.
     pub listen: ListenConfig,
     /// How long what is under way may take at the end.
     pub drain: Duration,
+    /// How long a message may wait before it is too late to send it; for ever when absent.
+    pub expire: Option<Duration>,
+    /// How clients catch up with what they missed.
+    pub catch_up: CatchUp,
 }
 
 /// Why there is no configuration.
@@ -154,39 +177,15 @@ impl Config {
     ///
     /// # Errors
     /// When there is no folder to keep state in.
-    pub fn from_args(args: Args) -> Result<Self, ConfigError> {
-        let base = match args.data {
-            Some(_) => None,
-            None => Some(
-                etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
-            ),
-        };
+    pub fn from_args(mut args: Args) -> Result<Self, ConfigError> {
         let name_was_given = args.username.is_some();
-        let username = match args.username {
-            Some(name) => name,
-            None => match base.as_deref().and_then(last_name) {
-                Some(name) => name,
-                None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
-            },
-        };
-        if let Some(base) = &base {
-            remember_name(base, &username);
-        }
-        let data = match (args.data, base) {
-            (Some(data), _) => data,
-            (None, base) => base.unwrap_or_default().join(username.file_stem()),
-        };
+        let Place { username, data, last_name } = place(args.username.take(), args.data.take())?;
         Ok(Self {
-            tracker: tracker_address(
-                args.tracker,
-                args.tracker_ip,
-                args.tracker_port,
-                args.tracker_key,
-                args.trust_first,
-            ),
+            tracker: tracker_address(&mut args),
             username,
             name_was_given,
             data,
+            last_name,
             host_channels: args.host_channels,
             listen: ListenConfig {
                 ip: args.peer_host_ip,
@@ -194,38 +193,55 @@ impl Config {
                 advertise: args.advertise,
             },
             drain: Duration::from_millis(args.drain_ms),
+            expire: args.expire,
+            catch_up: CatchUp::default(),
         })
     }
-}
 
-fn tracker_address(
-    typed: Option<TypedTracker>,
-    ip: Option<String>,
-    port: Option<u16>,
-    key: Option<PeerKey>,
-    trust_first: bool,
-) -> TrackerAddress {
-    let typed = typed.unwrap_or_else(|| {
-        let host = ip.unwrap_or_else(|| "127.0.0.1".to_owned());
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        TypedTracker { address: format!("{host}:{}", port.unwrap_or(TRACKER_PORT)), key: None }
-    });
-    TrackerAddress { address: typed.address, key: key.or(typed.key), trust_first }
-}
-
-const LAST_NAME: &str = "last-name";
-
-fn last_name(base: &Path) -> Option<UserName> {
-    std::fs::read_to_string(base.join(LAST_NAME)).ok()?.trim().parse().ok()
-}
-
-/// Only for comfort: two peers that start at once may get into each other's way here, and nothing is lost by it.
-fn remember_name(base: &Path, name: &UserName) {
-    let kept = create_private_folder(base)
-        .and_then(|()| write_private_file(&base.join(LAST_NAME), name.as_str().as_bytes()));
-    if let Err(error) = kept {
-        tracing::warn!(err = %error, "the name is not remembered for the next start without --username");
+    /// Keeps the name for the next start that gives none. Only for comfort: a start goes on without it.
+    pub(crate) fn remember_name(&self) {
+        let Some(file) = &self.last_name else { return };
+        if let Err(error) = write_private_file(file, self.username.as_str().as_bytes()) {
+            tracing::warn!(err = %error, "the name is not remembered for the next start without --username");
+        }
     }
+}
+
+/// Whose peer it is, and where it keeps its state.
+struct Place {
+    username: UserName,
+    data: PathBuf,
+    last_name: Option<PathBuf>,
+}
+
+fn place(name: Option<UserName>, data: Option<PathBuf>) -> Result<Place, ConfigError> {
+    let base = match data {
+        Some(_) => None,
+        None => Some(
+            etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
+        ),
+    };
+    let last_name = base.as_ref().map(|base| base.join("last-name"));
+    let username = match name.or_else(|| kept_name(last_name.as_deref()?)) {
+        Some(name) => name,
+        None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
+    };
+    let data = data.unwrap_or_else(|| base.unwrap_or_default().join(username.file_stem()));
+    Ok(Place { username, data, last_name })
+}
+
+fn kept_name(file: &Path) -> Option<UserName> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn tracker_address(args: &mut Args) -> TrackerAddress {
+    let typed = args.tracker.take().unwrap_or_else(|| {
+        let host = args.tracker_ip.take().unwrap_or_else(|| "127.0.0.1".to_owned());
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        TypedTracker { address: format!("{host}:{}", args.tracker_port.unwrap_or(TRACKER_PORT)), key: None }
+    });
+    let key = args.tracker_key.or(typed.key);
+    TrackerAddress { address: typed.address, key, trust_first: args.trust_first }
 }
 
 #[cfg(test)]
@@ -247,6 +263,16 @@ mod tests {
         }
         for typed in ["", ":7", "a:b", "a:99999", "a#", "a:1#xyz"] {
             assert!(parse_tracker(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_span_has_a_unit() {
+        for (typed, seconds) in [("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800)] {
+            assert_eq!(parse_span(typed), Ok(Duration::from_secs(seconds)), "{typed}");
+        }
+        for typed in ["", "15", "m", "0s", "-1m", "1.5h", "5ms", "1h30m", "99999999999999999999d"] {
+            assert!(parse_span(typed).is_err(), "{typed}");
         }
     }
 

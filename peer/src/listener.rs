@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::PROGRAM;
+use crate::alarm::Death;
 use crate::host::HostHandle;
 use crate::host::member::MemberSession;
 
@@ -60,10 +61,14 @@ pub struct Listener {
 
 impl Listener {
     /// Serves whoever connects, until the signal to stop. Has to be called within a tokio runtime, whose threads then
-    /// do the work of all connections.
-    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) -> Self {
+    /// do the work of all connections. Its end for any other reason is the `death`.
+    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown, mut death: Death) -> Self {
         let local_addr = listener.local_addr();
-        Self { local_addr, task: tokio::spawn(accept(listener, hosts, shutdown)) }
+        let task = async move {
+            accept(listener, hosts, shutdown).await;
+            death.expected();
+        };
+        Self { local_addr, task: tokio::spawn(task) }
     }
 
     /// Where it listens.

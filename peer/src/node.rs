@@ -1,36 +1,44 @@
 //! The root of one user's peer: it owns the clients, and turns each command into calls of the parts below it.
 //!
 //! The actor is a registry: which client stands for which channel. What a command does is plain code over the handles
-//! (`account`, `look`, `channels`), so that a slow one holds nobody up.
+//! (`account`, `look`, `channels`, `outbox`), so that a slow one holds nobody up.
 
 mod account;
 mod channels;
 mod look;
+mod outbox;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use actix::prelude::*;
+use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
 use common::proto::event::TrackerEvent;
+use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
+use futures_util::future::join_all;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
-use crate::client::{self, ClientConfig, ClientHandle, Way};
+use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
+use crate::events::Events;
 use crate::hosting::HostingHandle;
-use crate::session::{Events, SessionView};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use crate::tracker_link::TrackerHandle;
 use crate::ui;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How long the clients may take to say their last words to the hosts.
+const FINISH_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_secs(1));
 
 /// What a node is made of.
 pub struct NodeConfig {
@@ -50,8 +58,12 @@ pub struct NodeConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How clients catch up.
+    pub catch_up: CatchUp,
     /// Is told when the node dies.
     pub alarm: Alarm,
+    /// How long a message may wait before it is too late to send it.
+    pub expire: Option<Duration>,
 }
 
 /// The handle of a node: what user interfaces drive. Cheap to clone.
@@ -66,7 +78,19 @@ pub struct NodeHandle {
 
 /// Starts a node, and the clients of all channels that are joined.
 pub fn start(config: NodeConfig) -> NodeHandle {
-    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm } = config;
+    let NodeConfig {
+        data,
+        store,
+        tracker,
+        from_tracker,
+        hosting,
+        way,
+        session,
+        events,
+        catch_up,
+        alarm,
+        expire,
+    } = config;
     let view = session.clone();
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -76,9 +100,11 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             way,
             session: view,
             events,
+            catch_up,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
             alarm,
+            expire,
         }
     });
     NodeHandle { addr, tracker, hosting, session, data }
@@ -108,6 +134,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Client
         | Command::Leave { .. }
         | Command::Send { .. }
+        | Command::Outbox(_)
         | Command::History { .. } => false,
     }
 }
@@ -142,18 +169,19 @@ impl ui::Node for NodeHandle {
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
-            Command::History { channel, count, before } => self.history(channel, count, before).await,
+            Command::Outbox(asked) => self.outbox(asked).await,
+            Command::History { channel, count, before } => {
+                Box::pin(self.history(channel, count, before)).await
+            }
         }
     }
 
-    async fn drain(&self, limit: Duration) {
-        let drained = async {
-            for client in self.clients().await.unwrap_or_default() {
-                client.drained().await;
-            }
-        };
+    async fn finish(&self, limit: Duration) {
+        let clients = self.clients().await.unwrap_or_default();
         // What could not go out in time stays in the outbox.
-        let _ = tokio::time::timeout(limit, drained).await;
+        let _ = timeout(limit, join_all(clients.iter().map(ClientHandle::drained))).await;
+        // One that cannot end, since nobody takes what it tells, is ended later.
+        let _ = timeout(FINISH_LIMIT, join_all(clients.iter().map(ClientHandle::finish))).await;
     }
 }
 
@@ -163,32 +191,40 @@ impl NodeHandle {
         self.tracker.settled().await;
     }
 
-    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once.
-    pub async fn host_until_done(&self, channel: ChannelName, events: &Events) {
+    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once. Tried again whenever who
+    /// this peer is changes, and after a while when the reason may pass by itself.
+    pub async fn host_until_done(self, channel: ChannelName, events: Events) {
+        self.settled().await;
         let mut session = self.session.clone();
-        let mut is_told = false;
+        let mut backoff = Backoff::new(BackoffLimits::default());
+        let mut told = None;
         loop {
             session.mark_unchanged();
             let outcome = self.host(channel.clone()).await;
-            let is_final = match &outcome {
-                Ok(_) => true,
-                Err(refusal) => !refusal.code.is_passing() && refusal.code != Code::NotSignedIn,
+            let wait = match &outcome {
+                Err(refusal) if refusal.code == Code::NotSignedIn => Some(None),
+                Err(refusal) if refusal.code.is_passing() => {
+                    Some(Some(backoff.next_delay(random_fraction())))
+                }
+                Ok(_) | Err(_) => None,
             };
-            if is_final || !is_told {
-                is_told = true;
+            let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
+            if wait.is_none() || told != code {
+                told = code;
                 events.tell(Event::Result { command: "host", outcome: Box::new(outcome) }).await;
             }
-            if is_final || session.changed().await.is_err() {
-                return;
+            let Some(delay) = wait else { return };
+            tokio::select! {
+                changed = session.changed() => if changed.is_err() { return },
+                () = pause(delay) => {}
             }
         }
     }
 
     /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
     pub async fn shut_down(&self) {
-        for client in self.clients().await.unwrap_or_default() {
-            client.shut_down().await;
-        }
+        let clients = self.clients().await.unwrap_or_default();
+        join_all(clients.iter().map(ClientHandle::shut_down)).await;
         self.hosting.shut_down().await;
         self.tracker.shut_down().await;
         // Gone already is as good.
@@ -217,14 +253,24 @@ impl NodeHandle {
     }
 }
 
+/// Waits so long, or for ever.
+async fn pause(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Node {
     store: PeerStore,
     way: Way,
     session: SessionView,
     events: Events,
+    catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
     alarm: Alarm,
     death: Death,
+    expire: Option<Duration>,
 }
 
 impl Actor for Node {
@@ -256,6 +302,8 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             events: self.events.clone(),
+            expire: self.expire,
+            catch_up: self.catch_up,
             alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());

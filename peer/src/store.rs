@@ -1,8 +1,7 @@
-//! What a peer keeps of itself: its session, the channels it knows, how far it has read, and its outbox.
+//! What a peer keeps of itself: its session, the channels it knows, and its outbox.
 //!
-//! What it keeps as a host stands in `host::log`.
+//! What it has received stands in `client::archive`, what it keeps as a host in `host::log`.
 
-use common::entry::Position;
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
@@ -11,12 +10,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::outbox::Item;
+use crate::pace::{KeptPace, Tried};
 use crate::session::Session;
 
 const SESSION: Table = Table::new("session");
 const CHANNELS: Table = Table::new("channels");
-const PROGRESS: Table = Table::new("progress");
 const OUTBOX: Table = Table::new("outbox");
+const PACE: Table = Table::new("pace");
 const HOSTING: Table = Table::new("hosting");
 const SETTINGS: Table = Table::new("settings");
 
@@ -123,22 +123,6 @@ impl PeerStore {
         self.put(CHANNELS, key(channel.record.id), json(channel)).await
     }
 
-    /// How far a channel was read.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn progress(&self, channel: ChannelId) -> Result<Option<Position>, ReadError> {
-        Ok(self.0.reader().get(PROGRESS, key(channel))?.and_then(|bytes| parse(&bytes)))
-    }
-
-    /// Keeps how far a channel was read.
-    ///
-    /// # Errors
-    /// When it is not known to be on disk.
-    pub async fn keep_progress(&self, channel: ChannelId, at: Position) -> Result<(), StoreError> {
-        self.put(PROGRESS, key(channel), json(&at)).await
-    }
-
     /// What waits to go out to a channel, in order.
     ///
     /// # Errors
@@ -149,11 +133,11 @@ impl PeerStore {
         Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
     }
 
-    /// Puts a message into the outbox, in the order of the calls; the answer comes when it is on disk.
+    /// Puts a message into the outbox, or writes it anew, in the order of the calls; the answer comes when it is on disk.
     ///
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
-    pub fn queue(
+    pub fn keep_item(
         &self,
         channel: ChannelId,
         item: &Item,
@@ -165,13 +149,46 @@ impl PeerStore {
         })
     }
 
-    /// Takes a message out of the outbox. Whoever does not wait for it loses nothing: a message that is still there at
-    /// the next start goes out again under its id, and is stored once.
+    /// Takes a message out of the outbox, in the order of the calls. Whoever does not wait for it loses nothing: a
+    /// stored message that is still there at the next start goes out again under its id, and is stored once.
     ///
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
-    pub async fn unqueue(&self, channel: ChannelId, number: u64) -> Result<(), StoreError> {
-        self.delete(OUTBOX, outbox_key(channel, number)).await
+    pub fn drop_item(
+        &self,
+        channel: ChannelId,
+        number: u64,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + use<>, StoreError> {
+        let key = outbox_key(channel, number);
+        self.0.submit(move |tx| {
+            tx.delete(OUTBOX, key);
+            Ok::<_, Abort>(())
+        })
+    }
+
+    /// How often something that fails is tried.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn pace(&self, tried: &Tried) -> Result<Option<KeptPace>, ReadError> {
+        Ok(self.0.reader().get(PACE, tried.key())?.and_then(|bytes| parse(&bytes)))
+    }
+
+    /// Keeps how often something that fails is tried, or that it works. Nobody waits for it: what is lost of it makes
+    /// one attempt come early.
+    pub fn keep_pace(&self, tried: &Tried, kept: Option<&KeptPace>) {
+        let (key, value) = (tried.key(), kept.map(json));
+        let submitted = self.0.submit(move |tx| {
+            match value {
+                Some(value) => tx.put(PACE, key, value),
+                None => tx.delete(PACE, key),
+            }
+            Ok::<_, Abort>(())
+        });
+        match submitted {
+            Ok(submitted) => drop(submitted),
+            Err(error) => tracing::debug!(err = %error, "a pace could not be kept"),
+        }
     }
 
     async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {
@@ -199,13 +216,13 @@ fn outbox_key(channel: ChannelId, number: u64) -> Vec<u8> {
     [key(channel).as_slice(), &number.to_be_bytes()].concat()
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     // What is kept are plain structs, which always have a JSON form.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// A value of another form is as good as none: what it said is asked anew.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes)
         .inspect_err(|error| tracing::warn!(err = %error, "kept value passed over"))
         .ok()

@@ -10,7 +10,6 @@ pub mod trust;
 use std::time::Duration;
 
 use actix::prelude::*;
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::clock::Timestamp;
 use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
@@ -28,7 +27,9 @@ pub use handle::TrackerHandle;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
-use crate::session::{Events, Session};
+use crate::events::Events;
+use crate::pace::{Pace, Tried};
+use crate::session::Session;
 use crate::store::PeerStore;
 use contact::Contact;
 
@@ -51,6 +52,8 @@ pub struct TrackerLinkConfig {
     pub store: PeerStore,
     /// The session as it was kept.
     pub session: Session,
+    /// Whether its name was asked for, rather than found.
+    pub name_was_given: bool,
     /// Where the user interface is told.
     pub events: Events,
     /// Is told when the link's actor dies.
@@ -75,7 +78,8 @@ struct TrackerLink {
     session: watch::Sender<Session>,
     state: watch::Sender<State>,
     to_node: mpsc::Sender<TrackerEvent>,
-    backoff: Backoff,
+    /// How often connecting is tried.
+    pace: Pace,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     stopping: bool,
@@ -99,9 +103,9 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
     let (tracker, trust) = (config.tracker.address.clone(), config.trust.clone());
     let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
         ctx.set_mailbox_capacity(MAILBOX);
-        let backoff = Backoff::new(BackoffLimits::default());
+        let pace = load_pace(&config);
         let death = Death::of("the link to the tracker", &config.alarm);
-        TrackerLink { config, session, state, to_node, backoff, generation: 0, stopping: false, death }
+        TrackerLink { config, session, state, to_node, pace, generation: 0, stopping: false, death }
     });
     (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
 }
@@ -110,7 +114,15 @@ impl Actor for TrackerLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.connect(ctx);
+        let rest = self.pace.take_rest();
+        if rest.is_zero() {
+            return self.connect(ctx);
+        }
+        let (address, seconds) = (&self.config.tracker.address, rest.as_secs_f64().ceil());
+        let reason = format!(
+            "the tracker at {address} could not be reached before the restart; tried again in {seconds} s"
+        );
+        self.wait(Refusal::new(Code::TrackerAway, reason), rest, ctx);
     }
 }
 
@@ -123,10 +135,14 @@ impl TrackerLink {
         let generation = self.generation;
         let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
+        let is_wanted = self.config.name_was_given && self.session.borrow().held.is_none();
         let attempt = async move {
             let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            let entered = entry::enter_silently(&contact.link, &mut contact.inbox, &name).await;
-            Ok::<_, Refusal>((contact, entered))
+            match entry::enter_silently(&contact.link, &mut contact.inbox, &name, is_wanted).await {
+                // Tried again like a connection that failed: nobody else would.
+                Err(refusal) if refusal.code.is_passing() => Err(refusal),
+                entered => Ok((contact, entered)),
+            }
         };
         ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {
             _ if generation != link.generation || link.stopping => {}
@@ -137,7 +153,7 @@ impl TrackerLink {
 
     fn up(&mut self, contact: Contact, entered: Result<Entered, Refusal>, ctx: &mut Context<Self>) {
         let Contact { link, inbox, directory, confirmed, is_first } = contact;
-        self.backoff.reset();
+        self.pace.worked();
         let key = link.peer_key();
         self.session.send_modify(|session| session.directory = Some(directory));
         if is_first {
@@ -223,7 +239,11 @@ impl TrackerLink {
     }
 
     fn down(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
-        let delay = self.backoff.next_delay(random_fraction());
+        let delay = self.pace.failed(None);
+        self.wait(refusal, delay, ctx);
+    }
+
+    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
         self.session.send_if_modified(|session| std::mem::take(&mut session.entered));
         let was_told = {
             let state = self.state.borrow();
@@ -253,6 +273,14 @@ impl TrackerLink {
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
         ctx.wait(self.config.events.tell(event).into_actor(self));
     }
+}
+
+fn load_pace(config: &TrackerLinkConfig) -> Pace {
+    let tried = Tried::Tracker(config.tracker.address.clone());
+    Pace::load(config.store.clone(), tried.clone()).unwrap_or_else(|error| {
+        tracing::warn!(err = %error, "how often the tracker was tried cannot be read");
+        Pace::fresh(config.store.clone(), tried)
+    })
 }
 
 fn connection(state: LinkState, reason: Option<String>) -> Event {

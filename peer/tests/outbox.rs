@@ -5,10 +5,11 @@
 mod support;
 
 use common::clock::Timestamp;
+use common::id::IdentityKind;
 use common::proto::status::{Code, Refusal};
 use futures_util::future::{join, join_all};
-use peer::api::LinkState;
-use support::{Fate, MadeHost, Person, World, free_port, refused, stored};
+use peer::api::{Command, LinkState};
+use support::{Fate, MadeHost, Person, World, free_port, named, refused, stored};
 
 fn numbered(count: usize) -> Vec<String> {
     (1..=count).map(|number| number.to_string()).collect()
@@ -133,7 +134,7 @@ async fn nothing_overtakes_a_message_that_is_refused_until_the_user_says_so() {
     charlie.barrier_of_tracker().await;
     assert_eq!(host.stored(), ["1"]);
     assert_eq!(charlie.channel("made").await.queued, 8);
-    charlie.join("made").await;
+    charlie.retry("made").await;
     while charlie.expect("stored message", stored).await < 9 {}
     assert_eq!(host.stored(), numbered(9));
 }
@@ -186,4 +187,71 @@ async fn restarts_of_the_host_while_two_type_lose_and_repeat_nothing() {
         let mine = texts.iter().filter_map(|text| text.strip_prefix(person.name()));
         assert!(mine.map(str::trim).eq(numbered(EACH)), "each line once, in the order of typing");
     }
+}
+
+#[actix::test]
+async fn what_is_queued_never_goes_to_another_channel_that_took_the_name() {
+    let (world, mut ken, mut charlie) = scene().await;
+    charlie.leave("first").await;
+    charlie.send("first", "for ken").await;
+    ken.done(Command::Unhost { channel: named("first"), release: true }).await;
+    ken.stop().await;
+    let mallory = world.guest("mallory").await;
+    let taken = mallory.host("first").await;
+    assert_eq!(charlie.join("first").await.id, taken.id);
+    charlie.send("first", "for mallory").await;
+    assert_eq!(charlie.expect("stored message", stored).await, 1);
+    charlie.barrier("first").await;
+    mallory.reads("first", 1).await;
+    assert_eq!(mallory.texts("first"), ["for mallory"]);
+    let queued: Vec<_> =
+        charlie.status().await.channels.iter().map(|row| (row.id == taken.id, row.queued)).collect();
+    assert_eq!(queued, [(false, 1), (true, 0)]);
+}
+
+#[actix::test]
+async fn what_is_queued_goes_out_only_as_who_wrote_it() {
+    let (_world, mut host, mut charlie) = scene().await;
+    host.stop().await;
+    charlie.expect_connection("first", LinkState::Retrying).await;
+    charlie.send("first", "as a guest").await;
+    charlie.signup("correct horse").await;
+    charlie.send("first", "as an account").await;
+    host.start().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    charlie.barrier("first").await;
+    assert_eq!(charlie.channel("first").await.queued, 2);
+    charlie.done(Command::Signout).await;
+    charlie.done(Command::Guest { name: Some("charles".parse().unwrap()) }).await;
+    assert_eq!(charlie.expect("stored message", stored).await, 1);
+    charlie.signin("charlie", "correct horse").await.unwrap();
+    assert_eq!(charlie.expect("stored message", stored).await, 2);
+    host.reads("first", 2).await;
+    let wrote: Vec<_> = host
+        .messages("first")
+        .into_iter()
+        .map(|message| (message.text.unwrap(), message.author_kind))
+        .collect();
+    assert_eq!(wrote[0], ("as a guest".to_owned(), IdentityKind::Guest));
+    assert_eq!(wrote[1], ("as an account".to_owned(), IdentityKind::Account));
+}
+
+#[actix::test]
+async fn who_writes_may_change_in_the_middle() {
+    const EACH: usize = 40;
+    let (_world, host, mut charlie) = scene().await;
+    let texts = numbered(2 * EACH);
+    for text in &texts[..EACH] {
+        charlie.send("first", text).await;
+    }
+    charlie.signup("correct horse").await;
+    for text in &texts[EACH..] {
+        charlie.send("first", text).await;
+    }
+    while charlie.expect("stored message", stored).await < 2 * EACH as u64 {}
+    host.reads("first", 2 * EACH as u64).await;
+    assert_eq!(host.texts("first"), texts);
+    let kinds: Vec<_> = host.messages("first").iter().map(|message| message.author_kind).collect();
+    assert_eq!(kinds, [[IdentityKind::Guest; EACH], [IdentityKind::Account; EACH]].concat());
+    assert_eq!(charlie.channel("first").await.queued, 0);
 }

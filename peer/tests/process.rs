@@ -104,7 +104,9 @@ fn a_restart_of_the_host_keeps_everything_its_port_included() {
     let mut charlie = Peer::join(&tracker, "charlie", folder.path(), "first");
     charlie.send("first", "one");
     ken.send("first", "two");
-    charlie.wait_message("two");
+    for peer in [&mut ken, &mut charlie] {
+        peer.wait_message("two");
+    }
     assert_eq!(ken.stop().code, Some(0));
 
     charlie.wait_connection("first", "retrying");

@@ -298,8 +298,7 @@ impl World {
                 _ => {}
             }
         }
-        let (_, nobody) = tokio::sync::mpsc::channel(1);
-        let mut events = std::mem::replace(&mut ken.events, nobody);
+        let events = std::mem::replace(&mut ken.events, peer::events::Events::new().1);
         actix_rt::spawn(async move { while events.recv().await.is_some() {} });
         Self { tracker, ken, _stop: stop }
     }
@@ -312,6 +311,7 @@ impl World {
 
 fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
     peer::Config {
+        catch_up: peer::client::CatchUp::default(),
         tracker: peer::tracker_link::TrackerAddress {
             address: tracker.address.to_string(),
             key: Some(tracker.key),
@@ -320,6 +320,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
         username: "ken".parse().unwrap(),
         name_was_given: true,
         data: folder.join("ken"),
+        last_name: None,
         host_channels: vec!["first".parse().unwrap()],
         listen: peer::hosting::ListenConfig {
             ip: Ipv4Addr::LOCALHOST.into(),
@@ -327,6 +328,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
             advertise: Vec::new(),
         },
         drain: Duration::from_secs(1),
+        expire: None,
     }
 }
 

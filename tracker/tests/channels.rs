@@ -63,6 +63,8 @@ async fn names_and_channels_belong_to_their_owners() {
     let laptop = tracker.stranger().await;
     laptop.signin("ken", PASSWORD).await.unwrap();
     assert_eq!(laptop.host(&first).await.unwrap_err(), Code::HostedElsewhere);
+    assert_eq!(laptop.host(&channel("first")).await.unwrap_err(), Code::HostedElsewhere);
+    assert_eq!(laptop.host(&channel("f\u{456}rst")).await.unwrap_err(), Code::NameTaken);
     assert_eq!(laptop.ask(&unhost).await.unwrap_err(), Code::HostedElsewhere);
 
     ken.ask(&unhost).await.unwrap();

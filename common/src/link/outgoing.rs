@@ -76,7 +76,7 @@ impl WriteQueue {
     }
 }
 
-/// A [`WriteQueue`] between those who write lines and the one task that writes them out.
+/// The queue between those who write lines and the one task that writes them out.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     queue: Mutex<WriteQueue>,
@@ -100,7 +100,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// See [`WriteQueue::close`].
+    /// Takes nothing more; `last` is still written after what waits, or instead of it.
     pub fn close(&self, last: Option<Bytes>, drop_waiting: bool) {
         self.lock().close(last, drop_waiting);
         self.filled.notify_one();

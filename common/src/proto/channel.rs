@@ -28,6 +28,8 @@ closed! {
         Disconnect,
         /// Sends a message.
         Message,
+        /// What has become of messages sent earlier.
+        StatusOf,
         /// A page of the log.
         History,
         /// Who is in the channel.
@@ -123,6 +125,36 @@ pub struct Message {
 /// The answer to MESSAGE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
+    /// The entry's number.
+    pub seq: u64,
+    /// When the host took it.
+    pub stored_at: Timestamp,
+}
+
+/// Asks which of the asking member's own messages are on the host's disk, after a connection that was lost before the
+/// answers came.
+///
+/// The answer is final for every message of which no MESSAGE request is unanswered: CONNECT was answered after all that
+/// the older connection of the key had under way, so what is not in the answer was not stored and will not be, unless
+/// it is sent again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusOf {
+    /// At most [`MAX_STATUS_IDS`](super::limits::MAX_STATUS_IDS).
+    pub ids: Vec<MessageId>,
+}
+
+/// The answer to STATUS_OF.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Those that are stored, in the order asked; of the others, and of messages of other people, nothing is said.
+    pub stored: Vec<StoredMessage>,
+}
+
+/// A message that is on the host's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMessage {
+    /// The sender's id of it.
+    pub id: MessageId,
     /// The entry's number.
     pub seq: u64,
     /// When the host took it.
@@ -247,6 +279,7 @@ commands! {
     "PASS" Pass => Empty;
     "DISCONNECT" Disconnect => Empty;
     "MESSAGE" Message => Stored;
+    "STATUS_OF" StatusOf => StatusReport;
     "HISTORY" History => HistoryPage;
     "MEMBERS" Members => MemberList;
     "RET_INFO" RetInfo => Info;

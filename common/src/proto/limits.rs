@@ -30,6 +30,10 @@ pub const MAX_PASSWORD_BYTES: usize = 256;
 
 /// How many messages a device may have unanswered in a channel.
 pub const MAX_UNANSWERED_MESSAGES: usize = 64;
+/// How many messages one STATUS_OF may ask about.
+pub const MAX_STATUS_IDS: usize = 256;
+/// How many messages may wait in the outbox of one channel.
+pub const MAX_OUTBOX_MESSAGES: usize = 10_000;
 /// How many requests of its own a side may have unanswered on one connection.
 pub const MAX_PENDING_REQUESTS: usize = 256;
 

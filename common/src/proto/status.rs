@@ -129,6 +129,11 @@ codes! {
     HostKeyChanged "host_key_changed" Unauthorized lasting "the channel is now hosted by another key than the one known";
     NotJoined "not_joined" RequestError lasting "join the channel first";
     NotHosted "not_hosted" RequestError lasting "this peer does not host the channel";
+    Expired "expired" RequestError lasting "the message could not be sent in time; it is kept until you retry, edit or cancel it";
+    TooLate "too_late" RequestError lasting "the message was stored before it could be changed";
+    NoSuchMessage "no_such_message" RequestError lasting "there is no such message in the outbox; type: outbox";
+    OutboxFull "outbox_full" RequestError lasting "too many messages wait for this channel already; see outbox";
+    NewLog "new_log" RequestError lasting "the channel's log was begun anew";
     CannotListen "cannot_listen" RequestError lasting "the port cannot be listened on; choose another with --peer-host-port";
     Internal "internal" ServerError passing "something went wrong inside the program; its log says more";
 }

@@ -101,6 +101,8 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Look at what waits to be sent, or change it.
+    Outbox(OutboxCommand),
     /// A page of a channel's log.
     History {
         /// Which.
@@ -109,5 +111,32 @@ pub enum Command {
         count: u32,
         /// Only entries before this number; the newest when absent.
         before: Option<u64>,
+    },
+}
+
+/// What a user may ask about messages that wait to be sent.
+#[derive(Clone, Debug)]
+pub enum OutboxCommand {
+    /// What waits, to one channel or to all.
+    List {
+        /// Which.
+        channel: Option<ChannelName>,
+    },
+    /// Have refused messages sent again.
+    Retry {
+        /// A channel, for all of its messages; else the end of a message's id.
+        which: String,
+    },
+    /// Do not send a message.
+    Cancel {
+        /// The end of its id.
+        id: String,
+    },
+    /// Send another text in a message's place.
+    Edit {
+        /// The end of its id.
+        id: String,
+        /// The other text.
+        text: String,
     },
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use common::clock::Timestamp;
 use common::id::MessageId;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
@@ -9,7 +10,7 @@ use common::proto::event::Person;
 use common::proto::status::Code;
 use serde::Serialize;
 
-use super::reply::{ChatMessage, LinkState, Outcome, SessionState};
+use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339};
 
 /// What a user interface is told.
 ///
@@ -51,6 +52,15 @@ pub enum Event {
     },
     /// An entry of a joined channel.
     Message(ChatMessage),
+    /// Entries that were missed and left out are in the archive now. They are not shown by themselves.
+    Filled {
+        /// The channel.
+        channel: ChannelName,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
     /// What has become of a message of this peer.
     Outgoing {
         /// The message.
@@ -65,9 +75,24 @@ pub enum Event {
         /// Why it was refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
-        /// Why it was refused, and what to do.
+        /// Why it was refused, and what to do; when it is queued, what keeps its queue waiting.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The message that takes its place, once edited.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        becomes: Option<MessageId>,
+    },
+    /// Messages of this peer, written more than a quarter of an hour ago, go out now, and others have written meanwhile.
+    MovedOn {
+        /// The channel.
+        channel: ChannelName,
+        /// How many go out late.
+        messages: usize,
+        /// How many came in since the first of them was written.
+        between: u64,
+        /// When that was.
+        #[serde(serialize_with = "rfc3339")]
+        oldest: Timestamp,
     },
     /// A connection changed.
     Connection {
@@ -123,8 +148,14 @@ pub enum Event {
 pub enum OutgoingState {
     /// In the outbox, on disk.
     Queued,
+    /// On its way to the host, and not answered yet.
+    Sending,
     /// On the host's disk.
     Stored,
-    /// Turned down by the host; the channel's queue waits for the user.
+    /// Turned down by the host, or too late; the channel's queue waits for the user.
     Refused,
+    /// Taken back by its user before it was stored.
+    Cancelled,
+    /// Another text takes its place; this one was not stored.
+    Edited,
 }

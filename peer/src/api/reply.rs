@@ -9,8 +9,10 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::channel::{DebugReport, Info, Member, Role};
 use common::proto::directory::{Listed, Policy};
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
+
+use super::outbox::{OutboxChange, OutboxList, Retried};
 
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
@@ -43,6 +45,12 @@ pub enum Reply {
     Joined(JoinedChannel),
     /// A message is on disk.
     Queued(Queued),
+    /// What waits to be sent.
+    Outbox(OutboxList),
+    /// A message was changed, or is to be.
+    Changed(OutboxChange),
+    /// Refused messages go out again.
+    Retried(Retried),
     /// A page of a log.
     History(HistoryOf),
     /// Done; nothing more to say.
@@ -234,8 +242,22 @@ pub struct HistoryOf {
     pub channel: ChannelName,
     /// The entries, in order, without gaps.
     pub messages: Vec<ChatMessage>,
-    /// How far the log is.
+    /// How far the log is, as far as is known.
     pub head: Position,
+    /// What was asked for and could not be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// Entries that the archive has not, and the host could not be asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    /// The last of them.
+    pub upto: u64,
+    /// Why the host did not give them.
+    pub code: Code,
+    /// A sentence for people.
+    pub reason: String,
 }
 
 /// An entry of a channel as it is shown.
@@ -270,7 +292,7 @@ pub struct ChatMessage {
 }
 
 /// Timestamps are shown as RFC 3339 in UTC, with milliseconds.
-fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_utc(*at))
 }
 

@@ -1,7 +1,7 @@
 //! What the rest of the peer sees of a client.
 
 use actix::Addr;
-use common::id::ChannelId;
+use common::id::{ChannelId, MessageId};
 use common::link::{Link, RequestError};
 use common::name::ChannelName;
 use common::proto::Command;
@@ -9,9 +9,11 @@ use common::proto::directory::ChannelRecord;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
-use super::messages::{GetStatus, Join, Leave, Located, Send, Shutdown};
+use super::archive::{Asking, GetArchive, KeepPage, View};
+use super::messages::{Finish, GetStatus, Join, Leave, Located, Send, Shutdown};
+use super::queue::{ChangeItem, GetOutbox, Matching, Retry};
 use super::{Client, State};
-use crate::api::{ChannelStatus, JoinedChannel, Queued};
+use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
 
 /// The handle of a client. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub struct ClientHandle {
     id: ChannelId,
     name: ChannelName,
     state: watch::Receiver<State>,
+    asking: Asking,
 }
 
 impl ClientHandle {
@@ -28,8 +31,9 @@ impl ClientHandle {
         id: ChannelId,
         name: ChannelName,
         state: watch::Receiver<State>,
+        asking: Asking,
     ) -> Self {
-        Self { addr, id, name, state }
+        Self { addr, id, name, state, asking }
     }
 
     /// The channel.
@@ -68,13 +72,56 @@ impl ClientHandle {
         queued.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
     }
 
+    /// What waits to be sent, in order, at most `limit`; and how much there is in all.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn outbox(&self, limit: usize) -> Result<(Vec<OutboxItem>, usize), Refusal> {
+        self.addr.send(GetOutbox { limit }).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// The messages in the outbox whose id ends so.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn matching(&self, ending: String) -> Result<Vec<MessageId>, Refusal> {
+        self.addr.send(Matching(ending)).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// Has refused messages sent again, one or all, and ends any waiting for a better moment.
+    ///
+    /// # Errors
+    /// `no_such_message`.
+    pub async fn retry(&self, which: Option<MessageId>) -> Result<Retried, Refusal> {
+        self.addr.send(Retry(which)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Cancels a message, or has another text sent in its place: now, or once it is known that it was not stored.
+    ///
+    /// # Errors
+    /// `no_such_message`, what is wrong with the text, or when it is not on disk.
+    pub async fn change(&self, id: MessageId, text: Option<String>) -> Result<OutboxChange, Refusal> {
+        self.addr.send(ChangeItem { id, text }).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
     /// Asks the channel's host.
     ///
     /// # Errors
     /// Its refusal, `not_joined`, or why the host cannot be asked.
     pub async fn request<C: Command>(&self, command: &C) -> Result<C::Reply, Refusal> {
         let link = self.link()?;
+        let _asked = self.asking.begin();
         link.request(command).await.map_err(RequestError::into_refusal)
+    }
+
+    /// What was received of the channel, as it is now.
+    pub(super) async fn archive(&self) -> Result<View, Refusal> {
+        self.addr.send(GetArchive).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    pub(super) async fn keep_page(&self, page: KeepPage) {
+        // Whoever cannot keep it asks the host again.
+        let _ = self.addr.send(page).await;
     }
 
     fn link(&self) -> Result<Link, Refusal> {
@@ -106,7 +153,13 @@ impl ClientHandle {
         let _ = self.state.clone().wait_for(idle).await;
     }
 
-    /// Closes the connection and keeps how far the channel was read.
+    /// Closes the connection: nothing more is received, and what was has been told to the user interface.
+    pub async fn finish(&self) {
+        // Gone already is as good.
+        let _ = self.addr.send(Finish).await;
+    }
+
+    /// Closes the connection and keeps what was received and how far it was shown.
     pub async fn shut_down(&self) {
         // Gone already is as good.
         let _ = self.addr.send(Shutdown).await;

@@ -59,16 +59,14 @@ impl Client {
     }
 
     fn received(&mut self, entry: &RawEntry, ctx: &mut Context<Self>) {
-        match self.progress.receive(entry) {
-            Received::Next(header) => {
-                let Some(at) = self.progress.have() else { return };
-                let message = chat_message(self.channel.name(), at.epoch, header, entry);
-                self.plan_to_keep_progress(ctx);
-                self.tell(Event::Message(message), ctx);
+        let writing = &mut self.writing;
+        match writing.keeper.receive(self.channel.name(), entry, writing.at_home) {
+            Received::Next(_) => {
                 let head = self.standing.as_ref().map(|standing| standing.head);
-                if head.is_some_and(|head| !self.progress.agrees(&head)) {
-                    self.broken("its log is not the one the host says it is".to_owned(), ctx);
+                if head.is_some_and(|head| !self.writing.keeper.agrees(&head)) {
+                    return self.broken("its log is not the one the host says it is".to_owned(), ctx);
                 }
+                self.keep(ctx);
             }
             Received::Repeat => {}
             Received::Broken(reason) => self.broken(reason, ctx),
@@ -90,7 +88,24 @@ impl Client {
         self.lost(CloseReason::Told(refusal), ctx);
     }
 
-    /// Shows a new pass within the session; one of another subject needs a new session.
+    pub(super) fn is_entered_as(&self, held: &HeldPass) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.subject == held.claims.subject)
+    }
+
+    /// A connection of somebody else than this peer is now makes way for a new one, once all is answered that went out
+    /// under the old name: under the new one it could not be asked for again.
+    pub(super) fn check_identity(&mut self, ctx: &mut Context<Self>) {
+        let held = self.session.borrow().held.clone();
+        if self.link().is_none() || self.outbox.under_way() > 0 {
+            return;
+        }
+        if held.is_none_or(|held| !self.is_entered_as(&held)) {
+            self.disconnect();
+            self.connect(ctx);
+        }
+    }
+
+    /// Shows a new pass within the session.
     pub(super) fn show_pass(&mut self, link: Link, held: HeldPass, ctx: &mut Context<Self>) {
         let generation = self.generation;
         let shown = async move { link.request(&Pass { pass: held.signed }).await };

@@ -21,8 +21,7 @@ impl Handler<Join> for Client {
     fn handle(&mut self, Join(fresh): Join, ctx: &mut Self::Context) -> Self::Result {
         let (joining, joined) = oneshot::channel();
         if self.link().is_some() {
-            self.outbox.resume();
-            self.pump();
+            self.release(ctx);
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
             return MessageResult(joined);
@@ -36,7 +35,7 @@ impl Handler<Join> for Client {
             Some(Ok(fresh)) => self.channel.record = fresh,
             None => {}
         }
-        self.outbox.resume();
+        self.release(ctx);
         self.joining.push(joining);
         self.connect(ctx);
         MessageResult(joined)
@@ -55,16 +54,15 @@ impl Handler<Leave> for Client {
         self.channel.joined = false;
         self.state.send_modify(|state| state.joined = false);
         let parting = link.and_then(|link| link.send(&Disconnect {}).ok());
-        let kept = self.keep_progress();
         let (store, channel) = (self.store.clone(), self.channel.clone());
         self.disconnect();
         self.tell_connection(LinkState::Down, None, ctx);
+        self.pump(ctx);
         Box::pin(async move {
             if let Some(parting) = parting {
                 // The host notices the end of the connection just as well.
                 let _ = parting.await;
             }
-            kept.await;
             store.keep_channel(&channel).await.map_err(Refusal::from)
         })
     }
@@ -85,7 +83,7 @@ impl Handler<Located> for Client {
         match follow(&self.channel.record, record) {
             Ok(record) => {
                 self.channel.record = record;
-                self.backoff.reset();
+                self.pace.worked();
                 self.connect(ctx);
             }
             Err(refusal) => self.retry(refusal, ctx),
@@ -118,8 +116,28 @@ impl Handler<GetStatus> for Client {
             joined: self.channel.joined,
             state: link_state,
             reason: state.reason.as_ref().map(|reason| reason.reason.clone()),
-            seq: self.progress.seq(),
+            seq: self.writing.keeper.seq(),
             queued: self.outbox.len(),
+        })
+    }
+}
+
+/// Nothing more is to be received: all that there is to be shown has been told then.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Finish;
+
+impl Handler<Finish> for Client {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Finish, _: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let link = self.link();
+        self.disconnect();
+        Box::pin(async move {
+            if let Some(link) = link {
+                link.finished().await;
+            }
         })
     }
 }
@@ -134,7 +152,7 @@ impl Handler<Shutdown> for Client {
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
         self.death.expected();
-        let (kept, link) = (self.keep_progress(), self.link());
+        let (kept, link) = (self.keep_last(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
         Box::pin(async move {

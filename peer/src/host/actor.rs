@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use common::clock::Timestamp;
 use common::entry::{Author, Checkpoint, Hash, Position};
+use common::id::Subject;
 use common::identity::Identity;
 use common::link::Link;
 use common::pass::Pass;
@@ -21,8 +22,8 @@ use super::channel::{Channel, ConnId, NewMessage, Offer};
 use super::gate::Gate;
 use super::log::Log;
 use super::messages::{
-    Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Inspect, Leave, ListMembers, Permit, Post,
-    Renew, SetOwner, SetTerm, Summarise, role_of,
+    Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
+    Permit, Post, Renew, SetOwner, SetTerm, Summarise, role_of,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -242,6 +243,14 @@ impl Handler<Permit> for Host {
 
     fn handle(&mut self, Permit { by }: Permit, _: &mut Context<Self>) -> Self::Result {
         self.permitted(by).map(|_| ())
+    }
+}
+
+impl Handler<Identify> for Host {
+    type Result = Result<Subject, Refusal>;
+
+    fn handle(&mut self, Identify { by }: Identify, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(by).map(|(seat, _)| seat.who.pass.subject)
     }
 }
 

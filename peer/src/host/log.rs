@@ -5,8 +5,8 @@ use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::entry::{BadEntry, Checkpoint, Hash, Position, RawEntry};
-use common::id::{ChannelId, Epoch, MessageId};
-use common::proto::channel::Stored;
+use common::id::{ChannelId, Epoch, MessageId, Subject};
+use common::proto::channel::{Stored, StoredMessage};
 use common::proto::event;
 use common::proto::limits::{MAX_APPEND_ENTRIES, MAX_PAGE_BYTES};
 use common::signed::Signed;
@@ -202,13 +202,43 @@ impl Log {
     /// When the store cannot be read, or holds no entry there.
     pub fn find(&self, id: MessageId) -> Result<Option<Known>, LogError> {
         let reader = self.store.reader();
-        let Some(seq) = reader.get(IDS, self.id_key(id))? else { return Ok(None) };
+        self.find_with(id, |table, key| reader.get(table, key))
+    }
+
+    fn find_with(
+        &self,
+        id: MessageId,
+        get: impl Fn(Table, &[u8]) -> Result<Option<Bytes>, ReadError>,
+    ) -> Result<Option<Known>, LogError> {
+        let Some(seq) = get(IDS, &self.id_key(id))? else { return Ok(None) };
         let seq = seq.as_ref().try_into().map_err(|_| LogError::Damaged("a number under an id"))?;
-        let value = reader.get(ENTRIES, self.entry_key(u64::from_be_bytes(seq)))?;
+        let value = get(ENTRIES, &self.entry_key(u64::from_be_bytes(seq)))?;
         let bytes = value.as_ref().and_then(bytes_of).ok_or(LogError::Damaged("an id without an entry"))?;
         let header = RawEntry::from_bytes(&bytes)?.open()?;
         let stored = Stored { seq: header.seq, stored_at: header.stored_at };
         Ok(Some(Known { stored, content: Content::from(&header) }))
+    }
+
+    /// Which of these messages, if they are of this writer, are stored.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn stored(&self, ids: Vec<MessageId>, writer: Subject) -> Result<Vec<StoredMessage>, LogError> {
+        let log = self.clone();
+        let find = move |transaction: &Transaction<'_>| {
+            let mut stored = Vec::new();
+            for id in ids {
+                let known = log.find_with(id, |table, key| transaction.get(table, key))?;
+                if let Some(Known { stored: Stored { seq, stored_at }, content }) = known
+                    && content.subject == writer
+                {
+                    stored.push(StoredMessage { id, seq, stored_at });
+                }
+            }
+            Ok(stored)
+        };
+        // A write job that writes nothing: it sees every append before it, and is answered when those are on disk.
+        self.store.write(move |transaction| Ok(find(transaction))).await?
     }
 
     /// The position of an entry, if there is one with this number. Blocks for as long as the disk takes.
@@ -222,6 +252,14 @@ impl Log {
         let key = self.entry_key(seq);
         let value = self.store.reader().get(ENTRIES, key)?;
         Ok(value.and_then(|value| self.position(&key, &value)))
+    }
+
+    /// The exact bytes of an entry, if there is one with this number. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn entry_at(&self, seq: u64) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.store.reader().get(ENTRIES, self.entry_key(seq))?.as_ref().and_then(bytes_of))
     }
 
     /// A page of entries, in order: as many as are asked for, and fit a page.

@@ -5,8 +5,8 @@
 use common::entry::{Hash, TEXT, TextBody};
 use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
-use common::proto::channel::{Connect, History, HostRequest, Message};
-use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MESSAGE_ENVELOPE_BYTES};
+use common::proto::channel::{Connect, History, HostRequest, Message, StatusOf, StatusReport};
+use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
@@ -16,7 +16,9 @@ use tokio::sync::oneshot;
 use super::HostHandle;
 use super::channel::ConnId;
 use super::log::PageRange;
-use super::messages::{Asker, Describe, Enter, Entered, Inspect, Leave, ListMembers, Permit, Post, Renew};
+use super::messages::{
+    Asker, Describe, Enter, Entered, Identify, Inspect, Leave, ListMembers, Permit, Post, Renew,
+};
 use super::permission::Verb;
 use super::stream::catch_up;
 
@@ -112,6 +114,7 @@ impl MemberSession {
                 let restart = message.restart;
                 self.post(id, restart, check(&message).map(|hash| (message, hash))).await
             }
+            HostRequest::StatusOf(asked) => self.reply(id, self.status_of(by, asked).await),
             HostRequest::History(asked) => self.reply(id, self.history(by, asked).await),
             HostRequest::Members(asked) => self.reply(id, self.host.ask(ListMembers { by, asked }).await),
             HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { by }).await),
@@ -140,6 +143,21 @@ impl MemberSession {
             Ok(()) => GO_ON,
             Err(_) => self.reply::<Empty>(request, Err(Code::GoingAway.into())),
         }
+    }
+
+    /// Which of this member's messages are stored. What its older connection had under way was settled before it was
+    /// let in, and the log is asked behind every append before: what is not found was not stored.
+    async fn status_of(&self, by: Asker, StatusOf { ids }: StatusOf) -> Result<StatusReport, Refusal> {
+        if ids.len() > MAX_STATUS_IDS {
+            let reason = format!("STATUS_OF takes at most {MAX_STATUS_IDS} ids");
+            return Err(Refusal::new(Code::BadRequest, reason));
+        }
+        let writer = self.host.ask(Identify { by }).await?;
+        let stored = self.host.shared.log.stored(ids, writer).await.map_err(|error| {
+            tracing::warn!(channel = %self.host.id(), err = ?error.to_string(), "cannot look up messages");
+            Refusal::from(Code::StorageFailed)
+        })?;
+        Ok(StatusReport { stored })
     }
 
     /// A page of the log, put together from stored bytes.

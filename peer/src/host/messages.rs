@@ -97,6 +97,13 @@ pub(super) struct Permit {
     pub by: Asker,
 }
 
+/// STATUS_OF: whose messages the member may ask about. The log itself is asked past the actor.
+#[derive(Message)]
+#[rtype(result = "Result<Subject, Refusal>")]
+pub(super) struct Identify {
+    pub by: Asker,
+}
+
 /// MEMBERS.
 #[derive(Message)]
 #[rtype(result = "Result<MemberList, Refusal>")]

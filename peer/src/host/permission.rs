@@ -14,6 +14,7 @@ pub enum Verb {
     Pass,
     Disconnect,
     Message,
+    StatusOf,
     History,
     Members,
     RetInfo,
@@ -30,6 +31,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::Pass(_) => Self::Pass,
             HostRequest::Disconnect(_) => Self::Disconnect,
             HostRequest::Message(_) => Self::Message,
+            HostRequest::StatusOf(_) => Self::StatusOf,
             HostRequest::History(_) => Self::History,
             HostRequest::Members(_) => Self::Members,
             HostRequest::RetInfo(_) => Self::RetInfo,
@@ -54,7 +56,7 @@ enum For {
 const fn meant_for(verb: Verb) -> For {
     match verb {
         Verb::Hello | Verb::Ping | Verb::Pass | Verb::Disconnect => For::Anybody,
-        Verb::Connect | Verb::History | Verb::Members | Verb::RetInfo => For::Readers,
+        Verb::Connect | Verb::StatusOf | Verb::History | Verb::Members | Verb::RetInfo => For::Readers,
         Verb::Message => For::Writers,
         Verb::Debug => For::Owner,
     }
@@ -106,6 +108,7 @@ mod tests {
         ("PASS", Verb::Pass, ["...", "...", "...", "..."]),
         ("DISCONNECT", Verb::Disconnect, ["...", "...", "...", "..."]),
         ("MESSAGE", Verb::Message, ["...", ".aa", ".00", ".00"]),
+        ("STATUS_OF", Verb::StatusOf, ["...", "...", ".00", ".00"]),
         ("HISTORY", Verb::History, ["...", "...", ".00", ".00"]),
         ("MEMBERS", Verb::Members, ["...", "...", ".00", ".00"]),
         ("RET_INFO", Verb::RetInfo, ["...", "...", ".00", ".00"]),

@@ -3,4 +3,5 @@
 mod failing;
 mod joining;
 mod leaving;
+mod outcomes;
 mod scene;

@@ -123,11 +123,12 @@ pub async fn contact(
     let confirmed = tracker.key.is_some()
         || tracker.trust_first
         || known.as_ref().is_some_and(|known| known.confirmed && known.key == key);
+    let (link, mut inbox) = Link::open(connection);
+    let directory = hello(&link, &mut inbox).await?;
+    // Not before it is known to be a tracker: a mistyped port may lead to a peer.
     if known.as_ref().is_none_or(|known| known.key != key || known.confirmed != confirmed) {
         trust.pin(&tracker.address, key, confirmed)?;
     }
-    let (link, mut inbox) = Link::open(connection);
-    let directory = hello(&link, &mut inbox).await?;
     link.keep_alive();
     Ok(Contact { link, inbox, directory, confirmed, is_first: known.is_none() })
 }

@@ -47,6 +47,11 @@ impl TrackerHandle {
         state.link.clone().ok_or_else(|| state.reason.clone().unwrap_or_else(|| Code::TrackerAway.into()))
     }
 
+    /// Why this peer has no pass: the tracker is away, or has not let it in.
+    pub fn why_not_entered(&self) -> Refusal {
+        self.link().err().unwrap_or_else(|| Code::NotSignedIn.into())
+    }
+
     /// Waits until the first attempt to reach and enter the tracker is over, however it ended.
     pub async fn settled(&self) {
         // An ended actor settles nothing any more; whoever asks next is told so.

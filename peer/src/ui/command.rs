@@ -24,7 +24,7 @@ pub enum Action {
 /// A row of the table.
 #[derive(Debug)]
 pub struct Spec {
-    /// The word that is typed.
+    /// The word that is typed, or two with a space between.
     pub word: &'static str,
     /// Other words for it.
     pub aliases: &'static [&'static str],
@@ -53,13 +53,15 @@ pub enum Group {
     Look,
     /// What you do in channels.
     Channel,
+    /// What is still to be sent.
+    Outbox,
     /// The end.
     Leave,
 }
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 4] = [Self::Account, Self::Look, Self::Channel, Self::Leave];
+    pub const ALL: [Self; 5] = [Self::Account, Self::Look, Self::Channel, Self::Outbox, Self::Leave];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -67,6 +69,7 @@ impl Group {
             Self::Account => "account",
             Self::Look => "look",
             Self::Channel => "channel",
+            Self::Outbox => "outbox",
             Self::Leave => "leave",
         }
     }
@@ -94,6 +97,10 @@ pub enum Kind {
     Word,
     /// A number of entries.
     Count,
+    /// The end of a message's id.
+    Message,
+    /// The name of a channel, or the end of a message's id.
+    Queue,
     /// The rest of the line, as it is.
     Text,
 }
@@ -142,6 +149,8 @@ pub struct Args {
     pub word: Option<&'static Spec>,
     /// A [`Kind::Count`].
     pub count: Option<u32>,
+    /// A [`Kind::Message`] or a [`Kind::Queue`].
+    pub id: Option<String>,
     /// A [`Kind::Text`].
     pub text: Option<String>,
     /// [`Flag::After`].
@@ -163,6 +172,14 @@ impl Spec {
     /// How it is typed, the word included.
     pub fn synopsis(&self) -> String {
         [self.word, self.usage].join(" ").trim_end().to_owned()
+    }
+
+    /// The rows whose words begin with this one's.
+    pub fn followed(&self) -> impl Iterator<Item = &'static Self> {
+        let word = self.word;
+        let begins =
+            move |spec: &&Self| spec.word.strip_prefix(word).is_some_and(|rest| rest.starts_with(' '));
+        TABLE.iter().filter(begins)
     }
 
     /// Every word for it.
@@ -195,7 +212,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 22);
+        assert_eq!(TABLE.len(), 26);
         assert!(find("").is_none() && find("kick").is_none());
     }
 
@@ -211,6 +228,8 @@ mod tests {
                 Kind::Pattern => "pattern",
                 Kind::Word => "cmd",
                 Kind::Count => "n",
+                Kind::Message => "ID",
+                Kind::Queue => "ID|CH",
                 Kind::Text => "text…",
             };
             for arg in spec.args {

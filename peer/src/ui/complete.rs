@@ -2,7 +2,7 @@
 
 use super::command::{self, Arg, Kind, Spec, TABLE};
 use super::known::Known;
-use super::parse::{quoted, split_word};
+use super::parse::{find_row, quoted, split_word};
 
 /// Where the word under completion begins in the line, and what may stand there.
 pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
@@ -11,10 +11,10 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     }
     let (word, rest) = split_word(typed);
     if rest.is_empty() {
-        let words = TABLE.iter().map(|spec| spec.word);
+        let words = TABLE.iter().map(|spec| spec.word).filter(|word| !word.contains(' '));
         return (typed.len() - word.len(), begun_with(word, words));
     }
-    let Some((spec, _)) = command::find(word) else {
+    let Some((spec, rest)) = row(word, rest) else {
         return (typed.len(), Vec::new());
     };
     let parts = Parts::of(rest);
@@ -23,11 +23,15 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     if last.starts_with('-') {
         return (start, begun_with(last, spec.flags.iter().map(|flag| flag.word())));
     }
-    let candidates = match spec.args.get(parts.whole).map(|arg| arg.kind) {
+    let seconds = spec.followed().filter_map(|row| row.word.split_once(' ')).map(|(_, second)| second);
+    let mut candidates = if parts.whole == 0 { begun_with(last, seconds) } else { Vec::new() };
+    candidates.extend(match spec.args.get(parts.whole).map(|arg| arg.kind) {
         Some(Kind::Channel) => channels(last, known),
         Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),
+        Some(Kind::Message) => begun_with(last, known.outgoing()),
+        Some(Kind::Queue) => [begun_with(last, known.outgoing()), channels(last, known)].concat(),
         _ => Vec::new(),
-    };
+    });
     (start, candidates)
 }
 
@@ -37,7 +41,7 @@ pub fn hint(typed: &str, known: &Known) -> Option<String> {
         return None;
     }
     let (word, rest) = split_word(typed);
-    let (spec, _) = command::find(word)?;
+    let (spec, rest) = row(word, rest)?;
     if rest.is_empty() {
         return (!spec.usage.is_empty()).then(|| format!(" {}", spec.usage));
     }
@@ -46,6 +50,14 @@ pub fn hint(typed: &str, known: &Known) -> Option<String> {
     let is_between = parts.last.is_empty() && !parts.has_flag && !is_text(spec, parts.whole.wrapping_sub(1));
     let left = spec.usage.splitn(parts.whole + 1, ' ').nth(parts.whole)?;
     (is_between && !left.is_empty()).then(|| left.to_owned())
+}
+
+/// The row of what is typed. A second word still being typed may become another one.
+fn row<'a>(word: &str, rest: &'a str) -> Option<(&'static Spec, &'a str)> {
+    find_row(word, rest)
+        .filter(|(spec, _, after)| !spec.word.contains(' ') || !after.is_empty())
+        .map(|(spec, _, after)| (spec, after))
+        .or_else(|| command::find(word).map(|(spec, _)| (spec, rest)))
 }
 
 fn is_message(typed: &str, known: &Known) -> bool {
@@ -101,19 +113,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::{Event, LinkState};
+    use crate::api::{Event, LinkState, OutgoingState};
+    use crate::ui::fake::message_id;
 
     fn known() -> Known {
         let mut known = Known::default();
         for to in ["first", "Fine Arts", "second", "tracker"] {
             known.see_event(&Event::Connection { to: to.into(), state: LinkState::Up, reason: None });
         }
+        known.see_event(&Event::Outgoing {
+            id: message_id(),
+            channel: "first".parse().unwrap(),
+            state: OutgoingState::Queued,
+            seq: None,
+            code: None,
+            reason: None,
+            becomes: None,
+        });
         known
     }
 
     #[test]
     fn words_channels_and_flags_are_completed() {
-        let table: [(&str, usize, &[&str]); 13] = [
+        let table: [(&str, usize, &[&str]); 20] = [
             ("jo", 0, &["join "]),
             ("/JO", 1, &["join "]),
             ("sign", 0, &["signup ", "signin ", "signout "]),
@@ -124,6 +146,13 @@ mod tests {
             ("send second fi", 12, &[]),
             ("unhost first --r", 13, &["--release "]),
             ("help whoa", 5, &["whoami "]),
+            ("out", 0, &["outbox "]),
+            ("outbox ", 7, &["retry ", "cancel ", "edit ", "\"Fine Arts\" ", "first ", "second "]),
+            ("outbox re", 7, &["retry "]),
+            ("outbox retry", 7, &["retry "]),
+            ("outbox retry fi", 13, &["\"Fine Arts\" ", "first "]),
+            ("outbox cancel ", 14, &["00000001 "]),
+            ("outbox edit 00000001 fi", 23, &[]),
             ("join x first", 7, &[]),
             ("frob f", 6, &[]),
             ("history \"Fine Arts\" --", 20, &["--before "]),
@@ -149,6 +178,10 @@ mod tests {
             ("history first ", Some("[n] [--before SEQ]")),
             ("history first 7 ", Some("[--before SEQ]")),
             ("history first --before ", None),
+            ("outbox", Some(" [CH]")),
+            ("outbox cancel ", Some("ID")),
+            ("outbox edit b7 ", Some("text…")),
+            ("outbox edit b7 hi ", None),
             ("whoami", None),
             ("whoami ", None),
             ("joi", None),

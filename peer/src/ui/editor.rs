@@ -24,6 +24,7 @@ use super::render::Style;
 use super::screen::{Screen, put};
 use super::terminal::{Terminal, read_secret};
 use super::{complete, parse};
+use crate::events::Shown;
 
 /// How many lines the history keeps, and its file.
 const HISTORY_LINES: usize = 1000;
@@ -59,6 +60,7 @@ pub(super) struct Desk {
     pub(super) history: PathBuf,
     pub(super) known: Arc<Mutex<Known>>,
     pub(super) screen: Screen,
+    pub(super) shown: Shown,
     pub(super) terminal: Terminal,
     pub(super) style: Style,
     pub(super) is_plain: bool,
@@ -71,8 +73,8 @@ pub(super) fn start(desk: Desk) -> io::Result<(mpsc::Sender<Turn>, mpsc::Receive
     let mut editor = open(&desk).map_err(io::Error::other)?;
     // There is none where the editor does without the terminal's powers.
     let printer = if desk.is_plain { None } else { editor.create_external_printer().ok() };
-    let screen = desk.screen.clone();
-    std::thread::Builder::new().name("printer".into()).spawn(move || screen.run(printer))?;
+    let (screen, shown) = (desk.screen.clone(), desk.shown.clone());
+    std::thread::Builder::new().name("printer".into()).spawn(move || screen.run(printer, &shown))?;
     let work = move || Typist { editor, desk, has_asked: false }.run(to_do, &typed);
     std::thread::Builder::new().name("line editor".into()).spawn(work)?;
     Ok((turns, inputs))

@@ -1,13 +1,18 @@
 //! The names that have been seen, for the prompt and for completion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use common::id::MessageId;
 use common::name::{ChannelName, UserName};
 
-use crate::api::{ChannelStatus, Event, LinkState, Reply};
+use crate::api::{ChannelStatus, Event, LinkState, OutgoingState, Reply};
+use crate::client::short_id;
 
 /// More channels than this are not remembered for completion.
 const MAX_CHANNELS: usize = 2000;
+
+/// More messages than this are not remembered for completion.
+const MAX_OUTGOING: usize = 2000;
 
 /// What an interface has learned from events and answers.
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub struct Known {
     pub username: Option<UserName>,
     /// The channel that plain lines are messages to.
     pub talk: Option<ChannelName>,
+    /// What is still to be sent, by the ends of its ids.
+    outgoing: BTreeSet<String>,
     /// The channels, and how they are connected when that is known.
     channels: BTreeMap<ChannelName, Option<LinkState>>,
 }
@@ -40,6 +47,25 @@ impl Known {
         matches!(self.channels.get(channel), Some(Some(LinkState::Down | LinkState::Retrying)))
     }
 
+    /// The ends of the ids of messages that are still to be sent.
+    pub fn outgoing(&self) -> impl Iterator<Item = &str> {
+        self.outgoing.iter().map(String::as_str)
+    }
+
+    fn outgoing_is(&mut self, id: MessageId, state: OutgoingState) {
+        let end = short_id(id);
+        match state {
+            OutgoingState::Stored | OutgoingState::Cancelled | OutgoingState::Edited => {
+                self.outgoing.remove(&end);
+            }
+            OutgoingState::Queued | OutgoingState::Sending | OutgoingState::Refused => {
+                if self.outgoing.len() < MAX_OUTGOING {
+                    self.outgoing.insert(end);
+                }
+            }
+        }
+    }
+
     /// Learns from an event.
     pub fn see_event(&mut self, event: &Event) {
         match event {
@@ -51,6 +77,7 @@ impl Known {
                     self.channel(&channel, Some(*state));
                 }
             }
+            Event::Outgoing { id, state, .. } => self.outgoing_is(*id, *state),
             Event::Message(message) => self.channel(&message.channel, None),
             Event::Result { outcome, .. } => {
                 if let Ok(reply) = outcome.as_ref() {
@@ -69,6 +96,9 @@ impl Known {
             Reply::Connected(connected) => self.statuses(&connected.channels),
             Reply::Status(status) => self.statuses(&status.channels),
             Reply::Client(report) => self.statuses(&report.status.channels),
+            Reply::Outbox(list) => {
+                list.messages.iter().for_each(|item| self.outgoing_is(item.id, item.state))
+            }
             Reply::Hosting(hosting) => self.channel(&hosting.channel, None),
             Reply::Joined(joined) => self.channel(&joined.channel, Some(LinkState::Up)),
             _ => {}

@@ -13,6 +13,8 @@ pub const MAX_LINE_BYTES: usize = MAX_FRAME_BYTES;
 const MAX_TAG_BYTES: usize = 128;
 /// A longer word is not compared with the commands: it is none of them mistyped.
 const MAX_TYPO_BYTES: usize = 24;
+/// An id with its hyphens is so long.
+const MAX_ID_DIGITS: usize = 36;
 /// How many slips a mistyped command may have.
 const MAX_SLIPS: usize = 3;
 
@@ -79,7 +81,7 @@ pub fn parse(line: &str) -> Result<Option<Parsed>, NotParsed> {
         return Ok(None);
     }
     let (typed, rest) = split_word(line);
-    let Some((spec, word)) = command::find(typed) else {
+    let Some((spec, word, rest)) = find_row(typed, rest) else {
         let word = (!typed.is_empty()).then(|| typed.to_owned());
         return Err(NotParsed { word, refusal: unknown(typed) });
     };
@@ -103,6 +105,16 @@ pub(super) fn split_word(line: &str) -> (&str, &str) {
     let line = line.strip_prefix('/').unwrap_or(line);
     let end = line.find(char::is_whitespace).unwrap_or(line.len());
     line.split_at(end)
+}
+
+/// The row of a command's word and what follows it: that of two words where there is one.
+pub(super) fn find_row<'a>(word: &str, rest: &'a str) -> Option<(&'static Spec, &'static str, &'a str)> {
+    let next = rest.trim_start();
+    let (second, after) = next.split_at(next.find(char::is_whitespace).unwrap_or(next.len()));
+    let of_two = command::find(&format!("{word} {second}")).filter(|_| !second.is_empty());
+    of_two
+        .map(|(spec, word)| (spec, word, after))
+        .or_else(|| command::find(word).map(|(spec, word)| (spec, word, rest)))
 }
 
 fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
@@ -150,6 +162,8 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
             let wrong = || usage(spec, &format!("n is a number from 1 to {MAX_PAGE_ROWS}"));
             args.count = Some(count.ok_or_else(wrong)?);
         }
+        Kind::Message => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_ID))?),
+        Kind::Queue => args.id = Some(queue(spec, text)?),
         // Taken verbatim before words are split.
         Kind::Text => args.text = Some(text.to_owned()),
     }
@@ -189,6 +203,24 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
     }
     text.parse()
         .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
+}
+
+const NO_ID: &str = "ID is the end of a message's id, as outbox shows it";
+
+fn id_ending(text: &str) -> Option<String> {
+    let is_ending =
+        (1..=MAX_ID_DIGITS).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    is_ending.then(|| text.to_lowercase())
+}
+
+/// A channel's name, or the end of an id: which of them, is known only where the channels are known.
+fn queue(spec: &Spec, text: &str) -> Result<String, Refusal> {
+    if id_ending(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    channel(text).map(|channel| channel.to_string()).map_err(|refusal| {
+        Refusal::new(refusal.code, format!("{}; usage: {}", refusal.reason, spec.synopsis()))
+    })
 }
 
 fn user(text: &str) -> Result<UserName, Refusal> {

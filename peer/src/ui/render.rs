@@ -3,6 +3,7 @@
 //! Everything that comes from elsewhere passes the filter of [`common::text`]; a message's later lines are indented, so
 //! that none of them looks like another message.
 
+mod outbox;
 mod reply;
 mod style;
 mod table;
@@ -17,7 +18,8 @@ use common::text::{for_terminal, one_line};
 use jiff::tz::TimeZone;
 
 use super::command::{Group, Spec, TABLE};
-use crate::api::{ChatMessage, Event, LinkState, OutgoingState, SessionState};
+use crate::api::{ChatMessage, Event, LinkState, SessionState};
+use crate::ui::parse::quoted;
 pub use style::Style;
 
 /// How far the later lines of a message are indented.
@@ -46,11 +48,14 @@ impl Renderer {
             Event::TrackerKey { confirmed: true, .. } | Event::Result { .. } => return None,
             Event::TrackerKey { tracker, key, .. } => self.tracker_key(tracker, *key),
             Event::Message(message) => self.message(message, now),
-            Event::Outgoing { channel, state: OutgoingState::Refused, code, reason, .. } => {
-                let why = refused(code.as_ref(), reason.as_deref());
-                self.style.red(&format!("* a message to #{channel} was refused: {why}"))
+            Event::Filled { channel, from, to } => self.filled(channel.as_str(), *from, *to),
+            Event::Outgoing { id, channel, state, code, reason, becomes, .. } => {
+                let why = (code.as_ref(), reason.as_deref());
+                return self.outgoing(*id, channel.as_str(), *state, why, *becomes);
             }
-            Event::Outgoing { .. } => return None,
+            Event::MovedOn { channel, messages, between, oldest } => {
+                self.moved_on(channel.as_str(), (*messages, *between), *oldest, now)
+            }
             Event::Connection { to, state, reason } => self.connection(to, *state, reason.as_deref()),
             Event::Joined { channel, members, count } => {
                 self.notice(&came(channel.as_str(), members, *count, "joined"))
@@ -77,6 +82,15 @@ impl Renderer {
         self.style.red(&format!("! {why}{}", wait.unwrap_or_default()))
     }
 
+    fn filled(&self, channel: &str, from: u64, to: u64) -> String {
+        let count = to.saturating_sub(from).saturating_add(1);
+        let before = to.saturating_add(1);
+        self.notice(&format!(
+            "#{channel}: the {count} messages you missed are here now; to read them: history {} --before {before}",
+            quoted(channel)
+        ))
+    }
+
     /// A line about what goes on.
     pub fn notice(&self, text: &str) -> String {
         self.style.dim(&format!("* {text}"))
@@ -89,7 +103,9 @@ impl Renderer {
                 [] => String::new(),
                 words => format!("\n  also: {}", words.join(", ")),
             };
-            return format!("{}\n  {}{aliases}", self.style.bold(&spec.synopsis()), spec.help);
+            let mut lines = vec![format!("{}\n  {}{aliases}", self.style.bold(&spec.synopsis()), spec.help)];
+            lines.extend(spec.followed().map(|spec| self.help(Some(spec))));
+            return lines.join("\n");
         }
         let width = TABLE.iter().map(|spec| spec.synopsis().chars().count()).max().unwrap_or_default();
         let mut lines = Vec::new();

@@ -31,7 +31,7 @@ async fn read_to_the_end(reader: &mut Reader, progress: &mut Progress) -> CloseR
 
 /// Reads as far as this entry.
 async fn read_as_far_as(reader: &mut Reader, progress: &mut Progress, seq: u64) {
-    while progress.seq() < seq {
+    while progress.position().is_none_or(|at| at.seq < seq) {
         let entry = reader.next().await.unwrap();
         assert!(matches!(progress.receive(&entry), Received::Next(_)), "gap or repeat");
     }
@@ -74,17 +74,16 @@ async fn a_reader_that_stops_stops_nobody_else_and_resumes() {
     let slow = Raw::guest(&world, "slow").await;
     let record = slow.locate("first").await;
     let seat = slow.enter(&record, None).await.unwrap();
-    let mut progress = Progress::new(None);
-    progress.begin(seat.connected.after);
+    let mut progress = Progress::at(seat.connected.after);
 
     let last = talk_until_cut_off(&mut talker, &other, &host, &seat.link).await;
     assert_eq!(other.messages("first").len() as u64, last);
     let mut reader = seat.read();
     let reason = read_to_the_end(&mut reader, &mut progress).await;
     assert!(matches!(&reason, CloseReason::Told(refusal) if refusal.code == Code::SlowReader), "{reason}");
-    assert!(progress.seq() < last);
+    let have: Option<Position> = progress.position();
+    assert!(have.unwrap().seq < last);
 
-    let have: Option<Position> = progress.have();
     let seat = slow.enter(&record, have).await.unwrap();
     assert_eq!(Some(seat.connected.after), have);
     talker.send("first", "the last").await;
@@ -174,6 +173,13 @@ async fn a_lost_connection_comes_back_by_itself() {
     assert_eq!(charlie.texts("first"), ["meanwhile"; 3]);
 }
 
+async fn is_listed_online(person: &Person) -> bool {
+    let Reply::Channels(list) = person.done(Command::List { pattern: None, after: None }).await else {
+        unreachable!()
+    };
+    list.channels[0].online
+}
+
 #[actix::test]
 async fn the_exit_of_a_host_is_noticed_and_so_is_its_return() {
     let world = World::new().await;
@@ -191,11 +197,13 @@ async fn the_exit_of_a_host_is_noticed_and_so_is_its_return() {
     for person in [&mut charlie, &mut ada] {
         person.expect_connection("first", LinkState::Retrying).await;
     }
+    assert!(!is_listed_online(&ada).await);
     host.start().await;
     for person in [&mut charlie, &mut ada, &mut host] {
         person.expect_connection("first", LinkState::Up).await;
     }
     assert_eq!(host.host("first").await.listen, place, "the port is kept");
+    assert!(is_listed_online(&ada).await);
     charlie.send("first", "again").await;
     for person in [&host, &charlie, &ada] {
         person.reads("first", 3).await;

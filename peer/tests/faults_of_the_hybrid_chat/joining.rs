@@ -1,10 +1,11 @@
 //! Faults of coming into a channel, and of finding one.
 
 use common::proto::channel::Role;
+use common::proto::event::Person as Named;
 use common::proto::limits::FIRST_TAIL;
 use common::proto::status::Code;
 use futures_util::future::join_all;
-use peer::api::{ChatMessage, Command, LinkState, Reply};
+use peer::api::{ChatMessage, Command, Event, LinkState, Reply};
 
 use crate::support::{Person, World, join, named, send, stored};
 
@@ -19,7 +20,7 @@ async fn say(person: &mut Person, channel: &str, texts: impl IntoIterator<Item =
     person
         .expect("the last message stored", |event| {
             count += usize::from(stored(event).is_some());
-            matches!(event, peer::api::Event::Outgoing { id, .. } if *id == last && stored(event).is_some())
+            matches!(event, Event::Outgoing { id, .. } if *id == last && stored(event).is_some())
                 .then_some(())
         })
         .await;
@@ -203,6 +204,33 @@ async fn whoever_leaves_and_rejoins_at_once_is_who_they_are_now() {
     };
     let names: Vec<_> = list.members.iter().map(|member| (member.name.as_str(), member.role)).collect();
     assert_eq!(names, [("charlie", Role::Registered), ("ken", Role::Owner)]);
+}
+
+#[actix::test]
+async fn coming_and_going_is_told() {
+    let world = World::new().await;
+    let mut host = world.guest("ken").await;
+    host.host("first").await;
+    let mut charlie = world.guest("charlie").await;
+    let is_charlie = |people: &[Named]| people.iter().any(|person| person.name == "charlie");
+    charlie.join("first").await;
+    host.expect("charlie's coming", |event| match event {
+        Event::Joined { members, .. } => is_charlie(members).then_some(()),
+        _ => None,
+    })
+    .await;
+    charlie.stop().await;
+    host.expect("charlie's going", |event| match event {
+        Event::Left { members, .. } => is_charlie(members).then_some(()),
+        _ => None,
+    })
+    .await;
+    charlie.start().await;
+    host.expect("charlie's coming back", |event| match event {
+        Event::Joined { members, .. } => is_charlie(members).then_some(()),
+        _ => None,
+    })
+    .await;
 }
 
 #[actix::test]

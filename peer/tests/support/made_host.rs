@@ -10,7 +10,7 @@ use common::clock::Timestamp;
 use common::entry::{Checkpoint, Position, TextBody};
 use common::id::{ChannelId, Epoch, MessageId};
 use common::link::{Inbound, Link};
-use common::proto::channel::{Connected, HostRequest, Message, Role, Stored};
+use common::proto::channel::{Connected, HostRequest, Message, Role, StatusReport, Stored, StoredMessage};
 use common::proto::directory::{self, Policy};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Limits, Welcome};
@@ -29,6 +29,8 @@ pub enum Fate {
     Refuse(Refusal),
     /// Stores it, and breaks the connection instead of answering.
     StoreAndBreak,
+    /// Breaks the connection without storing it.
+    Break,
 }
 
 #[derive(Default)]
@@ -103,6 +105,7 @@ impl MadeHost {
                     Some(outcome) => encode_response(request.id, &outcome),
                     None => return link.close(),
                 },
+                HostRequest::StatusOf(asked) => encode_response(request.id, &Ok(self.status_of(&asked.ids))),
                 _ => encode_response(request.id, &Ok(Empty {})),
             };
             answers.extend_from_slice(&answer);
@@ -126,6 +129,16 @@ impl MadeHost {
         }
     }
 
+    fn status_of(&self, ids: &[MessageId]) -> StatusReport {
+        let log = self.log.lock().unwrap();
+        let found =
+            log.stored.iter().enumerate().filter(|(_, (id, _))| ids.contains(id)).map(|(place, (id, _))| {
+                let Stored { seq, stored_at } = stored(place + 1);
+                StoredMessage { id: *id, seq, stored_at }
+            });
+        StatusReport { stored: found.collect() }
+    }
+
     /// What becomes of a message; `None` when the connection breaks.
     fn take(&self, message: &Message, refused: &mut bool) -> Option<Result<Stored, Refusal>> {
         let mut log = self.log.lock().unwrap();
@@ -142,6 +155,9 @@ impl MadeHost {
         if let Fate::Refuse(refusal) = fate {
             *refused = true;
             return Some(Err(refusal));
+        }
+        if matches!(fate, Fate::Break) {
+            return None;
         }
         log.stored.push((message.id, TextBody::parse(&message.body).unwrap().text));
         matches!(fate, Fate::Store).then(|| Ok(stored(log.stored.len())))

@@ -51,6 +51,16 @@ pub fn refused(event: &Event) -> Option<Code> {
     }
 }
 
+/// Waits until it is so: for what follows from something else without anybody being told.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            actix::clock::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(timeout(LIMIT, waiting).await.is_ok(), "it does not come about that {what}");
+}
+
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

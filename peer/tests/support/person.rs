@@ -1,19 +1,22 @@
 //! Somebody with a peer: does what they type, and remembers all that they were shown.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::id::MessageId;
 use common::name::ChannelName;
 use common::proto::status::Code;
 use common::secret::Secret;
 use peer::api::{
-    ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, Outcome, Reply,
-    SessionState, StatusReport,
+    ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, OutboxChange,
+    OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
 };
+use peer::events::{EventQueue, Events};
+use peer::node::NodeHandle;
 use peer::ui::Node;
 use peer::{Config, Peer};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{is_connection, within};
 
@@ -32,7 +35,8 @@ impl Shown {
 
 struct Running {
     peer: Peer,
-    receiver: Arc<Mutex<mpsc::Receiver<Event>>>,
+    queue: Arc<EventQueue>,
+    showing: JoinHandle<()>,
 }
 
 pub struct Person {
@@ -52,24 +56,26 @@ impl Person {
     /// Starts the peer, with the data that it has.
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "runs already");
-        let mut peer = within(peer::start(self.config.clone())).await.unwrap();
-        let (_, nobody) = mpsc::channel(1);
-        let receiver = Arc::new(Mutex::new(std::mem::replace(&mut peer.events, nobody)));
-        let (events, shown) = (receiver.clone(), self.shown.clone());
-        actix::spawn(async move {
-            while let Some(event) = poll_fn(|context| events.lock().unwrap().poll_recv(context)).await {
+        let mut peer = within(Box::pin(peer::start(self.config.clone()))).await.unwrap();
+        let queue = Arc::new(std::mem::replace(&mut peer.events, Events::new().1));
+        let (events, shown) = (queue.clone(), self.shown.clone());
+        let showing = actix::spawn(async move {
+            while let Some(event) = events.recv().await {
                 shown.push(event);
+                events.shown().add(1);
             }
         });
         self.seen = self.shown.events.lock().unwrap().len();
-        self.running = Some(Running { peer, receiver });
+        self.running = Some(Running { peer, queue, showing });
     }
 
     /// Stops the peer in order.
     pub async fn stop(&mut self) {
-        let Running { peer, receiver } = self.running.take().expect("runs");
-        receiver.lock().unwrap().close();
-        within(peer.shut_down()).await;
+        let Running { peer, queue, showing } = self.running.take().expect("runs");
+        within(peer.node.finish(Duration::ZERO)).await;
+        queue.finish();
+        within(showing).await.unwrap();
+        within(peer.shut_down()).await.unwrap();
     }
 
     pub async fn restart(&mut self) {
@@ -84,6 +90,11 @@ impl Person {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the peer runs")
+    }
+
+    /// What a user interface would drive.
+    pub fn node(&self) -> NodeHandle {
+        self.running().peer.node.clone()
     }
 
     pub fn name(&self) -> &str {
@@ -151,6 +162,16 @@ impl Person {
         joined
     }
 
+    /// Joins a channel whose host may not have come back yet.
+    pub async fn join_soon(&mut self, channel: &str) {
+        let joined = async {
+            while self.running().peer.node.perform(join(channel)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within(joined).await;
+    }
+
     pub async fn leave(&self, channel: &str) {
         self.done(Command::Leave { channel: named(channel) }).await;
     }
@@ -158,6 +179,33 @@ impl Person {
     pub async fn send(&self, channel: &str, text: &str) -> MessageId {
         let Reply::Queued(queued) = self.done(send(channel, text)).await else { unreachable!() };
         queued.id
+    }
+
+    /// Has what was refused sent again: one message, by the end of its id, or all of a channel.
+    pub async fn retry(&self, which: &str) -> Retried {
+        let command = Command::Outbox(OutboxCommand::Retry { which: which.to_owned() });
+        let Reply::Retried(retried) = self.done(command).await else { unreachable!() };
+        retried
+    }
+
+    /// What waits to be sent.
+    pub async fn outbox(&self) -> Vec<OutboxItem> {
+        let Reply::Outbox(list) = self.done(Command::Outbox(OutboxCommand::List { channel: None })).await
+        else {
+            unreachable!()
+        };
+        list.messages
+    }
+
+    /// Cancels a message, or has another text sent in its place.
+    pub async fn change(&self, id: MessageId, text: Option<&str>) -> OutboxChange {
+        let id = id.to_string();
+        let command = match text {
+            Some(text) => Command::Outbox(OutboxCommand::Edit { id, text: text.to_owned() }),
+            None => Command::Outbox(OutboxCommand::Cancel { id }),
+        };
+        let Reply::Changed(change) = self.done(command).await else { unreachable!() };
+        change
     }
 
     pub async fn status(&self) -> StatusReport {
@@ -266,9 +314,10 @@ impl Person {
 
     /// Takes what waits in the queue of events.
     fn catch_up(&self) {
-        let mut receiver = self.running().receiver.lock().unwrap();
-        while let Ok(event) = receiver.try_recv() {
+        let queue = &self.running().queue;
+        while let Some(event) = queue.try_recv() {
             self.shown.push(event);
+            queue.shown().add(1);
         }
     }
 }

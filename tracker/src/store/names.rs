@@ -78,15 +78,15 @@ pub async fn account_of_name(
 }
 
 /// What became of the wish for a channel's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ChannelNameClaim {
     /// It is the channel's now; these had it before and have lapsed.
     Given {
         /// Channels that are no more.
         lapsed: Vec<ChannelId>,
     },
-    /// Another channel has it, or one that looks like it.
-    Taken,
+    /// This other channel has it, or a name that looks like it.
+    Taken(Box<ChannelRow>),
 }
 
 /// Gives `name` to the channel `id`.
@@ -105,7 +105,7 @@ pub async fn claim_channel_name(
             Some(holder) if holder != id && !lapsed.contains(&holder) => {
                 let row = change.get(CHANNELS, holder.0.as_bytes()).await?;
                 match row {
-                    Some(row) if !row.has_lapsed(now) => return Ok(ChannelNameClaim::Taken),
+                    Some(row) if !row.has_lapsed(now) => return Ok(ChannelNameClaim::Taken(Box::new(row))),
                     Some(row) => remove_channel(change, &row),
                     None => {}
                 }

@@ -42,7 +42,7 @@ impl TrackerHandle {
                 return Err(Refusal::new(Code::NotAllowed, reason).into());
             }
             let row = decide(known.as_ref(), who, &host, remote, now)?;
-            let lapsed = claim(&mut change, known.as_ref(), &row, now).await?;
+            let lapsed = claim(&mut change, who, known.as_ref(), &row, now).await?;
             change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
             if let Committed::Done(revision) = change.commit(&mut tries).await? {
                 let row = Row { value: row, revision };
@@ -224,6 +224,7 @@ fn addresses(host: &Host, remote: Option<IpAddr>) -> Vec<Address> {
 /// Sees to it that the name is the channel's. Returns the lapsed channels that had it before.
 async fn claim(
     change: &mut Change,
+    who: &Identity,
     known: Option<&ChannelRow>,
     row: &ChannelRow,
     now: Timestamp,
@@ -237,7 +238,13 @@ async fn claim(
     }
     match claim_channel_name(change, &row.name, row.id, now).await? {
         ChannelNameClaim::Given { lapsed } => Ok(lapsed),
-        ChannelNameClaim::Taken => Err(Code::NameTaken.into()),
+        // A second device of its owner knows the channel by its name only.
+        ChannelNameClaim::Taken(other)
+            if other.name == row.name && is_owner(&other, who) && other.host_key != who.key =>
+        {
+            Err(Code::HostedElsewhere.into())
+        }
+        ChannelNameClaim::Taken(_) => Err(Code::NameTaken.into()),
     }
 }
 

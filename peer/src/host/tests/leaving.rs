@@ -11,6 +11,7 @@ use common::transport::Address;
 use common::transport::{Expected, Transport};
 
 use super::scene::{Member, Scene, hello, message};
+use crate::alarm::{Alarm, Death};
 use crate::host::{HostEnded, forget, load_records};
 use crate::listener::Listener;
 
@@ -165,7 +166,12 @@ async fn the_listener_serves_over_tls_until_it_is_told_to_stop() {
     let transport = Transport::new(scene.identity.clone()).unwrap();
     let listener = transport.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (trigger, shutdown) = common::shutdown::Shutdown::new();
-    let listener = Listener::start(listener, scene.hosts.clone(), shutdown);
+    let listener = Listener::start(
+        listener,
+        scene.hosts.clone(),
+        shutdown,
+        Death::of("the listener", &Alarm::default()),
+    );
     let identity = Identity::generate().unwrap();
     let pass = scene.guest_pass(identity.key(), "ken");
     let dialler = Transport::new(identity).unwrap();

@@ -3,7 +3,7 @@
 use common::proto::limits::FIRST_TAIL;
 
 use super::{Action, Arg, Ask, Flag, Group, Kind, Spec};
-use crate::api::Command;
+use crate::api::{Command, OutboxCommand};
 
 const fn need(kind: Kind) -> Arg {
     Arg { kind, required: true }
@@ -220,6 +220,44 @@ pub static TABLE: &[Spec] = &[
         help: "make each line a message to the channel, commands begin with / then; /talk alone ends it",
         args: &[may(Kind::Channel)],
         build: |args| Some(Action::Talk(args.channel)),
+        ..ROW
+    },
+    Spec {
+        word: "outbox",
+        group: Group::Outbox,
+        usage: "[CH]",
+        help: "what is still to be sent, and what it waits for",
+        args: &[may(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Outbox(OutboxCommand::List { channel: args.channel }))),
+        ..ROW
+    },
+    Spec {
+        word: "outbox retry",
+        group: Group::Outbox,
+        usage: "ID|CH",
+        help: "send a refused message again, or all of a channel; the end of an id will do",
+        args: &[need(Kind::Queue)],
+        build: |args| Some(Action::Perform(Command::Outbox(OutboxCommand::Retry { which: args.id? }))),
+        ..ROW
+    },
+    Spec {
+        word: "outbox cancel",
+        group: Group::Outbox,
+        usage: "ID",
+        help: "do not send a message, unless the host has it already",
+        args: &[need(Kind::Message)],
+        build: |args| Some(Action::Perform(Command::Outbox(OutboxCommand::Cancel { id: args.id? }))),
+        ..ROW
+    },
+    Spec {
+        word: "outbox edit",
+        group: Group::Outbox,
+        usage: "ID text…",
+        help: "send another text in a message's place, unless the host has it already",
+        args: &[need(Kind::Message), need(Kind::Text)],
+        build: |args| {
+            Some(Action::Perform(Command::Outbox(OutboxCommand::Edit { id: args.id?, text: args.text? })))
+        },
         ..ROW
     },
     Spec {

@@ -36,6 +36,9 @@ impl Renderer {
                 self.notice(&format!("joined #{channel} as {}, {}", role(joined.role), messages(head)))
             }
             Reply::Queued(_) => return None,
+            Reply::Outbox(list) => self.outbox(list, now),
+            Reply::Changed(change) => return self.changed(change),
+            Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
             Reply::Done {} => self.notice("done"),
         })
@@ -164,7 +167,9 @@ impl Renderer {
             return self.notice(&format!("#{}: no messages there", history.channel));
         };
         let mut lines = history.messages.iter().map(|message| self.message(message, now)).collect::<Vec<_>>();
-        if first.seq > 1 {
+        if let Some(missing) = &history.missing {
+            lines.push(self.notice(&format!("older ones are not kept here: {}", one_line(&missing.reason))));
+        } else if first.seq > 1 {
             let channel = quoted(history.channel.as_str());
             lines.push(self.notice(&format!("older ones: history {channel} --before {}", first.seq)));
         }

@@ -139,8 +139,10 @@ fn events_are_told_in_words() {
                 seq: None,
                 code: Some(Code::TextTooLong),
                 reason: None,
+                becomes: None,
             },
-            "* a message to #first was refused: a message has at most 16384 bytes of text; split it (text_too_long)",
+            "* the message 00000001 to #first was refused: a message has at most 16384 bytes of text; split it \
+             (text_too_long); type: outbox retry 00000001, outbox edit 00000001 text…, or outbox cancel 00000001",
         ),
     ];
     for (told, expected) in table {
@@ -255,6 +257,7 @@ fn info_and_history_are_complete() {
         channel: "first".parse().unwrap(),
         messages: vec![message(6, "a"), message(7, "b")],
         head,
+        missing: None,
     };
     assert_eq!(
         reply(&Reply::History(history)),
@@ -286,4 +289,89 @@ fn colours_are_only_there_when_wanted() {
     let shown = renderer.event(&Event::Message(message(1, "hi")), now()).unwrap();
     assert_eq!(shown, "\x1b[2m23:13\x1b[0m \x1b[2m#first\x1b[0m \x1b[1mcharlie\x1b[0m (guest): hi");
     assert!(!plain().help(None).contains('\x1b'));
+}
+
+fn waiting(state: OutgoingState, text: &str) -> OutboxItem {
+    OutboxItem {
+        id: message_id(),
+        channel: "first".parse().unwrap(),
+        state,
+        text: text.into(),
+        sent_at: now(),
+        expires: None,
+        code: None,
+        reason: None,
+        wish: None,
+    }
+}
+
+#[test]
+fn the_outbox_is_a_table_that_says_what_to_type() {
+    let refused = OutboxItem {
+        code: Some(Code::NotAllowed),
+        reason: Some("you may not do this here".into()),
+        ..waiting(OutgoingState::Refused, "one\ntwo\x1b[2J")
+    };
+    let behind = OutboxItem {
+        reason: Some("behind 00000001".into()),
+        wish: Some(WishedChange::Cancel),
+        ..waiting(OutgoingState::Queued, &"x".repeat(40))
+    };
+    let shown = reply(&Reply::Outbox(OutboxList { messages: vec![refused, behind], total: 9 }));
+    let lines = shown.lines().collect::<Vec<_>>();
+    assert_eq!(lines.len(), 6, "{shown}");
+    assert!(
+        lines[1].starts_with("00000001  #first   23:13    refused: you may not do this here (not_allowed)")
+    );
+    assert!(!shown.contains('\x1b'));
+    assert!(lines[2].contains("queued, to be cancelled: behind 00000001") && lines[2].ends_with("x…"));
+    assert_eq!(lines[3], "* and 7 more");
+    assert_eq!(lines[4], "* all of a channel again: outbox retry first");
+    assert!(lines[5].contains("outbox edit 00000001 text…"), "{shown}");
+    let none = OutboxList { messages: vec![], total: 0 };
+    assert_eq!(reply(&Reply::Outbox(none)), "* nothing waits to be sent");
+}
+
+#[test]
+fn what_becomes_of_ones_own_messages_is_told() {
+    let channel: common::name::ChannelName = "first".parse().unwrap();
+    let moved_on =
+        |messages, between| Event::MovedOn { channel: channel.clone(), messages, between, oldest: now() };
+    assert_eq!(
+        event(&moved_on(1, 37)),
+        "* #first: 37 messages came in before your message of 23:13 goes out now"
+    );
+    assert_eq!(
+        event(&moved_on(2, 1)),
+        "* #first: 1 message came in before 2 messages of yours, the oldest of 23:13, go out now"
+    );
+    let outgoing = |state, reason: Option<&str>| Event::Outgoing {
+        id: message_id(),
+        channel: channel.clone(),
+        state,
+        seq: None,
+        code: None,
+        reason: reason.map(str::to_owned),
+        becomes: None,
+    };
+    for (state, reason, expected) in [
+        (OutgoingState::Cancelled, None, Some("* the message 00000001 to #first is cancelled")),
+        (OutgoingState::Queued, Some("it waits"), Some("* the message 00000001 to #first is kept: it waits")),
+        (OutgoingState::Queued, None, None),
+        (OutgoingState::Sending, None, None),
+        (OutgoingState::Stored, None, None),
+    ] {
+        assert_eq!(plain().event(&outgoing(state, reason), now()).as_deref(), expected);
+    }
+    let change = |done| OutboxChange {
+        id: message_id(),
+        channel: channel.clone(),
+        wish: WishedChange::Edit,
+        done,
+        becomes: None,
+    };
+    assert_eq!(plain().reply(&Reply::Changed(change(true)), now()), None);
+    assert!(reply(&Reply::Changed(change(false))).contains("not known yet whether 00000001 was stored"));
+    let retried = Retried { channel: channel.clone(), messages: 2, reason: Some("host away".into()) };
+    assert_eq!(reply(&Reply::Retried(retried)), "* #first: 2 messages go out again (host away)");
 }
