@@ -4,13 +4,12 @@
 //! covers the one before it and its own header, and the header names the hash of the body: a body can be erased later
 //! and the chain still holds.
 
-use std::fmt;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::clock::Timestamp;
+use crate::hex_bytes::hex_bytes;
 use crate::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use crate::identity::PeerKey;
 use crate::proto::limits::MAX_TEXT_BYTES;
@@ -20,24 +19,15 @@ use crate::proto::status::{Code, Refusal};
 pub const TEXT: &str = "text";
 
 /// A BLAKE3 hash, written as 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "PeerHex", into = "PeerHex")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash([u8; 32]);
 
-/// Keys and hashes are written alike.
-type PeerHex = PeerKey;
+/// Text that is not a hash.
+#[derive(Debug, thiserror::Error)]
+#[error("a hash is 64 lower-case hex digits")]
+pub struct NotAHash;
 
-impl From<PeerHex> for Hash {
-    fn from(hex: PeerHex) -> Self {
-        Self(*hex.as_bytes())
-    }
-}
-
-impl From<Hash> for PeerHex {
-    fn from(hash: Hash) -> Self {
-        Self::from_bytes(hash.0)
-    }
-}
+hex_bytes!(Hash, 32, NotAHash);
 
 impl Hash {
     /// The hash with these bytes.
@@ -67,18 +57,6 @@ impl Hash {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.0).update(header.get().as_bytes());
         Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        PeerHex::from(*self).fmt(f)
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hash({self})")
     }
 }
 

@@ -3,18 +3,21 @@
 //! In reading order: identifiers and time ([`id`], [`clock`]), names ([`name`]), keys and what they sign ([`identity`],
 //! [`signed`], [`pass`]), authenticated byte streams ([`transport`]), the entry of a log ([`entry`]), the protocol's
 //! words ([`proto`]), lines out of bytes ([`codec`]), a connection over which both sides ask, answer and push
-//! ([`link`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords ([`secret`]), remote text on
+//! ([`link`]), taking in those who connect ([`listener`], [`admission`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords ([`secret`]), remote text on
 //! its way to a terminal ([`text`]), when to try again ([`backoff`]), and what every program needs around its work
 //! ([`telemetry`], [`shutdown`], [`process`]).
 
+pub mod admission;
 pub mod backoff;
 pub mod clock;
 pub mod codec;
 pub mod entry;
 pub mod files;
+mod hex_bytes;
 pub mod id;
 pub mod identity;
 pub mod link;
+pub mod listener;
 pub mod name;
 pub mod pass;
 pub mod process;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
 
 pub use inbox::Inbox;
 pub use outgoing::{NotTaken, Outgoing};
@@ -105,6 +105,16 @@ pub enum Inbound {
     Event(Event),
 }
 
+impl Inbound {
+    /// What it is called by the protocol, as the other side has it.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Request(request) => &request.command,
+            Self::Event(event) => &event.name,
+        }
+    }
+}
+
 struct Shared {
     outgoing: Outgoing,
     pending: Mutex<Pending<Waiter>>,
@@ -138,6 +148,17 @@ impl Shared {
         }
     }
 
+    /// Appends lines. Never waits: a link whose other side does not read ends by this.
+    fn push(&self, lines: Bytes) -> Result<(), CloseReason> {
+        self.outgoing.push(lines).map_err(|not_taken| {
+            if not_taken == NotTaken::Overflow {
+                self.outgoing.close(farewell(Code::SlowReader.into()), true);
+                self.close(CloseReason::SlowReader);
+            }
+            self.reason()
+        })
+    }
+
     fn reason(&self) -> CloseReason {
         self.closed.borrow().clone().unwrap_or(CloseReason::Here)
     }
@@ -166,20 +187,39 @@ impl Link {
             origin: connection.origin,
             path: connection.path,
         }));
-        tokio::spawn(writer::write(link.0.clone(), writer));
-        let inbox = Inbox::new(link.0.clone(), reader);
+        let (inbox, left_over) = Inbox::new(link.0.clone(), reader);
+        tokio::spawn(writer::write(link.0.clone(), writer, left_over));
         (link, inbox)
     }
 
-    /// Says PING now and then until the link ends. For the side that dialled.
+    /// Says PING at a steady pace until the link ends, whatever is answered and whether or not anybody reads that here.
+    /// For the side that dialled.
     pub fn keep_alive(&self) {
         let link = self.clone();
         tokio::spawn(async move {
-            while timeout(PING_EVERY, link.closed()).await.is_err() {
-                // What matters is that bytes come back; their absence is seen by the inbox.
-                let _ = link.request(&Ping {}).await;
+            let mut pace = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+            // Kept until the next PING and never waited for: what matters is that bytes go and come back, and their
+            // absence is seen by the inboxes.
+            let mut _answer = None;
+            loop {
+                tokio::select! {
+                    _ = link.closed() => return,
+                    _ = pace.tick() => _answer = link.ping(),
+                }
             }
         });
+    }
+
+    /// Says PING. What is returned keeps a place for the answer, if there was one free.
+    fn ping(&self) -> Option<impl Send + use<>> {
+        let answer = self.send(&Ping {});
+        if let Err(RequestError::TooMany) = answer
+            && let Ok(line) = proto::encode_request(RequestId::new(), &Ping {})
+        {
+            // The other side has to hear something all the same. A link that does not take it has ended.
+            let _ = self.push(line);
+        }
+        answer.ok()
     }
 
     /// Asks, and waits for the answer.
@@ -253,13 +293,7 @@ impl Link {
     /// # Errors
     /// When the link has ended, or ends by this.
     pub fn push(&self, lines: Bytes) -> Result<(), CloseReason> {
-        self.0.outgoing.push(lines).map_err(|not_taken| {
-            if not_taken == NotTaken::Overflow {
-                self.0.outgoing.close(farewell(Code::SlowReader.into()), true);
-                self.0.close(CloseReason::SlowReader);
-            }
-            self.0.reason()
-        })
+        self.0.push(lines)
     }
 
     /// Ends the link once what waits is written.
@@ -287,8 +321,9 @@ impl Link {
         self.0.reason()
     }
 
-    /// Waits until the link has ended and its last words are written, or never will be: at most a few seconds after
-    /// its end. A program that stops before cuts them off.
+    /// Waits until the link has ended and its last words have reached the other side, or never will: at most
+    /// [`DRAIN_LIMIT`](proto::limits::DRAIN_LIMIT) after its end. A program that stops before may cut them off. The
+    /// inbox has to be dropped by then, since what still comes in has to be taken meanwhile.
     pub async fn finished(&self) {
         let mut written = self.0.written.subscribe();
         // The sender lives as long as `self`.

@@ -5,10 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// The shortest password, in bytes of UTF-8.
-pub const MIN_PASSWORD_BYTES: usize = 8;
-/// The longest password, in bytes of UTF-8; more would only cost time to hash.
-pub const MAX_PASSWORD_BYTES: usize = 256;
+use crate::proto::limits::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES};
+use crate::proto::status::{Code, Refusal};
 
 /// Text that is never printed or logged, and is wiped from memory when dropped.
 ///
@@ -29,6 +27,9 @@ impl Secret {
     }
 
     /// Whether this may become a password: from [`MIN_PASSWORD_BYTES`] to [`MAX_PASSWORD_BYTES`].
+    ///
+    /// # Errors
+    /// When it is too short or too long.
     pub fn check_password_length(&self) -> Result<(), PasswordError> {
         match self.0.len() {
             ..MIN_PASSWORD_BYTES => Err(PasswordError::TooShort),
@@ -43,11 +44,17 @@ impl Secret {
 #[non_exhaustive]
 pub enum PasswordError {
     /// Fewer than [`MIN_PASSWORD_BYTES`].
-    #[error("a password has at least {MIN_PASSWORD_BYTES} characters: take a longer one")]
+    #[error("a password has at least {MIN_PASSWORD_BYTES} bytes: take a longer one")]
     TooShort,
     /// More than [`MAX_PASSWORD_BYTES`].
     #[error("a password has at most {MAX_PASSWORD_BYTES} bytes: take a shorter one")]
     TooLong,
+}
+
+impl From<PasswordError> for Refusal {
+    fn from(error: PasswordError) -> Self {
+        Self::new(Code::PasswordLength, error.to_string())
+    }
 }
 
 impl fmt::Debug for Secret {

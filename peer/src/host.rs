@@ -1,6 +1,6 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
-//! In reading order: what is pure ([`permission`], [`channel`], [`presence`], [`gate`]), what is on disk ([`log`],
+//! In reading order: what is pure ([`permission`], [`channel`], [`seats`], [`presence`], [`gate`]), what is on disk ([`log`],
 //! [`record`]), the actor that owns it all (`actor`), one member's connection (`member`), and the stream by which a
 //! member catches up (`stream`).
 //!
@@ -18,6 +18,7 @@ mod messages;
 pub mod permission;
 pub mod presence;
 pub mod record;
+pub mod seats;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -72,13 +73,19 @@ pub enum HostError {
     Gone,
     /// Its record could not be kept.
     #[error("the record of the channel could not be kept")]
-    Store(#[from] StoreError),
-    /// Its record could not be changed.
-    #[error("the record of the channel could not be changed")]
-    Change(#[from] StoreError<record::NoRecord>),
+    Store(#[source] StoreError),
+    /// Its record cannot be changed.
+    #[error("the record of the channel cannot be changed")]
+    Record(#[source] record::BadRecord),
     /// Its log could not be read.
     #[error("the log of the channel could not be read")]
     Log(#[from] LogError),
+}
+
+impl From<StoreError<record::BadRecord>> for HostError {
+    fn from(error: StoreError<record::BadRecord>) -> Self {
+        error.into_rejection().map_or_else(Self::Store, Self::Record)
+    }
 }
 
 /// How a host ended.
@@ -105,6 +112,7 @@ struct Shared {
     gate: Arc<Mutex<Gate>>,
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
+    behind: watch::Receiver<bool>,
 }
 
 impl std::fmt::Debug for HostHandle {
@@ -133,8 +141,19 @@ impl HostHandle {
         let (tell_head, watch_head) = watch::channel(head);
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
-        let shared = Shared { id, name, log: log.clone(), gate: Arc::clone(&gate), head: watch_head, ended };
-        let parts = actor::Parts { store, identity, record, log, gate, head: tell_head, ended: tell_ended };
+        let (tell_behind, behind) = watch::channel(false);
+        let gate_of_actor = Arc::clone(&gate);
+        let shared = Shared { id, name, log: log.clone(), gate, head: watch_head, ended, behind };
+        let parts = actor::Parts {
+            store,
+            identity,
+            record,
+            log,
+            gate: gate_of_actor,
+            head: tell_head,
+            ended: tell_ended,
+            behind: tell_behind,
+        };
         let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head));
         tracing::info!(channel = %id, seq = head.seq, "hosting");
         Ok(Self { addr, shared: Arc::new(shared) })
@@ -182,7 +201,7 @@ impl HostHandle {
     /// # Errors
     /// When the host has ended.
     pub async fn debug(&self) -> Result<DebugReport, Refusal> {
-        self.ask(Inspect { conn: None }).await
+        self.ask(Inspect { by: None }).await
     }
 
     /// Keeps what the tracker says of the owner.
@@ -208,6 +227,15 @@ impl HostHandle {
         if self.addr.send(Close { reply }).await.is_ok() {
             // Dropped when the actor ends without an answer, which ends it too.
             let _ = closed.await;
+        }
+    }
+
+    /// Waits until the log on disk is found to lack entries that were there: from then on the host takes nothing, until
+    /// it is opened again on what is whole. Never returns for a host that ends without that.
+    pub async fn log_is_behind(&self) {
+        let mut behind = self.shared.behind.clone();
+        if behind.wait_for(|behind| *behind).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -5,27 +5,26 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use common::id::ChannelId;
+use common::admission::Limits;
+use common::id::{ChannelId, RequestId};
 use common::link::{CloseReason, Inbound, Inbox, Link};
-use common::proto::channel::HostRequest;
+use common::listener::listen;
+use common::proto::channel::{Connect, HostRequest};
 use common::proto::limits::{
-    CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, MAX_CONNECTIONS, MAX_HANDSHAKES,
-    PROTOCOL_VERSION,
+    CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, PROTOCOL_VERSION,
 };
-use common::proto::session::{Hello, Limits, Purpose, Welcome};
+use common::proto::session::{self, Hello, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
 use common::shutdown::Shutdown;
-use common::transport::{self, Connection, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinHandle, JoinSet};
+use common::transport::{self, Connection};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::Instrument;
 
 use crate::PROGRAM;
 use crate::alarm::Death;
 use crate::host::HostHandle;
-use crate::host::member::Seat;
+use crate::host::member::MemberSession;
 
 /// The channels hosted here, for whoever comes. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -81,68 +80,19 @@ impl Listener {
     /// Who is not done then is cut off after a moment.
     pub async fn finish(self) {
         if let Err(error) = self.task.await {
-            tracing::error!(err = %error, "the listener ended badly");
+            tracing::error!(err = ?error.to_string(), "the listener ended badly");
         }
     }
 }
 
-async fn accept(mut listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) {
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut tasks = JoinSet::new();
-    loop {
-        // Without a permit nobody is accepted: they wait in the system's queue.
-        let next = async {
-            let permit = Arc::clone(&handshakes).acquire_owned().await.ok()?;
-            Some((permit, listener.accept().await))
-        };
-        tokio::select! {
-            () = shutdown.requested() => break,
-            Some(outcome) = tasks.join_next() => note(outcome),
-            Some((handshake, incoming)) = next => {
-                let connection = Arc::clone(&connections).try_acquire_owned();
-                let Ok(connection) = connection else {
-                    tracing::warn!(remote = %incoming.remote(), "too many connections");
-                    continue;
-                };
-                let span = tracing::info_span!("conn", addr = %incoming.remote());
-                let permits = Permits { handshake, _connection: connection };
-                tasks.spawn(receive(incoming, permits, hosts.clone(), shutdown.clone()).instrument(span));
-            }
-        }
-    }
-    drop(listener);
-    // The hosts tell their members; who does not read that in time is cut off when the set is dropped.
-    let all_done = async {
-        while let Some(outcome) = tasks.join_next().await {
-            note(outcome);
-        }
+async fn accept(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) {
+    let serve = {
+        let shutdown = shutdown.clone();
+        move |connection| serve(connection, hosts.clone(), shutdown.clone())
     };
-    if timeout(DRAIN_LIMIT + Duration::from_secs(1), all_done).await.is_err() {
-        tracing::debug!("connections were cut off");
-    }
-}
-
-fn note(outcome: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = outcome {
-        tracing::error!(err = %error, "the task of a connection ended badly");
-    }
-}
-
-struct Permits {
-    handshake: OwnedSemaphorePermit,
-    _connection: OwnedSemaphorePermit,
-}
-
-async fn receive(incoming: Incoming, permits: Permits, hosts: Hosts, shutdown: Shutdown) {
-    // The limit of time is in the transport.
-    let connection = match incoming.handshake().await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(err = %error, "no handshake"),
-    };
-    let Permits { handshake, _connection } = permits;
-    drop(handshake);
-    serve(connection, hosts, shutdown).await;
+    let members = listen(listener, Limits::default(), shutdown, serve).await;
+    // The hosts tell their members; who does not read that in time is cut off.
+    members.finish(DRAIN_LIMIT + Duration::from_secs(1)).await;
 }
 
 /// Serves one connection to its end. In process, the node hands in one end of a `memory_pair`.
@@ -157,11 +107,12 @@ pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
         }
     };
     let reason = match reason {
-        Ok(seat) => seat.serve(&mut inbox).await,
+        Ok(session) => session.serve(&mut inbox).await,
         Err(reason) => reason,
     };
     tracing::debug!(%key, reason = ?reason.to_string(), "connection ended");
     // Whoever ends the listener waits for this, so that the last words are not cut off.
+    drop(inbox);
     link.finished().await;
 }
 
@@ -172,7 +123,7 @@ struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    async fn enter(mut self, hosts: &Hosts) -> Result<Seat, CloseReason> {
+    async fn enter(mut self, hosts: &Hosts) -> Result<MemberSession, CloseReason> {
         let greeted = timeout(HELLO_LIMIT, self.greet()).await;
         greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
         let deadline = Instant::now() + CONNECT_LIMIT;
@@ -182,11 +133,11 @@ impl Visitor<'_> {
             };
             let (id, connect) = asked?;
             let entered = match hosts.get(connect.channel) {
-                Some(host) => Seat::enter(host, self.link.clone(), id, connect).await,
+                Some(host) => MemberSession::enter(host, self.link.clone(), id, connect).await,
                 None => Err(Code::NoSuchChannel.into()),
             };
             match entered {
-                Ok(seat) => return Ok(seat),
+                Ok(session) => return Ok(session),
                 Err(refusal) => self.refuse(id, refusal),
             }
         }
@@ -214,9 +165,7 @@ impl Visitor<'_> {
     }
 
     /// The next CONNECT, with its request's id.
-    async fn next_connect(
-        &mut self,
-    ) -> Result<(common::id::RequestId, common::proto::channel::Connect), CloseReason> {
+    async fn next_connect(&mut self) -> Result<(RequestId, Connect), CloseReason> {
         loop {
             let request = self.next().await?;
             match HostRequest::parse(&request.command, &request.body) {
@@ -235,7 +184,7 @@ impl Visitor<'_> {
     }
 
     /// PING is answered at any time, nothing else out of turn.
-    fn refuse_other(&self, id: common::id::RequestId, asked: Result<HostRequest, Refusal>) {
+    fn refuse_other(&self, id: RequestId, asked: Result<HostRequest, Refusal>) {
         match asked {
             Ok(HostRequest::Ping(_)) => {
                 let _ = self.link.answer(id, &Ok(Empty {}));
@@ -245,7 +194,7 @@ impl Visitor<'_> {
         }
     }
 
-    fn refuse(&self, id: common::id::RequestId, refusal: Refusal) {
+    fn refuse(&self, id: RequestId, refusal: Refusal) {
         // When the link has ended, the next read says so.
         let _ = self.link.answer::<Empty>(id, &Err(refusal));
     }
@@ -263,6 +212,6 @@ fn check_hello(hello: &Hello) -> Result<Welcome, Refusal> {
     if hello.purpose != Purpose::Channel {
         return Err(Refusal::new(Code::BadRequest, "a peer serves the purpose channel only"));
     }
-    let limits = Limits::default();
+    let limits = session::Limits::default();
     Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })
 }

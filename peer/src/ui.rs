@@ -18,18 +18,11 @@ mod screen;
 mod terminal;
 
 use std::future::Future;
-use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::api::{Command, Outcome};
 pub use json::{JsonConfig, run_json, stdin};
 pub use repl::{ReplConfig, run_repl};
-
-/// Whether to speak JSON: when that was asked for, and when nobody types.
-pub fn speaks_json(is_asked_for: bool) -> bool {
-    is_asked_for || !std::io::stdin().is_terminal()
-}
 
 /// What a user interface drives: the node, or what a test has in its place.
 pub trait Node: Clone + Send + 'static {
@@ -48,13 +41,4 @@ pub enum Exit {
     Done,
     /// The node is gone, or the terminal cannot be used.
     Failed,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::Failed => Self::FAILURE,
-        }
-    }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::admission;
 use common::clock::Timestamp;
-use common::proto::limits::{HELLO_LIMIT, MAX_CONNECTIONS, MAX_HANDSHAKES, TRACKER_PORT};
+use common::proto::limits::{HELLO_LIMIT, TRACKER_PORT};
 use common::storage::{OpenError, Store};
 
 use crate::password::{PasswordError, PasswordPool};
@@ -36,17 +37,15 @@ pub type OpenStore = Arc<dyn Fn(&std::path::Path) -> Result<Store, OpenError> + 
 /// How much at once, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections served.
-    pub connections: usize,
-    /// TLS handshakes under way.
-    pub handshakes: usize,
+    /// Connections and handshakes.
+    pub admission: admission::Limits,
     /// HELLO has to come within this.
     pub hello: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: MAX_CONNECTIONS, handshakes: MAX_HANDSHAKES, hello: HELLO_LIMIT }
+        Self { admission: admission::Limits::default(), hello: HELLO_LIMIT }
     }
 }
 

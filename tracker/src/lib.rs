@@ -1,13 +1,12 @@
 //! The tracker of Natter: accounts, the list of channels, introductions.
 //!
-//! In reading order: what an operator can decide ([`config`]) and a tracker from start to end ([`server`]); those who
-//! connect ([`listener`]) and one connection ([`session`]); the [`tracker`] itself, with passwords ([`password`]) and
-//! passes ([`signer`]); what is on disk ([`store`]); and what can go wrong ([`error`]). Numbers are in [`limits`].
+//! In reading order: what an operator can decide ([`config`]) and a tracker from start to end ([`server`]); one
+//! connection ([`session`]); the [`tracker`] itself, with passwords ([`password`]) and passes ([`signer`]); what is on
+//! disk ([`store`]); and what can go wrong ([`error`]). Numbers are in [`limits`].
 
 pub mod config;
 pub mod error;
 pub mod limits;
-pub mod listener;
 pub mod password;
 pub mod server;
 pub mod session;

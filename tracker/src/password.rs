@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::{self, PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -59,6 +59,7 @@ pub struct PasswordPool {
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
+    runs: Arc<AtomicU64>,
     cores: usize,
     hasher: Argon2<'static>,
     /// What the password of a name that nobody has is checked against: the time it takes tells nothing then.
@@ -85,6 +86,7 @@ impl PasswordPool {
             permits: Arc::new(Semaphore::new(cores)),
             waiting: Arc::default(),
             max_waiting,
+            runs: Arc::default(),
             cores,
             hasher: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             dummy: Arc::default(),
@@ -115,6 +117,11 @@ impl PasswordPool {
         Ok(if known { verdict } else { Verdict::Wrong })
     }
 
+    /// How often a password was hashed or checked so far.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
     /// Makes the dummy now: the first unknown name would take twice the time otherwise.
     ///
     /// # Errors
@@ -134,6 +141,7 @@ impl PasswordPool {
         let place = self.queue()?;
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| PasswordError::Lost)?;
         drop(place);
+        self.runs.fetch_add(1, Ordering::Relaxed);
         let job = move || {
             // Held by the work and not by who waits for it: who goes away frees no core.
             let _permit = permit;

@@ -5,17 +5,16 @@ use std::path::Path;
 
 use common::files::create_private_folder;
 use common::identity::{Identity, PeerKey};
+use common::listener::{Connections, listen};
 use common::shutdown::Shutdown;
 use common::storage::{Ended, Store};
 use common::transport::{Listener, Transport};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::config::{Config, Limits};
 use crate::error::{RunError, StartError};
 use crate::limits::STOP_LIMIT;
-use crate::listener;
+use crate::session;
 use crate::signer::Signer;
 use crate::store::directory::Directory;
 use crate::tracker::TrackerHandle;
@@ -99,7 +98,11 @@ impl Server {
         let Self { store, listener, tracker, actor_ended, limits, .. } = self;
         let sweeping = tokio::spawn(tracker.clone().keep_sweeping());
         let store_ended = store.ended();
-        let serving = listener::listen(listener, tracker.clone(), limits, shutdown);
+        let serve = {
+            let (tracker, shutdown) = (tracker.clone(), shutdown.clone());
+            move |connection| session::serve(connection, tracker.clone(), limits.hello, shutdown.clone())
+        };
+        let serving = listen(listener, limits.admission, shutdown, serve);
         let outcome = tokio::select! {
             sessions = serving => {
                 tracing::info!(sessions = sessions.len(), "stopping");
@@ -131,17 +134,9 @@ async fn open_data(config: &Config) -> Result<(Store, Identity, Identity), Start
     tokio::task::spawn_blocking(work).await.map_err(|_| StartError::Interrupted)?
 }
 
-async fn end_sessions(mut sessions: JoinSet<()>, tracker: &TrackerHandle) {
+async fn end_sessions(sessions: Connections, tracker: &TrackerHandle) {
     if tracker.stop().await.is_err() {
         tracing::error!("the tracker's actor has died");
     }
-    let all_ended = async {
-        while let Some(ended) = sessions.join_next().await {
-            listener::note(ended);
-        }
-    };
-    if timeout(STOP_LIMIT, all_ended).await.is_err() {
-        tracing::warn!("sessions did not end in time and are cut off");
-    }
-    sessions.shutdown().await;
+    sessions.finish(STOP_LIMIT).await;
 }

@@ -58,12 +58,15 @@ pub async fn serve(
     };
     match begun {
         Ok(conn) => {
-            let span = tracing::info_span!("conn", conn = conn.0, path = %link.path());
+            let span = tracing::info_span!("session", conn = conn.0);
             let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
             session.run(&link, &mut inbox).instrument(span).await;
         }
-        Err(reason) => tracing::debug!(%reason, path = %link.path(), "connection ended before it began"),
+        Err(reason) => {
+            tracing::debug!(reason = ?reason.to_string(), path = %link.path(), "connection ended before it began")
+        }
     }
+    drop(inbox);
     link.finished().await;
 }
 
@@ -90,7 +93,7 @@ impl Session {
         if let Err(failure) = self.tracker.disconnect(self.conn).await {
             tracing::warn!(err = ?failure.to_string(), "the end of a connection was not noted whole");
         }
-        tracing::debug!(%reason, "disconnected");
+        tracing::debug!(reason = ?reason.to_string(), "disconnected");
     }
 
     async fn listing(&self, list: List) -> Result<Listing, Failure> {

@@ -151,6 +151,11 @@ impl TrackerHandle {
         Ok(self.actor.send(messages::Count).await?)
     }
 
+    /// How often a password was hashed or checked so far: each time takes a core for a while.
+    pub fn password_runs(&self) -> u64 {
+        self.passwords.runs()
+    }
+
     /// Tells all sessions that the tracker stops, and lets nobody in any more.
     ///
     /// # Errors

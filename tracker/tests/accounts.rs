@@ -122,6 +122,23 @@ async fn passwords_have_their_length_and_change_with_the_old_one() {
 }
 
 #[actix_rt::test]
+async fn an_unknown_name_takes_as_much_work_as_a_wrong_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    tracker.stranger().await.signup("ken", PASSWORD).await.unwrap();
+    tracker.guest("charlie").await;
+    let mut work = Vec::new();
+    for name in ["ken", "nobody", "charlie", "ken", "nobody"] {
+        let client = tracker.stranger().await;
+        let before = tracker.ready.tracker.password_runs();
+        assert_eq!(client.signin(name, "wrong horse battery").await.unwrap_err(), Code::BadPassword);
+        work.push(tracker.ready.tracker.password_runs() - before);
+    }
+    assert_eq!(work, [1; 5], "one check each, whoever is asked for");
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
 async fn of_two_who_want_a_name_at_once_exactly_one_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let tracker = start(config(folder.path())).await;

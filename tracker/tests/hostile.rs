@@ -198,7 +198,7 @@ async fn half_a_frame_and_a_hang_up_leave_nothing_behind() {
 async fn beyond_so_many_connections_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.limits.connections = 1;
+    config.limits.admission.connections = 1;
     let tracker = start(config).await;
     let only = tracker.guest("ken").await;
     let (link, mut inbox) = Link::open(tracker.dial(&Identity::generate().unwrap()).await);

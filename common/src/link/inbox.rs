@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, stream};
 use tokio::io::{AsyncReadExt, ReadHalf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::codec::Decoder;
 
@@ -23,7 +24,10 @@ const READ_RESERVE: usize = 2048;
 /// The reading side of a link. Dropping it ends the link.
 pub struct Inbox {
     shared: Arc<Shared>,
-    reader: ReadHalf<Stream>,
+    /// There until this is dropped.
+    reader: Option<ReadHalf<Stream>>,
+    /// Who takes the reader over then.
+    left_over: Option<oneshot::Sender<ReadHalf<Stream>>>,
     buffer: BytesMut,
     codec: LineCodec,
     /// When the frame that is not whole yet was begun.
@@ -32,9 +36,15 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(shared: Arc<Shared>, reader: ReadHalf<Stream>) -> Self {
+    /// An inbox, and where its reader is left when it is dropped.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        reader: ReadHalf<Stream>,
+    ) -> (Self, oneshot::Receiver<ReadHalf<Stream>>) {
+        let (left_over, taken_over) = oneshot::channel();
+        let (reader, left_over) = (Some(reader), Some(left_over));
         let (buffer, codec) = (BytesMut::new(), LineCodec::default());
-        Self { shared, reader, buffer, codec, begun: None, bad_frames: 0 }
+        (Self { shared, reader, left_over, buffer, codec, begun: None, bad_frames: 0 }, taken_over)
     }
 
     /// The next request or event. Can be dropped while it waits without losing anything.
@@ -77,7 +87,7 @@ impl Inbox {
             let line =
                 line.inspect_err(|reason| self.shared.close(reason.clone())).map_err(RequestError::Lost)?;
             if let Some(inbound) = self.sort(&line).map_err(RequestError::Lost)? {
-                tracing::debug!(?inbound, "came before the first answer, passed over");
+                tracing::debug!(word = ?inbound.word(), "came before the first answer, passed over");
             }
         }
     }
@@ -122,9 +132,7 @@ impl Inbox {
             self.shared.close(reason.clone());
             return Err(reason);
         }
-        // A full queue ends the link, and the next read says so.
-        let _ = self.shared.outgoing.push(proto::encode_unreadable(refusal));
-        Ok(())
+        self.shared.push(proto::encode_unreadable(refusal))
     }
 
     /// Says what was too late, to who may still be there.
@@ -155,7 +163,7 @@ impl Inbox {
                 Err(LineError::Io(error)) => return Err(CloseReason::Broken(error.to_string())),
             }
             tokio::select! {
-                more = read_more(&mut self.reader, &mut self.buffer, self.begun) => {
+                more = read_more(self.reader.as_mut(), &mut self.buffer, self.begun) => {
                     more.inspect_err(|reason| self.say_late(reason))?;
                 }
                 _ = closed.wait_for(Option::is_some) => return Err(self.shared.reason()),
@@ -166,10 +174,11 @@ impl Inbox {
 }
 
 async fn read_more(
-    reader: &mut ReadHalf<Stream>,
+    reader: Option<&mut ReadHalf<Stream>>,
     buffer: &mut BytesMut,
     begun: Option<Instant>,
 ) -> Result<(), CloseReason> {
+    let reader = reader.ok_or(CloseReason::Here)?;
     let silent = Instant::now() + SILENCE_LIMIT;
     let overdue = begun.map(|begun| begun + FRAME_LIMIT);
     let deadline = overdue.map_or(silent, |overdue| overdue.min(silent));
@@ -189,5 +198,9 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         self.shared.outgoing.close(None, false);
         self.shared.close(CloseReason::Here);
+        if let (Some(reader), Some(left_over)) = (self.reader.take(), self.left_over.take()) {
+            // Not taken over when the writer has ended: then nothing is left to be said either.
+            let _ = left_over.send(reader);
+        }
     }
 }

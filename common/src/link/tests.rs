@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use super::*;
 use crate::proto::Empty;
 use crate::proto::directory::{List, Listing, Renew};
-use crate::proto::limits::{FRAME_LIMIT, MAX_BAD_FRAMES, MAX_FRAME_BYTES};
+use crate::proto::limits::{DRAIN_LIMIT, FRAME_LIMIT, MAX_BAD_FRAMES, MAX_FRAME_BYTES, OUTGOING_BYTES};
 use crate::transport::memory_pair;
 
 const ROOM: usize = 1 << 20;
@@ -171,7 +171,7 @@ async fn a_begun_frame_that_does_not_end_ends_the_link() {
             tokio::time::sleep(SILENCE_LIMIT / 4).await;
         }
     });
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert!(matches!(inbox.next().await, Err(CloseReason::Protocol(_))));
     assert_eq!(begun.elapsed().as_secs(), FRAME_LIMIT.as_secs());
     drop(inbox);
@@ -180,15 +180,17 @@ async fn a_begun_frame_that_does_not_end_ends_the_link() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_ends_a_link_and_pings_keep_it_alive() {
-    let (_link, mut inbox, far) = raw(ROOM);
+    let (_link, mut inbox, mut far) = raw(ROOM);
     assert_eq!(inbox.next().await.unwrap_err(), CloseReason::Silent);
+    let farewell = line(&mut far).await;
+    assert!(farewell.contains("GOING_AWAY") && farewell.contains("timed_out"), "{farewell}");
     drop(far);
 
     let ((dialled, mut own), (accepted, mut inbox)) = pair();
     dialled.keep_alive();
     let reading = tokio::spawn(async move { own.next().await });
-    let end = tokio::time::Instant::now() + SILENCE_LIMIT * 5;
-    while tokio::time::Instant::now() < end {
+    let end = Instant::now() + SILENCE_LIMIT * 5;
+    while Instant::now() < end {
         let ping = request(&mut inbox).await;
         assert_eq!(ping.command, Ping::NAME);
         accepted.answer(ping.id, &Ok(Empty {})).unwrap();
@@ -197,11 +199,101 @@ async fn silence_ends_a_link_and_pings_keep_it_alive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pings_go_on_while_nobody_reads_their_answers_and_while_all_places_are_taken() {
+    let ((dialled, _unread), (accepted, mut inbox)) = pair();
+    dialled.keep_alive();
+    let end = Instant::now() + SILENCE_LIMIT * 5;
+    let mut asked = Vec::new();
+    while Instant::now() < end {
+        let ping = request(&mut inbox).await;
+        assert_eq!(ping.command, Ping::NAME);
+        accepted.answer(ping.id, &Ok(Empty {})).unwrap();
+        assert!(dialled.0.pending().len() <= 1, "what is pending does not grow");
+    }
+    while let Ok(answer) = dialled.send(&Renew {}) {
+        asked.push(answer);
+    }
+    let last = async { while request(&mut inbox).await.command != Ping::NAME {} };
+    timeout(PING_EVERY * 2, last).await.expect("a PING without a place for its answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_refusals_and_does_not_read_them_is_cut_off() {
+    let (link, mut inbox, mut far) = raw(1024);
+    link.push(Bytes::from(vec![b'\n'; 4096])).unwrap();
+    // The writer has begun on that and is stuck; what comes now waits.
+    tokio::task::yield_now().await;
+    link.push(Bytes::from(vec![b'\n'; OUTGOING_BYTES])).unwrap();
+    far.write_all(b"nonsense\n").await.unwrap();
+    assert_eq!(inbox.next().await.unwrap_err(), CloseReason::SlowReader);
+    assert!(link.is_closed());
+}
+
+/// A link over TCP with small buffers, and the socket of its other end.
+async fn over_tcp() -> (Link, Inbox, tokio::net::TcpStream) {
+    let small = |socket: tokio::net::TcpSocket| {
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket
+    };
+    let listening = small(tokio::net::TcpSocket::new_v4().unwrap());
+    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listening = listening.listen(1).unwrap();
+    let dialling = small(tokio::net::TcpSocket::new_v4().unwrap());
+    let far = dialling.connect(listening.local_addr().unwrap()).await.unwrap();
+    let (near, _) = listening.accept().await.unwrap();
+    let connection = Connection {
+        stream: Box::new(near),
+        peer_key: key(1),
+        origin: Origin::InProcess,
+        remote: None,
+        path: "test".into(),
+    };
+    let (link, inbox) = Link::open(connection);
+    (link, inbox, far)
+}
+
+#[tokio::test]
+async fn the_last_words_reach_who_was_writing_and_not_reading() {
+    let (link, inbox, mut far) = over_tcp().await;
+    // Nobody reads this there.
+    while far.try_write(&[b'\n'; 4096]).is_ok_and(|written| written > 0) {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..16 {
+        link.push(Bytes::from(vec![b'\n'; 1024])).unwrap();
+    }
+    link.close_because(Code::Superseded.into());
+    drop(inbox);
+    tokio::time::sleep(DRAIN_LIMIT / 8).await;
+    let mut heard = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut far, &mut heard).await.expect("an end in order");
+    assert!(heard.contains("superseded"), "only {} bytes came", heard.len());
+    drop(far);
+    timeout(DRAIN_LIMIT / 2, link.finished()).await.expect("the end of the other side is noticed");
+}
+
+#[tokio::test]
+async fn who_cannot_write_any_more_still_finds_out_why() {
+    let (link, mut inbox, mut far) = over_tcp().await;
+    let farewell = farewell(Code::PassExpired.into()).unwrap();
+    far.write_all(&farewell).await.unwrap();
+    // Unread by then: the other side hangs up hard.
+    link.push(Bytes::from_static(b"x\n")).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(far);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let _ = link.push(Bytes::from_static(b"y\n"));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(inbox.next().await.unwrap_err(), CloseReason::Told(Code::PassExpired.into()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_cut_off_and_memory_stays_bounded() {
     let (link, mut inbox, far) = raw(1024);
     let pushed = std::iter::repeat_with(|| link.push(Bytes::from(vec![b'\n'; 1000])));
     let taken = pushed.take_while(Result::is_ok).count();
-    assert!(taken <= proto::limits::OUTGOING_BYTES / 1000 + 1);
+    assert!(taken <= OUTGOING_BYTES / 1000 + 1);
     assert!(link.outgoing().waiting_bytes() < 1000, "what waited is dropped");
     assert_eq!(inbox.next().await.unwrap_err(), CloseReason::SlowReader);
     link.finished().await;
@@ -210,11 +302,12 @@ async fn who_does_not_read_is_cut_off_and_memory_stays_bounded() {
 
 #[tokio::test]
 async fn the_last_words_are_heard() {
-    let ((closing, _inbox), (_, mut other)) = pair();
+    let ((closing, inbox), (_, mut other)) = pair();
     closing.tell(&proto::event::ChannelDown { id: crate::id::ChannelId::new() }).unwrap();
     closing.close_because(Code::Superseded.into());
     assert!(closing.push(Bytes::from_static(b"x\n")).is_err());
     assert!(matches!(other.next().await, Ok(Inbound::Event(_))));
     assert_eq!(other.next().await.unwrap_err(), CloseReason::Told(Code::Superseded.into()));
-    timeout(Duration::from_secs(5), closing.finished()).await.unwrap();
+    drop((inbox, other));
+    timeout(DRAIN_LIMIT / 2, closing.finished()).await.unwrap();
 }

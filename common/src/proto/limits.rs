@@ -12,6 +12,8 @@ pub const TRACKER_PORT: u16 = 22236;
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// The longest frame that carries a message: the entry made from it has to fit a frame too.
 pub const MAX_MESSAGE_FRAME_BYTES: usize = 60 * 1024;
+/// What a frame with a message has beside the message's body at most: the fields of the request and of the message.
+pub const MESSAGE_ENVELOPE_BYTES: usize = 320;
 /// The longest text of a message, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most bytes of entries or rows in one page; leaves room for the envelope within a frame.
@@ -21,8 +23,10 @@ pub const MAX_PAGE_ROWS: u32 = 500;
 /// How many frames in a row may be unreadable before a connection is closed.
 pub const MAX_BAD_FRAMES: u32 = 8;
 
-/// The shortest and the longest password, in bytes of UTF-8.
-pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
+/// The shortest password, in bytes of UTF-8.
+pub const MIN_PASSWORD_BYTES: usize = 8;
+/// The longest password, in bytes of UTF-8; more would only cost time to hash.
+pub const MAX_PASSWORD_BYTES: usize = 256;
 
 /// How many messages a device may have unanswered in a channel.
 pub const MAX_UNANSWERED_MESSAGES: usize = 64;
@@ -44,8 +48,12 @@ pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
 /// How many connections a listener serves at once.
 pub const MAX_CONNECTIONS: usize = 16_384;
+/// How many of these may come from one origin: an IPv4 address, or the 64 bits of IPv6 that one customer has.
+pub const MAX_CONNECTIONS_OF_ORIGIN: usize = 512;
 /// How many TLS handshakes a listener has under way at once.
 pub const MAX_HANDSHAKES: usize = 256;
+/// How many of these may be with one origin.
+pub const MAX_HANDSHAKES_OF_ORIGIN: usize = 64;
 
 /// How long TLS may take after a connection is accepted, and finding and reaching the other side in all.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -59,8 +67,10 @@ pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 pub const PING_EVERY: Duration = Duration::from_secs(6);
 /// A write that makes no progress for so long ends the connection.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(20);
-/// What still waits to be written when a connection is closed has so long.
+/// What still waits to be written when a connection is closed has so long, its way to the other side included.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How much of what still comes in meanwhile is taken and passed over: somewhat more than an honest sender has under way.
+pub const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 /// How long a request waits for its answer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 

@@ -118,6 +118,24 @@ pub enum StoreError<R = Infallible> {
     Closed,
 }
 
+impl<R> StoreError<R> {
+    /// The job's own reason; otherwise what kept it from being done.
+    ///
+    /// # Errors
+    /// The same error, of which a job is no longer the reason.
+    pub fn into_rejection(self) -> Result<R, StoreError> {
+        Err(match self {
+            Self::Rejected(reason) => return Ok(reason),
+            Self::Busy => StoreError::Busy,
+            Self::Full { free_bytes } => StoreError::Full { free_bytes },
+            Self::TooLarge { bytes, limit } => StoreError::TooLarge { bytes, limit },
+            Self::Failed { reason } => StoreError::Failed { reason },
+            Self::Unknown { reason } => StoreError::Unknown { reason },
+            Self::Closed => StoreError::Closed,
+        })
+    }
+}
+
 /// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -158,7 +158,7 @@ impl Dialling {
     }
 
     fn note(&self, address: Address, error: AttemptError) -> Option<Connection> {
-        tracing::debug!(%address, %error, "an address did not work");
+        tracing::debug!(address = ?address.as_str(), err = ?error.to_string(), "an address did not work");
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.push(Attempt { address, error });
         None

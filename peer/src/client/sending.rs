@@ -9,7 +9,7 @@ use common::entry::{Position, TEXT, TextBody, check_text};
 use common::id::{MessageId, Subject};
 use common::link::{Link, RequestError};
 use common::proto::channel::{Message as Entry, StatusOf, StatusReport, Stored};
-use common::proto::limits::MAX_MESSAGE_FRAME_BYTES;
+use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
 use serde_json::value::{RawValue, to_raw_value};
@@ -21,9 +21,6 @@ use super::outbox::{Answer, Change, Effect, Item, Late, Waits};
 use super::telling::{Detail, too_late};
 use super::trying::LATE_AFTER;
 use crate::api::{Event, OutgoingState, Queued};
-
-/// What an envelope and the other fields of a message take of its frame, at most.
-const ENVELOPE_BYTES: usize = 1024;
 
 type OnDisk = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
@@ -352,7 +349,7 @@ impl Client {
 /// What of a text can be checked before it is written.
 pub(super) fn check(text: &str) -> Result<(), Refusal> {
     check_text(text)?;
-    if body_of(text)?.get().len() + ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
+    if body_of(text)?.get().len() + MESSAGE_ENVELOPE_BYTES > MAX_MESSAGE_FRAME_BYTES {
         return Err(Code::TextTooLong.into());
     }
     Ok(())

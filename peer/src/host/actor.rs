@@ -7,7 +7,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFu
 use common::clock::Timestamp;
 use common::entry::{Author, Checkpoint, Hash, Position};
 use common::id::Subject;
-use common::identity::{Identity, PeerKey};
+use common::identity::Identity;
 use common::link::Link;
 use common::pass::Pass;
 use common::proto::channel::{self, DebugConnection, DebugReport, Info, MemberList, Role};
@@ -22,12 +22,13 @@ use super::channel::{Channel, ConnId, NewMessage, Offer};
 use super::gate::Gate;
 use super::log::Log;
 use super::messages::{
-    Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers, Permit,
-    Post, Renew, SetOwner, SetTerm, Summarise, role_of,
+    Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
+    Permit, Post, Renew, SetOwner, SetTerm, Summarise, role_of,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
 use super::record::{self, HostRecord};
+use super::seats::Seats;
 
 /// Somebody who has entered.
 pub(super) struct Seat {
@@ -44,16 +45,6 @@ pub(super) struct Who {
     pub author: Author,
 }
 
-/// The connections of one key: at most one has a seat.
-#[derive(Default)]
-pub(super) struct OfKey {
-    pub seated: Option<ConnId>,
-    /// How many have left with messages still on their way to the disk.
-    pub draining: usize,
-    /// Comes in when that is over.
-    pub waiting: Option<Box<Enter>>,
-}
-
 /// What the actor is made of.
 pub(super) struct Parts {
     pub store: Store,
@@ -63,6 +54,7 @@ pub(super) struct Parts {
     pub gate: Arc<Mutex<Gate>>,
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,
+    pub behind: watch::Sender<bool>,
 }
 
 /// The actor.
@@ -70,11 +62,10 @@ pub(super) struct Host {
     pub parts: Parts,
     pub channel: Channel,
     pub presence: Presence,
+    /// Who sits, and who waits for a seat.
+    pub seating: Seats<Box<Enter>>,
+    /// Those who sit.
     pub seats: HashMap<ConnId, Seat>,
-    pub keys: HashMap<PeerKey, OfKey>,
-    /// Whose the connections are that have left with messages on their way.
-    pub draining: HashMap<ConnId, PeerKey>,
-    pub last_conn: u64,
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
@@ -97,10 +88,8 @@ impl Host {
             parts,
             channel: Channel::new(head),
             presence: Presence::default(),
+            seating: Seats::default(),
             seats: HashMap::new(),
-            keys: HashMap::new(),
-            draining: HashMap::new(),
-            last_conn: 0,
             checkpoint: None,
             is_recovering: false,
             closing: Vec::new(),
@@ -115,8 +104,8 @@ impl Host {
         !self.closing.is_empty()
     }
 
-    /// The seat and role of a connection, if it may use this verb.
-    fn permitted(&self, conn: ConnId, verb: Verb) -> Result<(&Seat, Role), Refusal> {
+    /// The seat and role of who asks, if it may use this verb.
+    fn permitted(&self, Asker { conn, verb }: Asker) -> Result<(&Seat, Role), Refusal> {
         let seat = self.seats.get(&conn).ok_or(Code::WrongPhase)?;
         let role = role_of(seat.who.pass.subject, self.record());
         decide(role, verb, &self.record().policy)?;
@@ -129,7 +118,7 @@ impl Host {
         conn: ConnId,
         message: Result<(channel::Message, Hash), Refusal>,
     ) -> Result<NewMessage, Refusal> {
-        let (seat, _) = self.permitted(conn, Verb::Message)?;
+        let (seat, _) = self.permitted(Asker { conn, verb: Verb::Message })?;
         if self.is_closing() {
             return Err(Code::GoingAway.into());
         }
@@ -200,7 +189,7 @@ impl Handler<Post> for Host {
         let (message, known) = match found {
             Ok(known) => (message, known),
             Err(error) => {
-                tracing::warn!(channel = %self.record().id, err = %error, "cannot look up a message");
+                tracing::warn!(channel = %self.record().id, err = ?error.to_string(), "cannot look up a message");
                 (Err(Code::StorageFailed.into()), None)
             }
         };
@@ -242,6 +231,7 @@ impl Handler<Renew> for Host {
         if seat.who.pass.subject != pass.subject {
             return Err(Refusal::new(Code::BadPass, "the pass is of somebody else; connect again with it"));
         }
+        self.presence.rename(pass.subject, &pass.name);
         seat.who.author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         seat.who.pass = pass;
         Ok(())
@@ -251,24 +241,24 @@ impl Handler<Renew> for Host {
 impl Handler<Permit> for Host {
     type Result = Result<(), Refusal>;
 
-    fn handle(&mut self, Permit { conn, verb }: Permit, _: &mut Context<Self>) -> Self::Result {
-        self.permitted(conn, verb).map(|_| ())
+    fn handle(&mut self, Permit { by }: Permit, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(by).map(|_| ())
     }
 }
 
 impl Handler<Identify> for Host {
     type Result = Result<Subject, Refusal>;
 
-    fn handle(&mut self, Identify { conn }: Identify, _: &mut Context<Self>) -> Self::Result {
-        self.permitted(conn, Verb::StatusOf).map(|(seat, _)| seat.who.pass.subject)
+    fn handle(&mut self, Identify { by }: Identify, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(by).map(|(seat, _)| seat.who.pass.subject)
     }
 }
 
 impl Handler<ListMembers> for Host {
     type Result = Result<MemberList, Refusal>;
 
-    fn handle(&mut self, ListMembers { conn, asked }: ListMembers, _: &mut Context<Self>) -> Self::Result {
-        self.permitted(conn, Verb::Members)?;
+    fn handle(&mut self, ListMembers { by, asked }: ListMembers, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(by)?;
         Ok(self.presence.page(&asked, |subject| role_of(subject, self.record())))
     }
 }
@@ -276,8 +266,8 @@ impl Handler<ListMembers> for Host {
 impl Handler<Describe> for Host {
     type Result = Result<Info, Refusal>;
 
-    fn handle(&mut self, Describe { conn }: Describe, _: &mut Context<Self>) -> Self::Result {
-        let (_, role) = self.permitted(conn, Verb::RetInfo)?;
+    fn handle(&mut self, Describe { by }: Describe, _: &mut Context<Self>) -> Self::Result {
+        let (_, role) = self.permitted(by)?;
         let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
         let (head, members) = (self.channel.head(), self.presence.count());
         Ok(Info { id, name, owner, created, head, term, policy, members, role })
@@ -287,9 +277,9 @@ impl Handler<Describe> for Host {
 impl Handler<Inspect> for Host {
     type Result = Result<DebugReport, Refusal>;
 
-    fn handle(&mut self, Inspect { conn }: Inspect, _: &mut Context<Self>) -> Self::Result {
-        if let Some(conn) = conn {
-            self.permitted(conn, Verb::Debug)?;
+    fn handle(&mut self, Inspect { by }: Inspect, _: &mut Context<Self>) -> Self::Result {
+        if let Some(by) = by {
+            self.permitted(by)?;
         }
         Ok(self.report())
     }

@@ -194,7 +194,10 @@ impl Channel {
                     bytes += entry.bytes.len();
                     entries.push(entry);
                 }
-                Err(refusal) => self.settle(id, &Err(refusal)),
+                Err(refusal) => {
+                    let drained = self.settle(id, &Err(refusal));
+                    self.effects.extend(drained.map(Effect::Drained));
+                }
             }
         }
         if !entries.is_empty() {
@@ -219,13 +222,16 @@ impl Channel {
     }
 
     fn durable(&mut self, entries: &[NewEntry]) {
+        let mut drained = Vec::new();
         for entry in entries {
             self.head = entry.position;
             let stored = Stored { seq: entry.position.seq, stored_at: entry.stored_at };
-            self.settle(entry.id, &Ok(stored));
+            drained.extend(self.settle(entry.id, &Ok(stored)));
         }
         let lines = entries.iter().map(|entry| entry.bytes.clone()).collect();
         self.effects.push_back(Effect::Deliver(lines));
+        // Last: who comes in by this begins after the head, and is not to be given what is up to there once more.
+        self.effects.extend(drained.into_iter().map(Effect::Drained));
     }
 
     /// The log on disk ends at `head`; `beyond` are its entries after the last head that was known.
@@ -251,27 +257,36 @@ impl Channel {
         matches!(self.log, Log::Unsettled)
     }
 
+    /// Whether entries are gone from the disk that were there.
+    pub fn is_behind(&self) -> bool {
+        matches!(self.log, Log::Behind)
+    }
+
     /// Everything that is under way ends with `refusal`.
     fn refuse_all(&mut self, refusal: &Refusal) {
         self.waiting.clear();
         self.waiting_bytes = 0;
         let mut ids: Vec<MessageId> = self.claims.keys().copied().collect();
         ids.sort_unstable();
+        let mut drained = Vec::new();
         for id in ids {
-            self.settle(id, &Err(refusal.clone()));
+            drained.extend(self.settle(id, &Err(refusal.clone())));
         }
+        self.effects.extend(drained.into_iter().map(Effect::Drained));
     }
 
-    /// The fate of a message is known: all who wait for it are answered.
-    fn settle(&mut self, id: MessageId, outcome: &Result<Stored, Refusal>) {
-        let Some(claim) = self.claims.remove(&id) else { return };
+    /// The fate of a message is known: all who wait for it are answered. Returns the connection it came over, if that has
+    /// left and this was the last it had under way.
+    fn settle(&mut self, id: MessageId, outcome: &Result<Stored, Refusal>) -> Option<ConnId> {
+        let claim = self.claims.remove(&id)?;
         for (conn, slot) in claim.waiters {
             self.fill(conn, slot, outcome.clone());
         }
-        if self.conns.get_mut(&claim.conn).is_some_and(Order::end) {
+        let is_drained = self.conns.get_mut(&claim.conn).is_some_and(Order::end);
+        is_drained.then(|| {
             self.conns.remove(&claim.conn);
-            self.effects.push_back(Effect::Drained(claim.conn));
-        }
+            claim.conn
+        })
     }
 
     fn fill(&mut self, conn: ConnId, slot: u64, outcome: Result<Stored, Refusal>) {
@@ -298,7 +313,7 @@ fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<New
     let sealed =
         RawEntry::seal(header, body).and_then(|(_, raw)| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
     let (hash, bytes) = sealed.map_err(|error| {
-        tracing::error!(err = %error, seq, "cannot make an entry");
+        tracing::error!(err = ?error.to_string(), seq, "cannot make an entry");
         Refusal::from(Code::Internal)
     })?;
     Ok(NewEntry { position: Position { epoch: head.epoch, seq, hash }, id, stored_at, bytes })

@@ -16,6 +16,7 @@ use super::actor::{Host, Seat, Who};
 use super::channel::{Batch, ConnId, Effect};
 use super::messages::{Enter, Entered, role_of};
 use super::permission::{Verb, decide};
+use super::seats::Arrival;
 
 impl Host {
     /// Lets somebody in, or has them wait for what an older connection of theirs has under way.
@@ -28,27 +29,21 @@ impl Host {
             return refuse(enter, refusal);
         }
         let key = enter.pass.peer_key;
-        if let Some(older) = self.keys.get(&key).and_then(|of_key| of_key.seated) {
+        if let Some(older) = self.seating.older(key) {
             self.dismiss(older, Code::Superseded.into());
         }
-        let of_key = self.keys.entry(key).or_default();
-        if of_key.draining > 0 {
-            if let Some(older) = of_key.waiting.replace(Box::new(enter)) {
-                older.link.close_because(Code::Superseded.into());
-            }
-            return;
+        match self.seating.arrive(key, Box::new(enter)) {
+            Arrival::Free(enter) => self.seat(*enter),
+            Arrival::Waits { turned_away: Some(older) } => older.link.close_because(Code::Superseded.into()),
+            Arrival::Waits { turned_away: None } => {}
         }
-        self.seat(enter);
     }
 
     fn seat(&mut self, enter: Enter) {
         let begin = self.begin_of_stream(&enter.connect);
         let (after, checkpoint) = match begin.and_then(|after| Ok((after, self.signed_head()?))) {
             Ok(begin) => begin,
-            Err(refusal) => {
-                self.forget_key_if_unused(enter.pass.peer_key);
-                return refuse(enter, refusal);
-            }
+            Err(refusal) => return refuse(enter, refusal),
         };
         let Enter { link, request, pass, reply, .. } = enter;
         let head = self.channel.head();
@@ -65,15 +60,12 @@ impl Host {
         // The answer goes before everything that the member's task or this actor may push from now on. Without
         // anybody to take it, there is nobody to sit here.
         if reply.is_closed() || link.answer(request, &Ok(connected)).is_err() {
-            link.close();
-            return self.forget_key_if_unused(pass.peer_key);
+            return link.close();
         }
-        self.last_conn += 1;
-        let conn = ConnId(self.last_conn);
+        let conn = self.seating.sit(pass.peer_key);
         let is_live = after.seq == head.seq;
         self.channel.enter(conn);
         self.presence.enter(pass.subject, &pass.name, pass.kind);
-        self.keys.entry(pass.peer_key).or_default().seated = Some(conn);
         let author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         tracing::debug!(channel = %self.record().id, conn = conn.0, after = after.seq, "entered");
         if reply.send(Ok(Entered { conn, after: after.seq, is_live })).is_err() {
@@ -95,7 +87,7 @@ impl Host {
             return Err(Code::LogBehind.into());
         }
         let found = self.parts.log.position_at(seq).map_err(|error| {
-            tracing::warn!(channel = %self.record().id, err = %error, "cannot read the log");
+            tracing::warn!(channel = %self.record().id, err = ?error.to_string(), "cannot read the log");
             Refusal::from(Code::StorageFailed)
         })?;
         match (found, have) {
@@ -121,7 +113,7 @@ impl Host {
     fn sign(&self, position: Position) -> Result<Signed<Checkpoint>, Refusal> {
         let checkpoint = Checkpoint { channel: self.record().id, position, time: Timestamp::now() };
         Signed::sign(&checkpoint, &self.parts.identity).map_err(|error| {
-            tracing::error!(channel = %self.record().id, err = %error, "cannot sign a checkpoint");
+            tracing::error!(channel = %self.record().id, err = ?error.to_string(), "cannot sign a checkpoint");
             Code::Internal.into()
         })
     }
@@ -138,34 +130,13 @@ impl Host {
     pub(super) fn depart(&mut self, conn: ConnId) {
         let Some(seat) = self.seats.remove(&conn) else { return };
         self.presence.leave(seat.who.pass.subject);
-        let key = seat.who.pass.peer_key;
-        let is_drained = self.channel.leave(conn);
-        let of_key = self.keys.entry(key).or_default();
-        of_key.seated = of_key.seated.filter(|seated| *seated != conn);
-        if !is_drained {
-            of_key.draining += 1;
-            self.draining.insert(conn, key);
-        }
-        self.forget_key_if_unused(key);
+        self.seating.leave(conn, self.channel.leave(conn));
     }
 
     /// Nothing of a connection that has left is under way any more: who waited for that comes in.
     fn drained(&mut self, conn: ConnId) {
-        let Some(key) = self.draining.remove(&conn) else { return };
-        let of_key = self.keys.entry(key).or_default();
-        of_key.draining = of_key.draining.saturating_sub(1);
-        if of_key.draining == 0
-            && let Some(waiting) = of_key.waiting.take()
-        {
+        if let Some(waiting) = self.seating.drained(conn) {
             self.enter(*waiting);
-        }
-        self.forget_key_if_unused(key);
-    }
-
-    fn forget_key_if_unused(&mut self, key: common::identity::PeerKey) {
-        let is_unused = |of_key: &super::actor::OfKey| of_key.seated.is_none() && of_key.draining == 0;
-        if self.keys.get(&key).is_some_and(is_unused) {
-            self.keys.remove(&key);
         }
     }
 
@@ -211,12 +182,17 @@ impl Host {
         ctx.spawn(work.into_actor(self).map(move |found, host, ctx| {
             host.is_recovering = false;
             match found {
-                Ok(found) if found.head.seq < known.seq => {
-                    tracing::error!(channel = %id, seq = found.head.seq, known = known.seq, "the log has lost entries");
+                Ok(found) => {
                     host.channel.recovered(found.head, found.beyond);
+                    if host.channel.is_behind() {
+                        let seq = found.head.seq;
+                        tracing::error!(channel = %id, seq, known = known.seq, "the log has lost entries");
+                        host.parts.behind.send_replace(true);
+                    }
                 }
-                Ok(found) => host.channel.recovered(found.head, found.beyond),
-                Err(error) => tracing::warn!(channel = %id, err = %error, "cannot read where the log ends"),
+                Err(error) => {
+                    tracing::warn!(channel = %id, err = ?error.to_string(), "cannot read where the log ends")
+                }
             }
             host.apply(ctx);
         }));
@@ -280,7 +256,7 @@ impl Host {
 
     /// The last step of closing: nothing is under way any more.
     fn finish(&mut self, ctx: &mut Context<Self>) {
-        let waiting = self.keys.drain().filter_map(|(_, of_key)| of_key.waiting);
+        let waiting = self.seating.close().into_iter();
         let links: Vec<Link> =
             waiting.map(|enter| enter.link).chain(self.seats.drain().map(|(_, seat)| seat.link)).collect();
         for link in links {

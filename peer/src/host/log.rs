@@ -164,7 +164,7 @@ impl Log {
         outcome.map_err(|error| match error {
             StoreError::Full { .. } => AppendFailure::Full,
             error => {
-                tracing::warn!(channel = %self.channel, err = %error, "append failed");
+                tracing::warn!(channel = %self.channel, err = ?error.to_string(), "append failed");
                 AppendFailure::Unknown
             }
         })
@@ -175,10 +175,10 @@ impl Log {
         transaction: &mut Transaction<'_>,
         batch: &Batch,
         checkpoints: &[(u64, Signed<Checkpoint>)],
-    ) -> Result<(), Abort<WrongEnd>> {
+    ) -> Result<(), Abort<NotPut>> {
         let found = self.last(transaction)?;
         if found != batch.after {
-            return Err(Abort::Rejected(WrongEnd { found: found.seq, expected: batch.after.seq }));
+            return Err(Abort::Rejected(NotPut::WrongEnd { found: found.seq, expected: batch.after.seq }));
         }
         for entry in batch.entries.iter() {
             let seq = entry.position.seq;
@@ -189,7 +189,8 @@ impl Log {
             transaction.put(IDS, self.id_key(entry.id), Bytes::copy_from_slice(&seq.to_be_bytes()));
         }
         for (seq, checkpoint) in checkpoints {
-            let text = serde_json::to_vec(checkpoint).unwrap_or_default();
+            let text = serde_json::to_vec(checkpoint)
+                .map_err(|error| Abort::Rejected(NotPut::Form(error.to_string())))?;
             transaction.put(CHECKPOINTS, self.entry_key(*seq), text);
         }
         Ok(())
@@ -315,12 +316,15 @@ impl Log {
     }
 }
 
-/// The log does not end where the host believes.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the log ends at {found}, not at {expected}")]
-struct WrongEnd {
-    found: u64,
-    expected: u64,
+/// Why a batch was not put on disk.
+#[derive(Debug, thiserror::Error)]
+enum NotPut {
+    /// The log does not end where the host believes.
+    #[error("the log ends at {found}, not at {expected}")]
+    WrongEnd { found: u64, expected: u64 },
+    /// A checkpoint has no stored form.
+    #[error("a checkpoint cannot be stored: {0}")]
+    Form(String),
 }
 
 fn hash_of(value: &[u8]) -> Option<Hash> {

@@ -6,7 +6,7 @@ use common::entry::{Hash, TEXT, TextBody};
 use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::channel::{Connect, History, HostRequest, Message, StatusOf, StatusReport};
-use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS};
+use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
@@ -16,15 +16,14 @@ use tokio::sync::oneshot;
 use super::HostHandle;
 use super::channel::ConnId;
 use super::log::PageRange;
-use super::messages::{Describe, Enter, Entered, Identify, Inspect, Leave, ListMembers, Permit, Post, Renew};
+use super::messages::{
+    Asker, Describe, Enter, Entered, Identify, Inspect, Leave, ListMembers, Permit, Post, Renew,
+};
 use super::permission::Verb;
 use super::stream::catch_up;
 
-/// A MESSAGE frame has so much beside its body at most: the request's and the message's other fields.
-const MESSAGE_ENVELOPE_BYTES: usize = 320;
-
 /// Somebody who has entered: what the task of their connection works with.
-pub(crate) struct Seat {
+pub(crate) struct MemberSession {
     host: HostHandle,
     link: Link,
     entered: Entered,
@@ -34,7 +33,7 @@ pub(crate) struct Seat {
 type Flow = std::ops::ControlFlow<()>;
 const GO_ON: Flow = Flow::Continue(());
 
-impl Seat {
+impl MemberSession {
     /// Enters a channel: the pass is checked here, the rest by the host, which answers when all is well.
     pub async fn enter(
         host: HostHandle,
@@ -91,7 +90,7 @@ impl Seat {
             }
             Err(refusal) => return self.reply::<Empty>(id, Err(refusal)),
         };
-        let conn = self.conn();
+        let by = Asker { conn: self.conn(), verb: Verb::from(&asked) };
         match asked {
             HostRequest::Ping(_) => self.reply(id, Ok(Empty {})),
             HostRequest::Hello(_) | HostRequest::Connect(_) => {
@@ -100,14 +99,14 @@ impl Seat {
             HostRequest::Pass(renewal) => {
                 let pass = self.host.check_pass(&renewal.pass, self.link.peer_key());
                 let renewed = match pass {
-                    Ok(pass) => self.host.ask(Renew { conn, pass }).await,
+                    Ok(pass) => self.host.ask(Renew { conn: by.conn, pass }).await,
                     Err(refusal) => Err(refusal),
                 };
                 self.reply(id, renewed.map(|()| Empty {}))
             }
             HostRequest::Disconnect(_) => {
                 // Before the answer, so that whoever has it is no longer listed.
-                let _ = self.host.tell(Leave { conn }).await;
+                let _ = self.host.tell(Leave { conn: by.conn }).await;
                 let _ = self.reply(id, Ok(Empty {}));
                 Flow::Break(())
             }
@@ -115,11 +114,11 @@ impl Seat {
                 let restart = message.restart;
                 self.post(id, restart, check(&message).map(|hash| (message, hash))).await
             }
-            HostRequest::StatusOf(asked) => self.reply(id, self.status_of(asked).await),
-            HostRequest::History(asked) => self.reply(id, self.history(asked).await),
-            HostRequest::Members(asked) => self.reply(id, self.host.ask(ListMembers { conn, asked }).await),
-            HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { conn }).await),
-            HostRequest::Debug(_) => self.reply(id, self.host.ask(Inspect { conn: Some(conn) }).await),
+            HostRequest::StatusOf(asked) => self.reply(id, self.status_of(by, asked).await),
+            HostRequest::History(asked) => self.reply(id, self.history(by, asked).await),
+            HostRequest::Members(asked) => self.reply(id, self.host.ask(ListMembers { by, asked }).await),
+            HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { by }).await),
+            HostRequest::Debug(_) => self.reply(id, self.host.ask(Inspect { by: Some(by) }).await),
         }
     }
 
@@ -148,32 +147,32 @@ impl Seat {
 
     /// Which of this member's messages are stored. What its older connection had under way was settled before it was
     /// let in, and the log is asked behind every append before: what is not found was not stored.
-    async fn status_of(&self, StatusOf { ids }: StatusOf) -> Result<StatusReport, Refusal> {
+    async fn status_of(&self, by: Asker, StatusOf { ids }: StatusOf) -> Result<StatusReport, Refusal> {
         if ids.len() > MAX_STATUS_IDS {
             let reason = format!("STATUS_OF takes at most {MAX_STATUS_IDS} ids");
             return Err(Refusal::new(Code::BadRequest, reason));
         }
-        let writer = self.host.ask(Identify { conn: self.conn() }).await?;
+        let writer = self.host.ask(Identify { by }).await?;
         let stored = self.host.shared.log.stored(ids, writer).await.map_err(|error| {
-            tracing::warn!(channel = %self.host.id(), err = %error, "cannot look up messages");
+            tracing::warn!(channel = %self.host.id(), err = ?error.to_string(), "cannot look up messages");
             Refusal::from(Code::StorageFailed)
         })?;
         Ok(StatusReport { stored })
     }
 
     /// A page of the log, put together from stored bytes.
-    async fn history(&self, asked: History) -> Result<Box<RawValue>, Refusal> {
-        self.host.ask(Permit { conn: self.conn(), verb: Verb::History }).await?;
+    async fn history(&self, by: Asker, asked: History) -> Result<Box<RawValue>, Refusal> {
+        self.host.ask(Permit { by }).await?;
         let head = self.host.head();
         let upto = asked.before.map_or(head.seq, |before| before.saturating_sub(1).min(head.seq));
         let rows = asked.limit.unwrap_or(MAX_PAGE_ROWS).min(MAX_PAGE_ROWS) as usize;
         let range = PageRange { after: asked.after.unwrap_or(0), upto, rows, newest: true };
         let page = self.host.shared.log.page(range).await.map_err(|error| {
-            tracing::warn!(channel = %self.host.id(), err = %error, "cannot read the log");
+            tracing::warn!(channel = %self.host.id(), err = ?error.to_string(), "cannot read the log");
             Refusal::from(Code::StorageFailed)
         })?;
         let internal = |error: &dyn std::fmt::Display| {
-            tracing::error!(channel = %self.host.id(), err = %error, "cannot make a page");
+            tracing::error!(channel = %self.host.id(), err = ?error.to_string(), "cannot make a page");
             Refusal::from(Code::Internal)
         };
         let entries: Vec<&str> = page

@@ -1,4 +1,4 @@
-//! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::member::Seat`].
+//! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::member::MemberSession`].
 
 use actix::Message;
 use common::entry::{Hash, Position};
@@ -83,26 +83,32 @@ pub(super) struct Renew {
     pub pass: Pass,
 }
 
+/// Which member asks, and with which verb: what decides whether it may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub conn: ConnId,
+    pub verb: Verb,
+}
+
 /// Whether a member may use a verb that is served without the actor.
 #[derive(Message)]
 #[rtype(result = "Result<(), Refusal>")]
 pub(super) struct Permit {
-    pub conn: ConnId,
-    pub verb: Verb,
+    pub by: Asker,
 }
 
 /// STATUS_OF: whose messages the member may ask about. The log itself is asked past the actor.
 #[derive(Message)]
 #[rtype(result = "Result<Subject, Refusal>")]
 pub(super) struct Identify {
-    pub conn: ConnId,
+    pub by: Asker,
 }
 
 /// MEMBERS.
 #[derive(Message)]
 #[rtype(result = "Result<MemberList, Refusal>")]
 pub(super) struct ListMembers {
-    pub conn: ConnId,
+    pub by: Asker,
     pub asked: Members,
 }
 
@@ -110,14 +116,14 @@ pub(super) struct ListMembers {
 #[derive(Message)]
 #[rtype(result = "Result<Info, Refusal>")]
 pub(super) struct Describe {
-    pub conn: ConnId,
+    pub by: Asker,
 }
 
-/// DEBUG; without a connection, the peer's own user asks.
+/// DEBUG; without a member, the peer's own user asks.
 #[derive(Message)]
 #[rtype(result = "Result<DebugReport, Refusal>")]
 pub(super) struct Inspect {
-    pub conn: Option<ConnId>,
+    pub by: Option<Asker>,
 }
 
 /// What the host is to be announced with.

@@ -78,6 +78,21 @@ impl Presence {
         }
     }
 
+    /// Somebody who is here has another name from now on. Nobody is told of a coming or going that is none.
+    pub fn rename(&mut self, subject: Subject, name: &str) {
+        let Some(present) = self.present.get_mut(&subject) else { return };
+        let folded = folded(name);
+        let (before, place) =
+            ((std::mem::replace(&mut present.folded, folded.clone()), subject), (folded, subject));
+        let Some(Person { kind, .. }) = self.listed.remove(&before) else { return };
+        let person = Person { name: name.to_owned(), kind };
+        self.listed.insert(place.clone(), person.clone());
+        // Who came under the old name has not been told of yet; who went under the new one is back.
+        if self.came.remove(&before).is_some() && self.went.remove(&place).is_none() {
+            self.came.insert(place, person);
+        }
+    }
+
     /// What has to be told now. Who came and went again in between is nobody's business.
     pub fn take_changes(&mut self) -> Changes {
         let (came, went) = (std::mem::take(&mut self.came), std::mem::take(&mut self.went));
@@ -161,6 +176,41 @@ mod tests {
         presence.leave(guest(1));
         assert_eq!(presence.take_changes().left.unwrap().count, 1);
         assert_eq!(presence.count(), 0);
+    }
+
+    #[test]
+    fn a_new_name_is_listed_and_told_of_only_to_those_who_know_no_other() {
+        let mut presence = Presence::default();
+        let listed = |presence: &Presence| -> Vec<String> {
+            let page = presence.page(&Members::default(), |_| Role::Guest);
+            page.members.into_iter().map(|member| member.name).collect()
+        };
+        presence.enter(guest(1), "Ken", IdentityKind::Guest);
+        presence.enter(guest(2), "ada", IdentityKind::Guest);
+        presence.rename(guest(1), "zoe");
+        assert_eq!(listed(&presence), ["ada", "zoe"]);
+        assert_eq!(names(&presence.take_changes().joined.unwrap().members), ["ada", "zoe"]);
+        presence.rename(guest(1), "Abe");
+        presence.rename(guest(1), "abe");
+        presence.rename(guest(3), "nobody");
+        assert_eq!((listed(&presence), presence.count()), (vec!["abe".into(), "ada".into()], 2));
+        let changes = presence.take_changes();
+        assert!(changes.joined.is_none() && changes.left.is_none(), "nobody came or went");
+        presence.leave(guest(1));
+        assert_eq!(names(&presence.take_changes().left.unwrap().members), ["abe"]);
+        assert_eq!(presence.count(), 1);
+    }
+
+    #[test]
+    fn who_is_back_under_another_name_and_takes_the_old_one_again_has_not_moved() {
+        let mut presence = Presence::default();
+        presence.enter(guest(1), "ken", IdentityKind::Guest);
+        presence.take_changes();
+        presence.leave(guest(1));
+        presence.enter(guest(1), "abe", IdentityKind::Guest);
+        presence.rename(guest(1), "ken");
+        let changes = presence.take_changes();
+        assert!(changes.joined.is_none() && changes.left.is_none());
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
     let parse = |(_, value): (_, bytes::Bytes)| {
         let record = serde_json::from_slice(&value);
         record
-            .inspect_err(|error| tracing::error!(err = %error, "the record of a hosted channel is damaged"))
+            .inspect_err(|error| tracing::error!(err = ?error.to_string(), "the record of a hosted channel is damaged"))
             .ok()
     };
     Ok(rows.into_iter().filter_map(parse).collect())
@@ -65,11 +65,11 @@ pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
 ///
 /// # Errors
 /// When it is not on disk, or not known to be.
-pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError> {
+pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError<BadRecord>> {
     let write = store.write(move |transaction| {
         let key = record.id.0.into_bytes();
         if transaction.get(HOSTED, key)?.is_none() {
-            transaction.put(HOSTED, key, serde_json::to_vec(&record).unwrap_or_default());
+            transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
         }
         Ok(())
     });
@@ -84,13 +84,13 @@ pub(super) async fn change(
     store: &Store,
     id: ChannelId,
     change: impl FnOnce(&mut HostRecord) + Send + 'static,
-) -> Result<(), StoreError<NoRecord>> {
+) -> Result<(), StoreError<BadRecord>> {
     let write = store.write(move |transaction| {
         let key = id.0.into_bytes();
-        let found = transaction.get(HOSTED, key)?.ok_or(Abort::Rejected(NoRecord))?;
-        let mut record: HostRecord = serde_json::from_slice(&found).map_err(|_| Abort::Rejected(NoRecord))?;
+        let found = transaction.get(HOSTED, key)?.ok_or(Abort::Rejected(BadRecord::Missing))?;
+        let mut record: HostRecord = serde_json::from_slice(&found).map_err(BadRecord::form)?;
         change(&mut record);
-        transaction.put(HOSTED, key, serde_json::to_vec(&record).unwrap_or_default());
+        transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
         Ok(())
     });
     write.await
@@ -108,7 +108,20 @@ pub async fn forget(store: &Store, id: ChannelId) -> Result<(), StoreError> {
     write.await
 }
 
-/// There is no record of the channel that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no record of the channel, or none that can be read")]
-pub struct NoRecord;
+/// Why a record was neither read nor written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadRecord {
+    /// There is none of the channel.
+    #[error("there is no record of the channel")]
+    Missing,
+    /// What is stored is no record, or what is to be stored has no stored form.
+    #[error("not the form of a record: {0}")]
+    Form(String),
+}
+
+impl BadRecord {
+    fn form(error: serde_json::Error) -> Abort<Self> {
+        Abort::Rejected(Self::Form(error.to_string()))
+    }
+}

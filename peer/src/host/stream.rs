@@ -39,7 +39,7 @@ async fn push_pages(host: &HostHandle, link: &Link, mut after: u64, upto: u64) -
                 after += count;
             }
             Err(error) => {
-                tracing::warn!(channel = %host.id(), seq = after, err = %error, "cannot read the log");
+                tracing::warn!(channel = %host.id(), seq = after, err = ?error.to_string(), "cannot read the log");
                 // The member comes back and asks from where it is.
                 link.close_because(Code::StorageFailed.into());
                 return None;

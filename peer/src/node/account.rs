@@ -2,7 +2,6 @@
 
 use common::name::UserName;
 use common::proto::directory::Password;
-use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 
 use super::NodeHandle;
@@ -11,7 +10,8 @@ use crate::tracker_link::Entry;
 
 impl NodeHandle {
     pub(super) async fn signup(&self, name: Option<UserName>, password: Secret) -> Outcome {
-        check_length(&password)?;
+        // One that cannot be is not sent anywhere.
+        password.check_password_length()?;
         let name = self.or_own(name);
         self.enter(Entry::Signup { name, password }).await
     }
@@ -32,7 +32,7 @@ impl NodeHandle {
 
     pub(super) async fn passwd(&self, old: Secret, new: Secret) -> Outcome {
         self.tracker.check_confirmed()?;
-        check_length(&new)?;
+        new.check_password_length()?;
         self.tracker.request(&Password { old, new }).await?;
         Ok(Reply::Done {})
     }
@@ -44,9 +44,4 @@ impl NodeHandle {
     fn or_own(&self, name: Option<UserName>) -> UserName {
         name.unwrap_or_else(|| self.session.borrow().username.clone())
     }
-}
-
-/// A password that cannot be is not sent anywhere.
-fn check_length(password: &Secret) -> Result<(), Refusal> {
-    password.check_password_length().map_err(|error| Refusal::new(Code::PasswordLength, error.to_string()))
 }

@@ -5,9 +5,7 @@ use common::id::{AccountId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::{Entered, Password, Signin, Signup};
-use common::proto::limits::PASSWORD_BYTES;
 use common::proto::status::{Code, Refusal};
-use common::secret::Secret;
 
 use super::TrackerHandle;
 use super::messages::SignOut;
@@ -30,7 +28,7 @@ impl TrackerHandle {
         key: PeerKey,
         signup: Signup,
     ) -> Result<(Identity, Entered), Failure> {
-        check_length(&signup.password)?;
+        signup.password.check_password_length().map_err(Refusal::from)?;
         // Tried with no hash first: a name that is taken is not worth the time of one.
         self.try_signup(key, &signup.name, None).await?;
         let hash = self.passwords.hash(signup.password).await?;
@@ -159,7 +157,7 @@ impl TrackerHandle {
     /// # Errors
     /// `not_signed_in`, `bad_password`, `password_length`, `too_many_requests`.
     pub async fn change_password(&self, key: PeerKey, change: Password) -> Result<(), Failure> {
-        check_length(&change.new)?;
+        change.new.check_password_length().map_err(Refusal::from)?;
         let account = self.bound_account(key).await?.ok_or(Code::NotSignedIn)?.value;
         if self.passwords.verify(change.old, Some(account.password.clone())).await? == Verdict::Wrong {
             let reason = "the password in force is another one";
@@ -195,10 +193,6 @@ impl TrackerHandle {
     pub(super) async fn account(&self, id: AccountId) -> Result<Row<Account>, Failure> {
         self.directory.get(ACCOUNTS, id.0.as_bytes()).await?.ok_or(Failure::Missing("an account"))
     }
-}
-
-fn check_length(password: &Secret) -> Result<(), Refusal> {
-    if PASSWORD_BYTES.contains(&password.expose().len()) { Ok(()) } else { Err(Code::PasswordLength.into()) }
 }
 
 fn add_key(account: &mut Account, key: PeerKey, now: Timestamp) -> Result<(), Refusal> {

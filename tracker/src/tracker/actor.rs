@@ -52,7 +52,9 @@ impl Tracker {
     fn tell<E: Pushed>(&self, conns: &[ConnId], event: &E) {
         let line: Bytes = match encode_event(event) {
             Ok(line) => line,
-            Err(error) => return tracing::error!(err = %error, event = E::NAME, "event does not fit a frame"),
+            Err(error) => {
+                return tracing::error!(err = ?error.to_string(), event = E::NAME, "event does not fit a frame");
+            }
         };
         for link in conns.iter().filter_map(|conn| self.links.get(conn)) {
             // A link that does not take it ends by that, and its session with it.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use common::clock::Timestamp;
+use common::entry::Position;
 use common::id::{ChannelId, Subject};
 use common::proto::directory::{ChannelRecord, Host, Unhost};
 use common::proto::status::{Code, Refusal};
@@ -21,8 +22,8 @@ impl TrackerHandle {
     /// Announces a channel that `who` hosts from now on, seen to come from `remote`.
     ///
     /// # Errors
-    /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has,
-    /// `not_allowed` for too many channels.
+    /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has, `log_behind`
+    /// for a log that has lost entries, `not_allowed` for too many channels.
     pub async fn host(
         &self,
         conn: ConnId,
@@ -171,6 +172,7 @@ fn decide(
             let reason = format!("the channel's name is {}; a channel keeps its name", known.name);
             return Err(Refusal::new(Code::BadRequest, reason));
         }
+        check_head(known.head, host.head)?;
     }
     Ok(ChannelRow {
         id: host.id,
@@ -185,6 +187,23 @@ fn decide(
         created: known.map_or(now, |known| known.created),
         seen: now,
     })
+}
+
+/// A host announces only what is on its disk: a log that is behind what it has announced before, or another one up to
+/// there, has lost entries. What is known of it is not overwritten then.
+fn check_head(known: Position, announced: Position) -> Result<(), Refusal> {
+    if announced.epoch != known.epoch || announced.seq > known.seq || announced == known {
+        return Ok(());
+    }
+    let (here, there) = (announced.seq, known.seq);
+    let found = if here < there {
+        format!("this log ends at entry {here}, and the tracker has seen it reach entry {there}")
+    } else {
+        format!("entry {here} of this log is not the one that the tracker has seen there")
+    };
+    let reason =
+        format!("{found}: an older copy was put back, or the disk has lost entries; put the newer copy back");
+    Err(Refusal::new(Code::LogBehind, reason))
 }
 
 /// Where the host can be reached: at the address it is seen at first, then at those it knows of itself.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use common::id::{ChannelId, IdentityKind, Subject};
+use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::Owner;
@@ -27,11 +27,7 @@ pub struct Identity {
 impl Identity {
     /// The identity as the owner of a channel.
     pub fn owner(&self) -> Owner {
-        let kind = match self.subject {
-            Subject::Account(_) => IdentityKind::Account,
-            Subject::Guest(_) => IdentityKind::Guest,
-        };
-        Owner { subject: self.subject, name: self.name.clone(), kind }
+        Owner { subject: self.subject, name: self.name.clone(), kind: self.subject.kind() }
     }
 }
 

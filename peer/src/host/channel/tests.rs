@@ -1,5 +1,7 @@
 mod any_order;
 
+use std::collections::BTreeMap;
+
 use common::entry::TEXT;
 use common::entry::{Author, Hash};
 use common::id::{ChannelId, Epoch, IdentityKind, RequestId, Subject};
@@ -8,9 +10,14 @@ use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::host::seats::{Arrival, Seats};
+
+fn key(n: u8) -> PeerKey {
+    PeerKey::from_bytes([n; 32])
+}
 
 fn author(n: u8) -> Author {
-    let key = PeerKey::from_bytes([n; 32]);
+    let key = key(n);
     Author::new(Subject::Guest(key), format!("ken{n}"), IdentityKind::Guest, key)
 }
 
@@ -39,6 +46,9 @@ struct Sim {
     answers: Vec<(ConnId, RequestId, Result<Stored, Refusal>)>,
     drained: Vec<ConnId>,
     closed: Vec<ConnId>,
+    seats: Seats<u8>,
+    /// How far those have come who sit and are live.
+    live: BTreeMap<ConnId, u64>,
 }
 
 impl Sim {
@@ -54,6 +64,8 @@ impl Sim {
             answers: Vec::new(),
             drained: Vec::new(),
             closed: Vec::new(),
+            seats: Seats::default(),
+            live: BTreeMap::new(),
         }
     }
 
@@ -66,12 +78,46 @@ impl Sim {
                     assert_eq!(batch.after, self.head());
                     self.under_way = Some(batch);
                 }
-                Effect::Deliver(entries) => self.delivered.extend(entries),
+                Effect::Deliver(entries) => self.deliver(entries),
                 Effect::ReadHead => self.wants_head = true,
-                Effect::Drained(conn) => self.drained.push(conn),
+                Effect::Drained(conn) => {
+                    self.drained.push(conn);
+                    if let Some(next) = self.seats.drained(conn) {
+                        self.sit(next);
+                    }
+                }
                 Effect::Overrun(conn) => self.closed.push(conn),
             }
         }
+    }
+
+    fn deliver(&mut self, entries: Vec<Bytes>) {
+        for entry in &entries {
+            let seq = RawEntry::from_bytes(entry).unwrap().open().unwrap().seq;
+            for reached in self.live.values_mut() {
+                *reached += 1;
+                assert_eq!(*reached, seq, "who is live gets everything once, from where it began");
+            }
+        }
+        self.delivered.extend(entries);
+    }
+
+    /// As the host's actor does it: CONNECT without `have` and with a `tail` of 0.
+    fn come(&mut self, n: u8) {
+        let key = key(n);
+        if let Some(older) = self.seats.older(key) {
+            self.live.remove(&older);
+            self.seats.leave(older, self.channel.leave(older));
+        }
+        if let Arrival::Free(n) = self.seats.arrive(key, n) {
+            self.sit(n);
+        }
+    }
+
+    fn sit(&mut self, n: u8) {
+        let conn = self.seats.sit(key(n));
+        self.channel.enter(conn);
+        self.live.insert(conn, self.channel.head().seq);
     }
 
     fn head(&self) -> Position {

@@ -3,9 +3,12 @@ use common::identity::Identity;
 use common::proto::channel::{History, Message};
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_TEXT_BYTES};
 use common::proto::status::Code;
+use common::storage::{Direction, KeyRange, StoreError, Table};
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
-use super::scene::{Member, Scene, code, message, message_with_body};
+use super::scene::{Member, SOON, Scene, code, message, message_with_body};
 
 #[actix::test]
 async fn a_message_is_stored_byte_for_byte_and_bounded() {
@@ -121,4 +124,28 @@ async fn what_a_failed_flush_left_on_disk_counts_and_what_it_did_not_is_stored_a
         assert_eq!(member.link.request(&restart).await.unwrap().seq, 3);
         assert_eq!(member.take_upto(start, 3).await, scene.host.head());
     }
+}
+
+#[actix::test]
+async fn a_log_that_has_lost_entries_takes_nothing_and_the_owner_can_hear_of_it() {
+    let scene = Scene::new().await;
+    let member = scene.join_as("ken").await;
+    member.send("a").await;
+    let mut behind = std::pin::pin!(scene.host.log_is_behind());
+    assert!(behind.as_mut().now_or_never().is_none());
+    // As when an older copy of the folder is put back.
+    let lose = scene.store.write(|transaction| {
+        let entries = Table::new("log");
+        for (key, _) in transaction.scan(entries, KeyRange::ALL, usize::MAX, Direction::Forward)? {
+            transaction.delete(entries, key);
+        }
+        Ok(())
+    });
+    let lost: Result<(), StoreError> = lose.await;
+    lost.unwrap();
+    assert_eq!(code(member.link.request(&message("b")).await), Code::StorageFailed);
+    timeout(SOON, behind).await.unwrap();
+    timeout(SOON, scene.host.log_is_behind()).await.expect("whoever asks late hears of it too");
+    let restart = Message { restart: true, ..message("b") };
+    assert_eq!(code(member.link.request(&restart).await), Code::LogBehind);
 }

@@ -100,6 +100,11 @@ async fn a_session_ends_with_its_pass_unless_that_is_replaced() {
     assert_eq!(code(stayer.link.request(&of_other).await), Code::BadPass);
     let renewed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "stays")) };
     stayer.link.request(&renewed).await.unwrap();
+    let renamed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "still")) };
+    stayer.link.request(&renamed).await.unwrap();
+    let page = stayer.link.request(&Members::default()).await.unwrap();
+    assert!(page.members.iter().any(|member| member.name == "still"), "{page:?}");
+    assert!(page.members.iter().all(|member| member.name != "stays"), "{page:?}");
     assert_eq!(goes.farewell().await, Code::PassExpired);
     stayer.send("still here").await;
 }

@@ -82,12 +82,14 @@ async fn a_newer_connection_of_a_key_takes_over_after_what_the_older_one_sent() 
     }
     // All of it has reached the host, in order, before this answer.
     let _ = older.link.request(&common::proto::session::Ping {}).await;
-    let (newer, connected) = scene.join(&pass, None, 0).await;
+    let (mut newer, connected) = scene.join(&pass, None, 0).await;
     assert_eq!(connected.head.seq, 40);
     assert_eq!(older.farewell().await, Code::Superseded);
     for (n, message) in sent.iter().enumerate() {
         assert_eq!(newer.link.request(message).await.unwrap().seq, n as u64 + 1);
     }
+    newer.send("after").await;
+    assert_eq!(newer.take_upto(connected.after, 41).await.seq, 41);
 }
 
 #[actix::test]

@@ -1,4 +1,4 @@
-use common::entry::Position;
+use common::entry::Hash;
 use common::id::{AccountId, Epoch};
 use common::proto::directory::Policy;
 
@@ -49,6 +49,32 @@ fn who_may_announce_what() {
         if let Ok(row) = decided {
             assert_eq!((row.owner, row.host_key, row.seen), (who.owner(), who.key, NOW));
             assert_eq!(row.created, known.map_or(NOW, |known| known.created));
+        }
+    }
+}
+
+#[test]
+fn a_log_that_has_lost_entries_is_not_announced() {
+    let ken = guest(1);
+    let position = |epoch, seq, hash: &[u8]| Position { epoch, seq, hash: Hash::of(hash) };
+    let epoch = Epoch::new();
+    let known = ChannelRow { head: position(epoch, 12, b"12"), ..row("first", &ken) };
+    let table = [
+        (position(epoch, 12, b"12"), true),
+        (position(epoch, 13, b"13"), true),
+        (position(epoch, 11, b"11"), false),
+        (position(epoch, 0, b""), false),
+        (position(epoch, 12, b"another"), false),
+        (position(Epoch::new(), 0, b""), true),
+    ];
+    for (head, is_taken) in table {
+        let decided = decide(Some(&known), &ken, &Host { head, ..host("first", known.id) }, None, NOW);
+        match decided {
+            Ok(row) => assert!(is_taken && row.head == head, "{head:?}"),
+            Err(refusal) => {
+                assert!(!is_taken && refusal.code == Code::LogBehind, "{head:?}: {refusal}");
+                assert!(refusal.reason.contains("put the newer copy back"), "{refusal}");
+            }
         }
     }
 }

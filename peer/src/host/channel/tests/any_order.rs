@@ -1,7 +1,5 @@
 //! Senders that keep to the rules, a disk that fails, connections that come and go, in any order.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -48,12 +46,11 @@ struct Sender {
 struct World {
     sim: Sim,
     senders: Vec<Sender>,
-    conns: u64,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { sim: Sim::new(), senders: Vec::new(), conns: 0 };
+        let mut world = Self { sim: Sim::new(), senders: Vec::new() };
         for sender in 0..3 {
             world.senders.push(Sender::default());
             world.connect(sender);
@@ -62,10 +59,17 @@ impl World {
     }
 
     fn connect(&mut self, sender: usize) {
-        self.conns += 1;
-        self.sim.enter(self.conns);
+        let n = u8::try_from(sender).unwrap();
+        self.sim.come(n);
+        let conn = loop {
+            match self.sim.seats.older(key(n)) {
+                Some(conn) => break conn,
+                // What the older connection had appended is waited for.
+                None => self.sim.finish(Ok(()), true),
+            }
+        };
         let sender = &mut self.senders[sender];
-        sender.conn = self.conns;
+        sender.conn = conn.0;
         sender.asked.clear();
         sender.seen = 0;
     }
@@ -138,14 +142,7 @@ impl World {
         }
     }
 
-    /// As the host does it: the older connection leaves, and what it had appended is waited for.
     fn reconnect(&mut self, sender: usize) {
-        let old = ConnId(self.senders[sender].conn);
-        let mut is_drained = self.sim.channel.leave(old);
-        while !is_drained {
-            self.sim.finish(Ok(()), true);
-            is_drained = self.sim.drained.contains(&old);
-        }
         self.connect(sender);
         self.resend(sender, false);
     }
