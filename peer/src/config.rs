@@ -182,6 +182,8 @@ impl Config {
                 etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
             ),
         };
+        let Args { tracker, tracker_ip, tracker_port, tracker_key, trust_first, .. } = args;
+        let tracker = tracker_address(tracker, tracker_ip, tracker_port, tracker_key, trust_first);
         let name_was_given = args.username.is_some();
         let username = match args.username {
             Some(name) => name,
@@ -198,13 +200,7 @@ impl Config {
             (None, base) => base.unwrap_or_default().join(username.file_stem()),
         };
         Ok(Self {
-            tracker: tracker_address(
-                args.tracker,
-                args.tracker_ip,
-                args.tracker_port,
-                args.tracker_key,
-                args.trust_first,
-            ),
+            tracker,
             username,
             name_was_given,
             data,
