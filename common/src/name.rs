@@ -43,7 +43,13 @@ pub enum NameError {
     /// Only punctuation.
     #[error("a name has at least one letter or digit")]
     NoLetter,
+    /// The name of a channel that stands for something else.
+    #[error("no channel is called {RESERVED}: that is what a connection to the tracker is called")]
+    Reserved,
 }
+
+/// Where a peer tells of its connections, this is not a channel.
+const RESERVED: &str = "tracker";
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, spaces: $spaces:literal) => {
@@ -219,6 +225,9 @@ fn check(text: &str, spaces: bool) -> Result<String, NameError> {
     }
     if !name.chars().any(is_letter_or_digit) {
         return Err(NameError::NoLetter);
+    }
+    if spaces && fold(&name) == RESERVED {
+        return Err(NameError::Reserved);
     }
     Ok(name)
 }

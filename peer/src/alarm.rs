@@ -26,6 +26,11 @@ impl Alarm {
         });
     }
 
+    /// What has died, if anything has.
+    pub fn reason(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
     /// Waits until something has died.
     pub async fn raised(&self) -> String {
         let mut raised = self.0.subscribe();

@@ -37,8 +37,9 @@ pub use telling::short_id;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
+use crate::events::Events;
 use crate::pace::{Pace, Tried};
-use crate::session::{Events, SessionView};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use archive::Writing;
 use connect::Entered;

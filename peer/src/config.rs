@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use common::files::{create_private_folder, write_private_file};
+use common::files::write_private_file;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName, guest_name};
 use common::proto::limits::TRACKER_PORT;
@@ -147,6 +147,8 @@ pub struct Config {
     pub name_was_given: bool,
     /// Where state is kept.
     pub data: PathBuf,
+    /// Where the name is kept for a start that gives none; nowhere when the folder was given.
+    pub last_name: Option<PathBuf>,
     /// Channels to host from the start.
     pub host_channels: Vec<ChannelName>,
     /// Where members reach this peer.
@@ -175,35 +177,15 @@ impl Config {
     ///
     /// # Errors
     /// When there is no folder to keep state in.
-    pub fn from_args(args: Args) -> Result<Self, ConfigError> {
-        let base = match args.data {
-            Some(_) => None,
-            None => Some(
-                etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
-            ),
-        };
-        let Args { tracker, tracker_ip, tracker_port, tracker_key, trust_first, .. } = args;
-        let tracker = tracker_address(tracker, tracker_ip, tracker_port, tracker_key, trust_first);
+    pub fn from_args(mut args: Args) -> Result<Self, ConfigError> {
         let name_was_given = args.username.is_some();
-        let username = match args.username {
-            Some(name) => name,
-            None => match base.as_deref().and_then(last_name) {
-                Some(name) => name,
-                None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
-            },
-        };
-        if let Some(base) = &base {
-            remember_name(base, &username);
-        }
-        let data = match (args.data, base) {
-            (Some(data), _) => data,
-            (None, base) => base.unwrap_or_default().join(username.file_stem()),
-        };
+        let Place { username, data, last_name } = place(args.username.take(), args.data.take())?;
         Ok(Self {
-            tracker,
+            tracker: tracker_address(&mut args),
             username,
             name_was_given,
             data,
+            last_name,
             host_channels: args.host_channels,
             listen: ListenConfig {
                 ip: args.peer_host_ip,
@@ -215,36 +197,51 @@ impl Config {
             catch_up: CatchUp::default(),
         })
     }
-}
 
-fn tracker_address(
-    typed: Option<TypedTracker>,
-    ip: Option<String>,
-    port: Option<u16>,
-    key: Option<PeerKey>,
-    trust_first: bool,
-) -> TrackerAddress {
-    let typed = typed.unwrap_or_else(|| {
-        let host = ip.unwrap_or_else(|| "127.0.0.1".to_owned());
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        TypedTracker { address: format!("{host}:{}", port.unwrap_or(TRACKER_PORT)), key: None }
-    });
-    TrackerAddress { address: typed.address, key: key.or(typed.key), trust_first }
-}
-
-const LAST_NAME: &str = "last-name";
-
-fn last_name(base: &Path) -> Option<UserName> {
-    std::fs::read_to_string(base.join(LAST_NAME)).ok()?.trim().parse().ok()
-}
-
-/// Only for comfort: two peers that start at once may get into each other's way here, and nothing is lost by it.
-fn remember_name(base: &Path, name: &UserName) {
-    let kept = create_private_folder(base)
-        .and_then(|()| write_private_file(&base.join(LAST_NAME), name.as_str().as_bytes()));
-    if let Err(error) = kept {
-        tracing::warn!(err = %error, "the name is not remembered for the next start without --username");
+    /// Keeps the name for the next start that gives none. Only for comfort: a start goes on without it.
+    pub(crate) fn remember_name(&self) {
+        let Some(file) = &self.last_name else { return };
+        if let Err(error) = write_private_file(file, self.username.as_str().as_bytes()) {
+            tracing::warn!(err = %error, "the name is not remembered for the next start without --username");
+        }
     }
+}
+
+/// Whose peer it is, and where it keeps its state.
+struct Place {
+    username: UserName,
+    data: PathBuf,
+    last_name: Option<PathBuf>,
+}
+
+fn place(name: Option<UserName>, data: Option<PathBuf>) -> Result<Place, ConfigError> {
+    let base = match data {
+        Some(_) => None,
+        None => Some(
+            etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
+        ),
+    };
+    let last_name = base.as_ref().map(|base| base.join("last-name"));
+    let username = match name.or_else(|| kept_name(last_name.as_deref()?)) {
+        Some(name) => name,
+        None => guest_name().map_err(|error| ConfigError::NoName(error.to_string()))?,
+    };
+    let data = data.unwrap_or_else(|| base.unwrap_or_default().join(username.file_stem()));
+    Ok(Place { username, data, last_name })
+}
+
+fn kept_name(file: &Path) -> Option<UserName> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn tracker_address(args: &mut Args) -> TrackerAddress {
+    let typed = args.tracker.take().unwrap_or_else(|| {
+        let host = args.tracker_ip.take().unwrap_or_else(|| "127.0.0.1".to_owned());
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        TypedTracker { address: format!("{host}:{}", args.tracker_port.unwrap_or(TRACKER_PORT)), key: None }
+    });
+    let key = args.tracker_key.or(typed.key);
+    TrackerAddress { address: typed.address, key, trust_first: args.trust_first }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The channels this peer hosts: opened, listened for, announced.
 //!
 //! One task does all of it, one thing after another: what a step finds is still so at the next. It has an inbox like an
-//! actor, and a handle.
+//! actor, and a handle. It never waits for the tracker, which may be slow: what is told there are tasks of their own.
 
 mod addresses;
 mod announce;
@@ -18,15 +18,18 @@ use common::proto::directory::{Owner, Unhost};
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
+use crate::events::Events;
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Hosts, Listener};
-use crate::session::{Events, HeldPass, SessionView};
+use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
+use announce::{Announcing, Next, Stage};
 
 /// How many requests may wait.
 const WAITING_JOBS: usize = 16;
@@ -64,9 +67,12 @@ pub struct HostingConfig {
     pub alarm: Alarm,
 }
 
+type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
 enum Job {
-    Start(ChannelName, oneshot::Sender<Result<api::Hosting, Refusal>>),
-    Stop(ChannelId, bool, oneshot::Sender<Result<(), Refusal>>),
+    Start(ChannelName, Reply<api::Hosting>),
+    Release(ChannelId, Reply<()>),
+    Stop(ChannelId, Reply<()>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -87,12 +93,21 @@ impl HostingHandle {
         self.ask(|reply| Job::Start(channel, reply)).await?
     }
 
-    /// Stops hosting a channel, and gives up its name too if so wanted.
+    /// Gives up the name of a channel, which is to be stopped then. It is hosted as before when that fails.
     ///
     /// # Errors
-    /// `not_hosted`, or why the tracker could not be told.
-    pub async fn stop(&self, channel: ChannelId, release: bool) -> Result<(), Refusal> {
-        self.ask(|reply| Job::Stop(channel, release, reply)).await?
+    /// Why the tracker could not be told.
+    pub async fn release(&self, channel: ChannelId) -> Result<(), Refusal> {
+        self.ask(|reply| Job::Release(channel, reply)).await?
+    }
+
+    /// Stops hosting a channel. A tracker that cannot be told notices by itself: its lease ends with the
+    /// connection.
+    ///
+    /// # Errors
+    /// `not_hosted`, or what the tracker has against it.
+    pub async fn stop(&self, channel: ChannelId) -> Result<(), Refusal> {
+        self.ask(|reply| Job::Stop(channel, reply)).await?
     }
 
     /// The running hosts.
@@ -125,6 +140,7 @@ struct Hosting {
     listening: watch::Sender<Option<SocketAddr>>,
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
+    announcing: Announcing,
     death: Death,
 }
 
@@ -136,8 +152,10 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
     let session = config.tracker.session();
     let (tell_listening, listening) = watch::channel(None);
     let death = Death::of("hosting", &config.alarm);
-    let (listener, arbiter) = (None, Arbiter::new());
-    let mut hosting = Hosting { config, session, listener, listening: tell_listening, arbiter, death };
+    let (listener, arbiter, announcing) = (None, Arbiter::new(), Announcing::new());
+    let listening_at = tell_listening;
+    let mut hosting =
+        Hosting { config, session, listener, listening: listening_at, arbiter, announcing, death };
     hosting.resume().await;
     actix::spawn(hosting.run(waiting));
     HostingHandle { jobs, hosts, listening }
@@ -155,8 +173,12 @@ impl Hosting {
                     Some(job) => if self.work(job).await.is_break() { return },
                     None => return self.shut_down().await,
                 },
-                changed = session.changed() => if changed.is_ok() { self.announce_all().await },
-                _ = tracker.changed() => self.tell_tracker_state(),
+                Ok(()) = session.changed() => self.announce_all(),
+                true = tracker.changed() => self.tell_tracker_state(),
+                next = self.announcing.next() => match next {
+                    Next::Ended(ended) => self.ended(ended).await,
+                    Next::Due => self.announce_failed(),
+                },
             }
         }
     }
@@ -164,12 +186,15 @@ impl Hosting {
     /// Does one job. Whoever no longer waits for its outcome has no use for it.
     async fn work(&mut self, job: Job) -> ControlFlow<()> {
         match job {
-            Job::Start(channel, reply) => {
-                let _ = reply.send(self.start(channel).await);
-            }
-            Job::Stop(channel, release, reply) => {
-                let _ = reply.send(self.stop(channel, release).await);
-            }
+            Job::Start(channel, reply) => match self.start(channel).await {
+                Ok((host, stage)) => self.announce(&host, stage, Some(reply)),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
+            Job::Release(channel, reply) => self.release(channel, reply),
+            Job::Stop(channel, reply) => match self.stop(channel).await {
+                Ok(tell) => self.announcing.spawn(async move { drop(reply.send(tell.await)) }),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
             Job::Shutdown(reply) => {
                 self.shut_down().await;
                 let _ = reply.send(());
@@ -181,46 +206,43 @@ impl Hosting {
 
     /// Serves again what was hosted at the last shutdown, whether or not the tracker is there.
     async fn resume(&mut self) {
-        let serving = self.config.store.hosting().unwrap_or_default();
-        let records = host::load_records(self.config.store.store()).await.unwrap_or_default();
-        for record in records.into_iter().filter(|record| serving.contains(&record.id)) {
+        let records = match self.records_to_serve().await {
+            Ok(records) => records,
+            Err(Refusal { code, reason, .. }) => {
+                let reason = format!("what is hosted here cannot be read, so nothing is: {reason}");
+                let warning = Event::Warning { code, reason, channel: None };
+                return self.config.events.tell(warning).await;
+            }
+        };
+        for record in records {
             let name = record.name.clone();
             if let Err(refusal) = self.open(record).await {
-                self.warn(&name, refusal).await;
+                self.warn(&name, &refusal).await;
             }
         }
     }
 
-    async fn start(&mut self, name: ChannelName) -> Result<api::Hosting, Refusal> {
-        let running = self.config.hosts.all().into_iter().find(|host| *host.name() == name);
-        if let Some(host) = running {
-            self.announce(&host).await?;
-            return self.hosting(&host);
+    async fn records_to_serve(&self) -> Result<Vec<HostRecord>, Refusal> {
+        let serving = self.config.store.hosting()?;
+        let mut records = host::load_records(self.config.store.store()).await?;
+        records.retain(|record| serving.contains(&record.id));
+        Ok(records)
+    }
+
+    /// The host of a channel, which is to be announced then.
+    async fn start(&mut self, name: ChannelName) -> Result<(HostHandle, Stage), Refusal> {
+        if let Some(running) = self.config.hosts.all().into_iter().find(|host| *host.name() == name) {
+            return Ok((running, Stage::Running));
         }
         let held = self.session.borrow().held.clone();
         let held = held.ok_or_else(|| self.config.tracker.why_not_entered())?;
         let known = host::load_records(self.config.store.store()).await?;
         let known = known.into_iter().find(|record| record.name == name);
-        let is_new = known.is_none();
-        let record = match known {
-            Some(record) => record,
-            None => HostRecord::new(name, owner(&held)?),
+        let (record, stage) = match known {
+            Some(record) => (record, Stage::Opened),
+            None => (HostRecord::new(name, owner(&held)?), Stage::New),
         };
-        let id = record.id;
-        let host = self.open(record).await?;
-        let announced = self.announce(&host).await;
-        // A channel of this peer is served while the tracker is away; only one that nobody knows yet needs its word.
-        if let Err(refusal) = announced
-            && (is_new || !refusal.code.is_passing())
-        {
-            self.close(id).await;
-            if is_new {
-                host::forget(self.config.store.store(), id).await?;
-            }
-            return Err(refusal);
-        }
-        self.config.store.keep_hosting(id, true).await?;
-        self.hosting(&host)
+        Ok((self.open(record).await?, stage))
     }
 
     async fn open(&mut self, record: HostRecord) -> Result<HostHandle, Refusal> {
@@ -251,18 +273,28 @@ impl Hosting {
         });
     }
 
-    async fn stop(&mut self, id: ChannelId, release: bool) -> Result<(), Refusal> {
+    /// Stops hosting a channel; what is left to be done is to tell the tracker.
+    async fn stop(
+        &mut self,
+        id: ChannelId,
+    ) -> Result<impl Future<Output = Result<(), Refusal>> + use<>, Refusal> {
+        let is_released = self.announcing.forget(id);
         let is_running = self.close(id).await;
-        if !is_running && !release {
+        if !is_running && !is_released {
             return Err(Code::NotHosted.into());
         }
         self.config.store.keep_hosting(id, false).await?;
-        match self.config.tracker.request(&Unhost { id, release }).await {
-            Ok(_) => Ok(()),
-            // The lease ends with the connection, and a name that is given up has to be given up there.
-            Err(refusal) if refusal.code.is_passing() && !release => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
+        let tracker = self.config.tracker.clone();
+        Ok(async move {
+            if is_released {
+                return Ok(());
+            }
+            match tracker.request(&Unhost { id, release: false }).await {
+                // The lease ends with the connection.
+                Err(refusal) if !refusal.code.is_passing() => Err(refusal),
+                _ => Ok(()),
+            }
+        })
     }
 
     async fn close(&mut self, id: ChannelId) -> bool {
@@ -323,17 +355,21 @@ impl Hosting {
         }
     }
 
-    async fn warn(&self, channel: &ChannelName, refusal: Refusal) {
+    fn warn(&self, channel: &ChannelName, refusal: &Refusal) -> impl Future<Output = ()> + use<> {
         let reason = format!("{channel} is not hosted: {}", refusal.reason);
         let channel = Some(channel.clone());
-        self.config.events.tell(Event::Warning { code: refusal.code, reason, channel }).await;
+        self.config.events.tell(Event::Warning { code: refusal.code.clone(), reason, channel })
     }
 
     async fn shut_down(&mut self) {
-        for host in self.config.hosts.all() {
+        // Nothing that is being told is waited for.
+        self.announcing = Announcing::new();
+        let closing = self.config.hosts.all();
+        join_all(closing.iter().map(|host| {
             self.config.hosts.remove(host.id());
-            host.close().await;
-        }
+            host.close()
+        }))
+        .await;
         if let Some(listener) = self.listener.take() {
             listener.finish().await;
         }

@@ -1,14 +1,15 @@
 //! A peer of Natter: one user's node, which hosts channels and joins the channels of others.
 //!
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
-//! ([`session`]) and its link to the tracker ([`tracker_link`]), the part that is in a channel ([`client`]), the part
-//! that owns one ([`host`], [`hosting`], [`listener`]), how often what fails is tried ([`pace`]), what is kept
-//! ([`store`]), and what people see ([`ui`]).
+//! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
+//! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), how often what fails is tried
+//! ([`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
 pub mod client;
 pub mod config;
+pub mod events;
 pub mod host;
 pub mod hosting;
 pub mod listener;
@@ -21,7 +22,7 @@ pub mod tracker_link;
 pub mod ui;
 
 pub use config::{Args, Config, ConfigError};
-pub use start::{Peer, SCHEMA, StartError, run, start, start_on};
+pub use start::{Peer, RunError, SCHEMA, StartError, run, start, start_on};
 
 /// Name and version of the program, as it introduces itself.
 pub const PROGRAM: &str = concat!("natter-peer/", env!("CARGO_PKG_VERSION"));

@@ -1,13 +1,15 @@
 //! The program `peer`: reads its command line and runs the library.
 
 use std::io::{IsTerminal, Write};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::process::raise_open_file_limit;
 use common::shutdown::{Shutdown, termination};
 use common::telemetry;
 use peer::ui::Exit;
-use peer::{Args, Config, StartError};
+use peer::{Args, Config, RunError};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,13 +28,21 @@ fn main() -> ExitCode {
     std::process::exit(if exit == Exit::Done { 0 } else { 1 });
 }
 
-fn serve(config: Config, json: bool) -> Result<Exit, StartError> {
+fn serve(config: Config, json: bool) -> Result<Exit, RunError> {
+    if let Err(error) = raise_open_file_limit() {
+        tracing::warn!(err = %error, "the limit of open files could not be raised; fewer members fit");
+    }
     // Actors live on this thread; members' and trackers' connections spread over the others.
-    actix_rt::System::with_tokio_rt(runtime).block_on(async move {
+    // Never dropped, since that waits for a thread that writes to a reader who does not read; the process ends anyway.
+    let system = ManuallyDrop::new(actix_rt::System::with_tokio_rt(runtime));
+    system.block_on(async move {
         let (trigger, shutdown) = Shutdown::new();
         tokio::spawn(async move {
-            // Without signals the end of the input, or `quit`, still ends the peer.
-            let _ = termination().await;
+            if let Err(error) = termination().await {
+                // The end of the input, or `quit`, still ends the peer.
+                tracing::error!(err = %error, "signals to stop are not heard");
+                std::future::pending::<()>().await;
+            }
             trigger.request();
         });
         peer::run(config, json, shutdown).await

@@ -13,25 +13,32 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actix::prelude::*;
+use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
 use common::proto::event::TrackerEvent;
+use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
+use futures_util::future::join_all;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
+use crate::events::Events;
 use crate::hosting::HostingHandle;
-use crate::session::{Events, SessionView};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use crate::tracker_link::TrackerHandle;
 use crate::ui;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How long the clients may take to say their last words to the hosts.
+const FINISH_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_secs(1));
 
 /// What a node is made of.
 pub struct NodeConfig {
@@ -169,14 +176,12 @@ impl ui::Node for NodeHandle {
         }
     }
 
-    async fn drain(&self, limit: Duration) {
-        let drained = async {
-            for client in self.clients().await.unwrap_or_default() {
-                client.drained().await;
-            }
-        };
+    async fn finish(&self, limit: Duration) {
+        let clients = self.clients().await.unwrap_or_default();
         // What could not go out in time stays in the outbox.
-        let _ = tokio::time::timeout(limit, drained).await;
+        let _ = timeout(limit, join_all(clients.iter().map(ClientHandle::drained))).await;
+        // One that cannot end, since nobody takes what it tells, is ended later.
+        let _ = timeout(FINISH_LIMIT, join_all(clients.iter().map(ClientHandle::finish))).await;
     }
 }
 
@@ -186,32 +191,40 @@ impl NodeHandle {
         self.tracker.settled().await;
     }
 
-    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once.
-    pub async fn host_until_done(&self, channel: ChannelName, events: &Events) {
+    /// Hosts a channel of the command line: as soon as that is possible, if it is not at once. Tried again whenever who
+    /// this peer is changes, and after a while when the reason may pass by itself.
+    pub async fn host_until_done(self, channel: ChannelName, events: Events) {
+        self.settled().await;
         let mut session = self.session.clone();
-        let mut is_told = false;
+        let mut backoff = Backoff::new(BackoffLimits::default());
+        let mut told = None;
         loop {
             session.mark_unchanged();
             let outcome = self.host(channel.clone()).await;
-            let is_final = match &outcome {
-                Ok(_) => true,
-                Err(refusal) => !refusal.code.is_passing() && refusal.code != Code::NotSignedIn,
+            let wait = match &outcome {
+                Err(refusal) if refusal.code == Code::NotSignedIn => Some(None),
+                Err(refusal) if refusal.code.is_passing() => {
+                    Some(Some(backoff.next_delay(random_fraction())))
+                }
+                Ok(_) | Err(_) => None,
             };
-            if is_final || !is_told {
-                is_told = true;
+            let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
+            if wait.is_none() || told != code {
+                told = code;
                 events.tell(Event::Result { command: "host", outcome: Box::new(outcome) }).await;
             }
-            if is_final || session.changed().await.is_err() {
-                return;
+            let Some(delay) = wait else { return };
+            tokio::select! {
+                changed = session.changed() => if changed.is_err() { return },
+                () = pause(delay) => {}
             }
         }
     }
 
     /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
     pub async fn shut_down(&self) {
-        for client in self.clients().await.unwrap_or_default() {
-            client.shut_down().await;
-        }
+        let clients = self.clients().await.unwrap_or_default();
+        join_all(clients.iter().map(ClientHandle::shut_down)).await;
         self.hosting.shut_down().await;
         self.tracker.shut_down().await;
         // Gone already is as good.
@@ -237,6 +250,14 @@ impl NodeHandle {
     /// The client of a channel, a new one if there is none.
     async fn open(&self, record: ChannelRecord) -> Result<ClientHandle, Refusal> {
         self.addr.send(Open(record)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+}
+
+/// Waits so long, or for ever.
+async fn pause(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,16 +8,17 @@ use common::identity::{Identity, IdentityError};
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use common::storage::{Ended, OpenError, Program, ReadError, Schema, Store};
 use common::transport::{TlsError, Transport};
-use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::alarm::Alarm;
 use crate::api::Event;
 use crate::client::Way;
 use crate::config::Config;
-use crate::hosting::{self, HostingConfig};
+use crate::events::{EventQueue, Events};
+use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::Hosts;
 use crate::node::{self, NodeConfig, NodeHandle};
-use crate::session::{Events, Session};
+use crate::session::{FirstName, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
 use crate::ui::{self, Exit};
@@ -26,6 +27,8 @@ use crate::ui::{self, Exit};
 pub const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
 /// How long the orderly end may take before the process ends all the same.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
+/// How long the store may take to put the last on disk, whatever became of the rest.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a peer did not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +55,26 @@ pub enum StartError {
     Tls(#[from] TlsError),
 }
 
+/// Why a peer did not run to a good end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A part of it has died.
+    #[error("the peer could not go on: {0}")]
+    Died(String),
+    /// It did not end in time.
+    #[error("the orderly end took too long and was cut short")]
+    Slow,
+}
+
 /// A running peer.
 pub struct Peer {
     /// What user interfaces drive.
     pub node: NodeHandle,
     /// What they are told.
-    pub events: mpsc::Receiver<Event>,
+    pub events: EventQueue,
     /// Raised when a part has died that others depend on.
     pub alarm: Alarm,
     store: Store,
@@ -73,6 +90,8 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
     create_private_folder(data)
         .map_err(|source| StartError::Folder { path: data.display().to_string(), source })?;
     let store = Store::open(data, SCHEMA)?;
+    // Not before: a peer that does not start, since another one uses its folder, was not used.
+    config.remember_name();
     start_on(store, config).await
 }
 
@@ -81,70 +100,96 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
 /// # Errors
 /// When its key or store cannot be used.
 pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> {
-    let Config { tracker, username, name_was_given, data, host_channels, listen, expire, catch_up, .. } =
-        config;
-    let identity = Identity::load_or_create(&data.join("identity"))?;
+    let identity = Identity::load_or_create(&config.data.join("identity"))?;
     let transport = Transport::new(identity.clone())?;
     let kept = PeerStore::new(store.clone());
-    let session = session(&kept, username, name_was_given, &identity)?;
-    let (events, receiver) = Events::new();
+    let kept_session = kept.session()?.filter(|session| session.key == identity.key());
+    let name = FirstName { name: config.username.clone(), was_given: config.name_was_given };
+    let (session, warning) = Session::at_start(kept_session, name, identity.key());
+    let (events, queue) = Events::new();
     let ready = Event::Ready { username: session.username.clone(), key: identity.key(), listen: None };
     events.tell(ready).await;
-    let (alarm, hosts) = (Alarm::default(), Hosts::default());
-    let (stop_listening, shutdown) = Shutdown::new();
-    let trust = TrustFile::new(data.join("known_trackers"));
-    let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
-        tracker,
-        trust,
-        transport: transport.clone(),
-        store: kept.clone(),
-        session,
-        events: events.clone(),
-        alarm: alarm.clone(),
-    });
-    let hosting = hosting::start(HostingConfig {
-        listen,
-        identity,
-        transport: transport.clone(),
-        store: kept.clone(),
-        tracker: tracker.clone(),
-        hosts: hosts.clone(),
-        events: events.clone(),
-        shutdown: shutdown.clone(),
-        alarm: alarm.clone(),
-    })
-    .await;
-    let node = node::start(NodeConfig {
-        data,
-        store: kept,
-        session: tracker.session(),
-        way: Way { transport, tracker: tracker.clone(), hosts, shutdown },
-        tracker,
-        from_tracker,
-        hosting,
-        events: events.clone(),
-        catch_up,
-        alarm: alarm.clone(),
-        expire,
-    });
+    if let Some(warning) = warning {
+        events.tell(warning).await;
+    }
+    let (alarm, (stop_listening, shutdown)) = (Alarm::default(), Shutdown::new());
     watch_store(&store, &alarm);
-    node.host_at_start(host_channels, events);
-    Ok(Peer { node, events: receiver, alarm, store, stop_listening })
+    let parts = Parts { identity, transport, store: kept, events, alarm: alarm.clone(), shutdown };
+    let node = parts.start(config, session).await;
+    Ok(Peer { node, events: queue, alarm, store, stop_listening })
 }
 
-/// The session as it was kept; a name that the user gave counts where no pass says another.
-fn session(
-    store: &PeerStore,
-    username: common::name::UserName,
-    name_was_given: bool,
-    identity: &Identity,
-) -> Result<Session, ReadError> {
-    let kept = store.session()?.filter(|session| session.key == identity.key());
-    Ok(match kept {
-        Some(session) if session.held.is_some() || !name_was_given => session,
-        Some(session) => Session { username, ..session },
-        None => Session::new(username, identity.key()),
-    })
+/// What the parts of a peer have in common.
+struct Parts {
+    identity: Identity,
+    transport: Transport,
+    store: PeerStore,
+    events: Events,
+    alarm: Alarm,
+    shutdown: Shutdown,
+}
+
+impl Parts {
+    async fn start(self, config: Config, session: Session) -> NodeHandle {
+        let Config { tracker, data, host_channels, listen, name_was_given, expire, catch_up, .. } = config;
+        let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
+            tracker,
+            trust: TrustFile::new(data.join("known_trackers")),
+            transport: self.transport.clone(),
+            store: self.store.clone(),
+            session,
+            name_was_given,
+            events: self.events.clone(),
+            alarm: self.alarm.clone(),
+        });
+        let hosts = Hosts::default();
+        let hosting = self.hosting(listen, tracker.clone(), hosts.clone()).await;
+        let shutdown = self.shutdown.clone();
+        let node = node::start(NodeConfig {
+            data,
+            store: self.store,
+            session: tracker.session(),
+            way: Way { transport: self.transport, tracker: tracker.clone(), hosts, shutdown: self.shutdown },
+            tracker,
+            from_tracker,
+            hosting,
+            events: self.events.clone(),
+            catch_up,
+            alarm: self.alarm,
+            expire,
+        });
+        for channel in host_channels {
+            let hosted = node.clone().host_until_done(channel, self.events.clone());
+            let shutdown = shutdown.clone();
+            actix::spawn(async move {
+                tokio::select! {
+                    () = hosted => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
+        node
+    }
+
+    async fn hosting(
+        &self,
+        listen: hosting::ListenConfig,
+        tracker: tracker_link::TrackerHandle,
+        hosts: Hosts,
+    ) -> HostingHandle {
+        hosting::start(HostingConfig {
+            listen,
+            identity: self.identity.clone(),
+            transport: self.transport.clone(),
+            store: self.store.clone(),
+            tracker,
+            hosts,
+            events: self.events.clone(),
+            shutdown: self.shutdown.clone(),
+            alarm: self.alarm.clone(),
+        })
+        .await
+    }
 }
 
 fn watch_store(store: &Store, alarm: &Alarm) {
@@ -157,55 +202,54 @@ fn watch_store(store: &Store, alarm: &Alarm) {
 }
 
 impl Peer {
-    /// Ends the peer in order: clients and hosts first, the store last.
-    pub async fn shut_down(self) {
+    /// Ends the peer in order: clients and hosts first, the store last. Whoever shows events has shown what is to
+    /// count as shown.
+    ///
+    /// # Errors
+    /// When it took too long; the store is closed all the same, unless it is that which hangs.
+    pub async fn shut_down(self) -> Result<(), RunError> {
         // Nobody shows what is told from here on; whoever tells must not wait for it.
         drop(self.events);
         self.stop_listening.request();
-        self.node.shut_down().await;
-        self.store.close().await;
+        let ended = timeout(SHUTDOWN_LIMIT, self.node.shut_down()).await;
+        let closed = timeout(CLOSE_LIMIT, self.store.close()).await;
+        if ended.is_ok() && closed.is_ok() { Ok(()) } else { Err(RunError::Slow) }
     }
 }
 
 /// Runs a peer with the user interface that fits: the line editor on a terminal, JSON lines elsewhere.
 ///
 /// # Errors
-/// When the peer does not start.
-pub async fn run(config: Config, json: bool, shutdown: Shutdown) -> Result<Exit, StartError> {
+/// When the peer does not start, a part of it dies, or it does not end in time.
+pub async fn run(config: Config, json: bool, shutdown: Shutdown) -> Result<Exit, RunError> {
     let (data_dir, drain) = (config.data.clone(), config.drain);
-    let Peer { node, events, alarm, store, stop_listening } = start(config).await?;
-    let interface = async {
-        if json || !std::io::stdin().is_terminal() {
-            let config = ui::json::JsonConfig { drain, shutdown };
-            ui::json::run_json(node.clone(), events, ui::json::stdin(), tokio::io::stdout(), config).await
-        } else {
-            let config = ui::repl::ReplConfig { data_dir, drain, shutdown };
-            ui::repl::run_repl(node.clone(), events, config).await
-        }
+    let mut peer = start(config).await?;
+    let (alarm, shutdown) = (peer.alarm.clone(), either(shutdown, peer.alarm.clone()));
+    let node = peer.node.clone();
+    let events = std::mem::replace(&mut peer.events, Events::new().1);
+    let exit = if json || !std::io::stdin().is_terminal() {
+        let config = ui::json::JsonConfig { drain, shutdown };
+        ui::json::run_json(node, events, ui::json::stdin(), tokio::io::stdout(), config).await
+    } else {
+        ui::repl::run_repl(node, events, ui::repl::ReplConfig { data_dir, drain, shutdown }).await
     };
-    let exit = tokio::select! {
-        exit = interface => exit,
-        _ = alarm.raised() => Exit::Failed,
-    };
-    let (_, nobody) = mpsc::channel(1);
-    let peer = Peer { node, events: nobody, alarm, store, stop_listening };
-    if tokio::time::timeout(SHUTDOWN_LIMIT, peer.shut_down()).await.is_err() {
-        tracing::warn!("the orderly end took too long");
-        return Ok(Exit::Failed);
+    let ended = peer.shut_down().await;
+    // What had died may be why the end was slow.
+    match alarm.reason() {
+        Some(reason) => Err(RunError::Died(reason)),
+        None => ended.map(|()| exit),
     }
-    Ok(exit)
 }
 
-impl NodeHandle {
-    /// Hosts the channels of the command line: once the tracker has let us in or not, and again whenever who this peer
-    /// is changes, until it is done.
-    fn host_at_start(&self, channels: Vec<common::name::ChannelName>, events: Events) {
-        let node = self.clone();
-        actix::spawn(async move {
-            for channel in channels {
-                node.settled().await;
-                node.host_until_done(channel, &events).await;
-            }
-        });
-    }
+/// Given by whoever wants the end, and by the alarm: what has come in is shown even then.
+fn either(shutdown: Shutdown, alarm: Alarm) -> Shutdown {
+    let (trigger, either) = Shutdown::new();
+    actix::spawn(async move {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            _ = alarm.raised() => {}
+        }
+        trigger.request();
+    });
+    either
 }

@@ -28,8 +28,9 @@ pub use handle::TrackerHandle;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
+use crate::events::Events;
 use crate::pace::Pace;
-use crate::session::{Events, Session};
+use crate::session::Session;
 use crate::store::PeerStore;
 use contact::Contact;
 
@@ -52,6 +53,8 @@ pub struct TrackerLinkConfig {
     pub store: PeerStore,
     /// The session as it was kept.
     pub session: Session,
+    /// Whether its name was asked for, rather than found.
+    pub name_was_given: bool,
     /// Where the user interface is told.
     pub events: Events,
     /// Is told when the link's actor dies.
@@ -140,9 +143,10 @@ impl TrackerLink {
         let generation = self.generation;
         let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
+        let is_wanted = self.config.name_was_given && self.session.borrow().held.is_none();
         let attempt = async move {
             let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            match entry::enter_silently(&contact.link, &mut contact.inbox, &name).await {
+            match entry::enter_silently(&contact.link, &mut contact.inbox, &name, is_wanted).await {
                 // Tried again like a connection that failed: nobody else would.
                 Err(refusal) if refusal.code.is_passing() => Err(refusal),
                 entered => Ok((contact, entered)),

@@ -36,8 +36,9 @@ pub trait Node: Clone + Send + 'static {
     /// Does what a command asks.
     fn perform(&self, command: Command) -> impl Future<Output = Outcome> + Send;
 
-    /// Lets what is under way finish, for so long at most.
-    fn drain(&self, limit: Duration) -> impl Future<Output = ()> + Send;
+    /// Lets what is under way finish, for so long at most, and receives nothing more from then on: all that there is
+    /// to be shown has been told when this returns.
+    fn finish(&self, limit: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// How a user interface ended.

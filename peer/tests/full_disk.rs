@@ -136,8 +136,8 @@ async fn a_sender_with_a_full_disk_is_told_at_once() {
     assert_eq!(charlie.wait_texts(2).await, ["two", "and a half"]);
     charlie.send("three").await.unwrap();
     assert_eq!(ken.wait_texts(4).await, ["one", "two", "and a half", "three"]);
-    charlie.peer.shut_down().await;
-    ken.peer.shut_down().await;
+    charlie.peer.shut_down().await.unwrap();
+    ken.peer.shut_down().await.unwrap();
 }
 
 #[actix_rt::test]
@@ -169,6 +169,6 @@ async fn a_host_with_a_full_disk_takes_everything_once_there_is_room() {
     stored.sort_unstable();
     assert_eq!(stored, [2, 3, 4]);
     assert_eq!(ken.wait_texts(4).await, ["one", "two", "three", "four"]);
-    charlie.peer.shut_down().await;
-    ken.peer.shut_down().await;
+    charlie.peer.shut_down().await.unwrap();
+    ken.peer.shut_down().await.unwrap();
 }

@@ -298,8 +298,7 @@ impl World {
                 _ => {}
             }
         }
-        let (_, nobody) = tokio::sync::mpsc::channel(1);
-        let mut events = std::mem::replace(&mut ken.events, nobody);
+        let events = std::mem::replace(&mut ken.events, peer::events::Events::new().1);
         actix_rt::spawn(async move { while events.recv().await.is_some() {} });
         Self { tracker, ken, _stop: stop }
     }
@@ -321,6 +320,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
         username: "ken".parse().unwrap(),
         name_was_given: true,
         data: folder.join("ken"),
+        last_name: None,
         host_channels: vec!["first".parse().unwrap()],
         listen: peer::hosting::ListenConfig {
             ip: Ipv4Addr::LOCALHOST.into(),

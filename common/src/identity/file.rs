@@ -118,7 +118,6 @@ mod tests {
     fn the_second_start_finds_the_key_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity");
-        fs::write(folder.path().join(".identity.new"), "left by a crash").unwrap();
         let first = Identity::load_or_create(&path).unwrap();
         assert_eq!(Identity::load_or_create(&path).unwrap().key(), first.key());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

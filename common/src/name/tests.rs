@@ -273,3 +273,12 @@ proptest! {
         prop_assert_eq!(name.as_str(), nick);
     }
 }
+
+#[test]
+fn no_channel_is_called_like_the_tracker() {
+    for name in ["tracker", "Tracker", "TRACKER"] {
+        assert_eq!(name.parse::<ChannelName>(), Err(NameError::Reserved));
+        assert!(name.parse::<UserName>().is_ok());
+    }
+    assert!("trackers".parse::<ChannelName>().is_ok() && "the tracker".parse::<ChannelName>().is_ok());
+}

@@ -10,7 +10,7 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::archive::{Asking, GetArchive, KeepPage, View};
-use super::messages::{GetStatus, Join, Leave, Located, Send, Shutdown};
+use super::messages::{Finish, GetStatus, Join, Leave, Located, Send, Shutdown};
 use super::queue::{ChangeItem, GetOutbox, Matching, Retry};
 use super::{Client, State};
 use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
@@ -151,6 +151,12 @@ impl ClientHandle {
         let idle = |state: &State| state.link.is_none() || state.waiting == 0;
         // An ended client has nothing under way.
         let _ = self.state.clone().wait_for(idle).await;
+    }
+
+    /// Closes the connection: nothing more is received, and what was has been told to the user interface.
+    pub async fn finish(&self) {
+        // Gone already is as good.
+        let _ = self.addr.send(Finish).await;
     }
 
     /// Closes the connection and keeps what was received and how far it was shown.

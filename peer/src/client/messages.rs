@@ -122,6 +122,26 @@ impl Handler<GetStatus> for Client {
     }
 }
 
+/// Nothing more is to be received: all that there is to be shown has been told then.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Finish;
+
+impl Handler<Finish> for Client {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Finish, _: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let link = self.link();
+        self.disconnect();
+        Box::pin(async move {
+            if let Some(link) = link {
+                link.finished().await;
+            }
+        })
+    }
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Shutdown;

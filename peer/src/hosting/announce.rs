@@ -1,14 +1,151 @@
-//! Telling the tracker what is hosted here, and what its answer changes.
+//! Telling the tracker what is hosted here, and what its answers change.
+//!
+//! Each announcement is a task, so that a slow tracker holds nothing else up: one a channel at a time, and tried again
+//! after a while when it fails for a passing reason.
 
-use common::proto::directory::{self, ChannelRecord};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::id::ChannelId;
+use common::proto::directory::{self, ChannelRecord, Unhost};
 use common::proto::status::{Code, Refusal};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
-use super::{Hosting, addresses};
-use crate::host::{HostHandle, HostSummary};
+use super::{Hosting, Reply, addresses};
+use crate::api;
+use crate::host::{self, HostHandle, HostSummary};
+
+/// The tracker may want to be waited for so long at most.
+const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
+
+/// How a channel came to be announced: it says what becomes of it when that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It was served before.
+    Running,
+    /// It is this peer's, and was opened for this.
+    Opened,
+    /// Nobody knows of it yet.
+    New,
+}
+
+/// What a task has come to.
+enum Outcome {
+    Announced(ChannelId, Result<(), Refusal>),
+    Released(ChannelId, Result<(), Refusal>, Reply<()>),
+    /// Nobody here need know.
+    Nothing,
+}
+
+/// What comes next.
+pub(super) enum Next {
+    Ended(Ended),
+    /// It is time to try again what has failed.
+    Due,
+}
+
+/// A task that has ended.
+pub(super) struct Ended(Result<(Id, Outcome), JoinError>);
+
+struct UnderWay {
+    task: AbortHandle,
+    stage: Stage,
+    /// Who waits for the outcome.
+    waiting: Vec<Reply<api::Hosting>>,
+    /// Something has changed since it began.
+    again: bool,
+}
+
+/// What is being told to the tracker, and what still is to be.
+pub(super) struct Announcing {
+    /// Dropped with this, and with them their requests.
+    tasks: JoinSet<Outcome>,
+    under_way: HashMap<ChannelId, UnderWay>,
+    failed: BTreeSet<ChannelId>,
+    /// The names of these are given up, or about to be.
+    released: BTreeSet<ChannelId>,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+}
+
+impl Announcing {
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            under_way: HashMap::new(),
+            failed: BTreeSet::new(),
+            released: BTreeSet::new(),
+            backoff: Backoff::new(BackoffLimits::default()),
+            retry_at: None,
+        }
+    }
+
+    /// Waits for the end of a task, or the time to try again. Cancel safe.
+    pub(super) async fn next(&mut self) -> Next {
+        let retry_at = self.retry_at;
+        let due = async move {
+            match retry_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id() => Next::Ended(Ended(ended)),
+            () = due => Next::Due,
+        }
+    }
+
+    /// Does something that nothing here waits for.
+    pub(super) fn spawn(&mut self, work: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn_local(async move {
+            work.await;
+            Outcome::Nothing
+        });
+    }
+
+    /// Says nothing more of a channel. Whether its name is given up.
+    pub(super) fn forget(&mut self, id: ChannelId) -> bool {
+        if let Some(UnderWay { task, waiting, .. }) = self.under_way.remove(&id) {
+            // On the same thread: it does not run now, and will not any more.
+            task.abort();
+            for reply in waiting {
+                // Whoever no longer waits has no use for it.
+                let _ = reply.send(Err(Code::NotHosted.into()));
+            }
+        }
+        self.failed.remove(&id);
+        self.released.remove(&id)
+    }
+
+    fn take(&mut self, id: ChannelId, task: Id) -> Option<UnderWay> {
+        let is_it = self.under_way.get(&id).is_some_and(|under_way| under_way.task.id() == task);
+        if is_it { self.under_way.remove(&id) } else { None }
+    }
+
+    fn note(&mut self, id: ChannelId, outcome: &Result<(), Refusal>) {
+        if let Err(refusal) = outcome
+            && refusal.code.is_passing()
+        {
+            tracing::debug!(channel = %id, code = %refusal.code, "not announced yet");
+            self.failed.insert(id);
+            let asked = refusal.retry_after_ms.map(Duration::from_millis).unwrap_or_default();
+            let delay = self.backoff.next_delay(random_fraction()).max(asked.min(LONGEST_ASKED));
+            self.retry_at.get_or_insert_with(|| Instant::now() + delay);
+            return;
+        }
+        self.failed.remove(&id);
+        if self.failed.is_empty() {
+            self.backoff.reset();
+            self.retry_at = None;
+        }
+    }
+}
 
 impl Hosting {
     /// Announces everything again: the connection to the tracker is new, or who this peer is.
-    pub(super) async fn announce_all(&mut self) {
+    pub(super) fn announce_all(&mut self) {
         let (directory, is_entered) = {
             let session = self.session.borrow();
             (session.directory.clone(), session.entered)
@@ -17,27 +154,178 @@ impl Hosting {
             if let Some(directory) = &directory {
                 host.trust(directory.clone());
             }
-            if !is_entered {
-                continue;
-            }
-            match self.announce(&host).await {
-                Ok(()) => {}
-                Err(refusal) if refusal.code.is_passing() => {
-                    tracing::debug!(channel = %host.id(), code = %refusal.code, "not announced yet");
-                }
-                Err(refusal) => self.warn(host.name(), refusal).await,
+            if is_entered {
+                self.announce(&host, Stage::Running, None);
             }
         }
     }
 
-    pub(super) async fn announce(&self, host: &HostHandle) -> Result<(), Refusal> {
-        let HostSummary { id, name, head, term, policy, .. } = host.summary().await?;
-        let listen = self.local_addr().ok_or_else(|| Refusal::from(Code::CannotListen))?;
-        let (addresses, port) = addresses::to_announce(listen, &self.config.listen.advertise);
-        let announcement = directory::Host { id, name, head, term, policy, port, addresses };
-        let ChannelRecord { owner, term, .. } = self.config.tracker.request(&announcement).await?;
-        host.set_owner(owner).await?;
-        host.set_term(term).await?;
+    /// Announces again what has failed. While this peer is not let in, that would be in vain.
+    pub(super) fn announce_failed(&mut self) {
+        self.announcing.retry_at = None;
+        if !self.session.borrow().entered {
+            return;
+        }
+        for host in self.config.hosts.all() {
+            let id = host.id();
+            if self.announcing.failed.contains(&id) && !self.announcing.under_way.contains_key(&id) {
+                self.announce(&host, Stage::Running, None);
+            }
+        }
+    }
+
+    /// Announces a channel; `reply` hears what comes of it.
+    pub(super) fn announce(&mut self, host: &HostHandle, stage: Stage, reply: Option<Reply<api::Hosting>>) {
+        let id = host.id();
+        if self.announcing.released.contains(&id) {
+            if let Some(reply) = reply {
+                let reason = "the name of the channel is being given up; try again";
+                let _ = reply.send(Err(Refusal::new(Code::TooManyRequests, reason)));
+            }
+            return;
+        }
+        if let Some(under_way) = self.announcing.under_way.get_mut(&id) {
+            match reply {
+                Some(reply) => under_way.waiting.push(reply),
+                None => under_way.again = true,
+            }
+            return;
+        }
+        let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
+        let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
+        let announced = async move {
+            let HostSummary { id, name, head, term, policy, .. } = host.summary().await?;
+            let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
+            let (addresses, port) = addresses::to_announce(listen, &advertise);
+            let announcement = directory::Host { id, name, head, term, policy, port, addresses };
+            let ChannelRecord { owner, term, .. } = tracker.request(&announcement).await?;
+            host.set_owner(owner).await?;
+            host.set_term(term).await?;
+            Ok(())
+        };
+        let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, announced.await) });
+        let waiting = Vec::from_iter(reply);
+        self.announcing.under_way.insert(id, UnderWay { task, stage, waiting, again: false });
+    }
+
+    /// Gives up the name of a channel. Until it is known whether it is, the channel is not announced.
+    pub(super) fn release(&mut self, id: ChannelId, reply: Reply<()>) {
+        self.announcing.forget(id);
+        self.announcing.released.insert(id);
+        let tracker = self.config.tracker.clone();
+        self.announcing.tasks.spawn_local(async move {
+            let released = tracker.request(&Unhost { id, release: true }).await.map(drop);
+            Outcome::Released(id, released, reply)
+        });
+    }
+
+    pub(super) async fn ended(&mut self, Ended(ended): Ended) {
+        match ended {
+            Ok((task, Outcome::Announced(id, outcome))) => {
+                if let Some(under_way) = self.announcing.take(id, task) {
+                    self.announced(id, under_way, outcome).await;
+                }
+            }
+            Ok((_, Outcome::Released(id, outcome, reply))) => self.released(id, outcome, reply).await,
+            Ok((_, Outcome::Nothing)) => {}
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                self.config.alarm.raise(format!("telling the tracker what is hosted died: {error}"))
+            }
+        }
+    }
+
+    async fn announced(&mut self, id: ChannelId, under_way: UnderWay, outcome: Result<(), Refusal>) {
+        let UnderWay { stage, waiting, again, .. } = under_way;
+        let Some(host) = self.config.hosts.get(id) else { return };
+        self.announcing.note(id, &outcome);
+        // A channel of this peer is served while the tracker is away; only one that nobody knows yet needs its word.
+        let refusal = outcome.err().filter(|refusal| stage == Stage::New || !refusal.code.is_passing());
+        let result = match (refusal, stage) {
+            (None, _) if waiting.is_empty() => Ok(()),
+            (None, _) => self.config.store.keep_hosting(id, true).await.map_err(Refusal::from),
+            (Some(refusal), Stage::Running) if waiting.is_empty() => {
+                let told = self.warn(host.name(), &refusal);
+                self.announcing.spawn(told);
+                Err(refusal)
+            }
+            (Some(refusal), Stage::Running) => Err(refusal),
+            (Some(refusal), Stage::Opened | Stage::New) => {
+                self.take_back(&host, stage).await.and(Err(refusal))
+            }
+        };
+        for reply in waiting {
+            let result = result.clone().and_then(|()| self.hosting(&host));
+            // Whoever no longer waits has no use for it.
+            let _ = reply.send(result);
+        }
+        if again && self.config.hosts.get(id).is_some() && self.session.borrow().entered {
+            self.announce(&host, Stage::Running, None);
+        }
+    }
+
+    /// A channel that was opened to be hosted is not, after all.
+    async fn take_back(&mut self, host: &HostHandle, stage: Stage) -> Result<(), Refusal> {
+        self.announcing.forget(host.id());
+        self.close(host.id()).await;
+        if stage == Stage::New {
+            host::forget(self.config.store.store(), host.id()).await?;
+        }
         Ok(())
+    }
+
+    async fn released(&mut self, id: ChannelId, outcome: Result<(), Refusal>, reply: Reply<()>) {
+        let is_released = outcome.is_ok();
+        if !is_released {
+            self.announcing.released.remove(&id);
+            if let Some(host) = self.config.hosts.get(id) {
+                self.announce(&host, Stage::Running, None);
+            }
+        }
+        if reply.send(outcome).is_err() && is_released {
+            // Whoever was to stop the channel now is gone.
+            match self.stop(id).await {
+                Ok(tell) => self.announcing.spawn(async move { drop(tell.await) }),
+                Err(refusal) => tracing::warn!(channel = %id, reason = %refusal, "not stopped in order"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After so many seconds something is tried again.
+    fn due(announcing: &Announcing) -> Option<u64> {
+        announcing.retry_at.map(|at| at.duration_since(Instant::now()).as_secs())
+    }
+
+    fn away() -> Result<(), Refusal> {
+        Err(Code::TrackerAway.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_in_passing_is_tried_again_until_nothing_is_left_of_it() {
+        let mut announcing = Announcing::new();
+        let (first, second) = (ChannelId::new(), ChannelId::new());
+        announcing.note(first, &away());
+        announcing.note(second, &away());
+        assert!(due(&announcing).is_some_and(|seconds| seconds <= 2), "{:?}", due(&announcing));
+        assert!(matches!(announcing.next().await, Next::Due));
+        announcing.note(first, &Ok(()));
+        assert!(due(&announcing).is_some(), "one still waits");
+        announcing.note(second, &Err(Code::NotOwner.into()));
+        assert_eq!((due(&announcing), announcing.failed.len()), (None, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tracker_may_ask_for_patience_within_limits() {
+        for (asked, at_least) in [(90_000, 90), (u64::MAX, 600)] {
+            let mut announcing = Announcing::new();
+            let refusal = Refusal { retry_after_ms: Some(asked), ..Code::TooManyRequests.into() };
+            announcing.note(ChannelId::new(), &Err(refusal));
+            assert_eq!(due(&announcing), Some(at_least));
+        }
     }
 }

@@ -41,10 +41,18 @@ impl NodeHandle {
         let hosted = self.hosting.hosts().all().into_iter().find(|host| *host.name() == channel);
         let id = hosted.map(|host| host.id()).or(client.as_ref().filter(|_| release).map(ClientHandle::id));
         let id = id.ok_or_else(|| Refusal::new(Code::NotHosted, format!("{channel} is not hosted here")))?;
+        if release {
+            // First, so that nothing has changed when the tracker cannot be told.
+            let unchanged = |refusal: Refusal| {
+                let reason = format!("{channel} is as it was, and its name is kept: {}", refusal.reason);
+                Refusal { reason, ..refusal }
+            };
+            self.hosting.release(id).await.map_err(unchanged)?;
+        }
         if let Some(client) = client.filter(|client| client.id() == id) {
             client.leave().await?;
         }
-        self.hosting.stop(id, release).await?;
+        self.hosting.stop(id).await?;
         Ok(Reply::Done {})
     }
 

@@ -32,6 +32,10 @@ impl NodeHandle {
             client.request(&Members { after: None }).await?;
         while next.is_some() && members.len() < MAX_SHOWN_MEMBERS {
             let page = client.request(&Members { after: next }).await?;
+            // A host that says there is more, and never gives it, is not asked for ever.
+            if page.members.is_empty() {
+                break;
+            }
             members.extend(page.members);
             (total, next) = (page.total, page.next);
         }

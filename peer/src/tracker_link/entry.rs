@@ -59,15 +59,26 @@ impl Entry {
     }
 }
 
-/// Enters on a fresh connection: as who this peer is known to be, else as a guest under its name.
+/// Enters on a fresh connection: as who this peer is known to be, else as a guest under its name. A name that
+/// `is_wanted` by its user comes first, where no account stands against it: the tracker may know this peer by an older one.
 ///
 /// # Errors
 /// Why the tracker lets nobody in.
-pub async fn enter_silently(link: &Link, inbox: &mut Inbox, name: &UserName) -> Result<Entered, Refusal> {
-    let renewed = inbox.ask(link, &Renew {}).await.map_err(RequestError::into_refusal);
-    match renewed {
+pub async fn enter_silently(
+    link: &Link,
+    inbox: &mut Inbox,
+    name: &UserName,
+    is_wanted: bool,
+) -> Result<Entered, Refusal> {
+    let guest = Guest { name: name.clone() };
+    if is_wanted {
+        match inbox.ask(link, &guest).await.map_err(RequestError::into_refusal) {
+            Err(refusal) if refusal.code == Code::AlreadySignedIn => {}
+            entered => return entered,
+        }
+    }
+    match inbox.ask(link, &Renew {}).await.map_err(RequestError::into_refusal) {
         Err(refusal) if refusal.code == Code::NotSignedIn => {
-            let guest = Guest { name: name.clone() };
             inbox.ask(link, &guest).await.map_err(RequestError::into_refusal)
         }
         renewed => renewed,

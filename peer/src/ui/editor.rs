@@ -22,8 +22,9 @@ use super::command::Ask;
 use super::known::Known;
 use super::render::Style;
 use super::screen::{Screen, put};
-use super::terminal::{Terminal, read_secret};
+use super::terminal::{Silence, Terminal};
 use super::{complete, parse};
+use crate::events::Shown;
 
 /// How many lines the history keeps, and its file.
 const HISTORY_LINES: usize = 1000;
@@ -59,6 +60,7 @@ pub(super) struct Desk {
     pub(super) history: PathBuf,
     pub(super) known: Arc<Mutex<Known>>,
     pub(super) screen: Screen,
+    pub(super) shown: Shown,
     pub(super) terminal: Terminal,
     pub(super) style: Style,
     pub(super) is_plain: bool,
@@ -71,8 +73,8 @@ pub(super) fn start(desk: Desk) -> io::Result<(mpsc::Sender<Turn>, mpsc::Receive
     let mut editor = open(&desk).map_err(io::Error::other)?;
     // There is none where the editor does without the terminal's powers.
     let printer = if desk.is_plain { None } else { editor.create_external_printer().ok() };
-    let screen = desk.screen.clone();
-    std::thread::Builder::new().name("printer".into()).spawn(move || screen.run(printer))?;
+    let (screen, shown) = (desk.screen.clone(), desk.shown.clone());
+    std::thread::Builder::new().name("printer".into()).spawn(move || screen.run(printer, &shown))?;
     let work = move || Typist { editor, desk, has_asked: false }.run(to_do, &typed);
     std::thread::Builder::new().name("line editor".into()).spawn(work)?;
     Ok((turns, inputs))
@@ -153,17 +155,18 @@ impl Typist {
     }
 
     fn ask_all(&mut self, asks: &[Ask]) -> Input {
+        const NONE_GIVEN: &str = "no password was given; nothing was done";
         self.has_asked = true;
+        // Between two questions as well: both answers may be pasted at once.
+        let Ok(silence) = Silence::begin() else { return Input::NoSecrets(NONE_GIVEN) };
         let mut secrets = Vec::with_capacity(asks.len());
         for ask in asks {
-            let Ok(secret) = self.ask(ask.prompt) else {
-                return Input::NoSecrets("no password was given; nothing was done");
-            };
+            let Ok(secret) = self.ask(ask.prompt, &silence) else { return Input::NoSecrets(NONE_GIVEN) };
             if ask.twice {
-                match self.ask("once more: ") {
+                match self.ask("once more: ", &silence) {
                     Ok(again) if again.expose() == secret.expose() => {}
                     Ok(_) => return Input::NoSecrets("the two differ; nothing was done"),
-                    Err(_) => return Input::NoSecrets("no password was given; nothing was done"),
+                    Err(_) => return Input::NoSecrets(NONE_GIVEN),
                 }
             }
             secrets.push(secret);
@@ -171,9 +174,9 @@ impl Typist {
         Input::Secrets(secrets)
     }
 
-    fn ask(&self, prompt: &str) -> io::Result<Secret> {
+    fn ask(&self, prompt: &str, silence: &Silence) -> io::Result<Secret> {
         self.desk.screen.set_question(Some(prompt));
-        let read = put(prompt).and_then(|()| read_secret());
+        let read = put(prompt).and_then(|()| silence.read_secret());
         self.desk.screen.set_question(None);
         put("\n")?;
         read.map(Secret::new)

@@ -47,8 +47,8 @@ impl Node for FakeNode {
         }
     }
 
-    async fn drain(&self, limit: Duration) {
-        self.asked.lock().unwrap().push(format!("drain {limit:?}"));
+    async fn finish(&self, limit: Duration) {
+        self.asked.lock().unwrap().push(format!("finish {limit:?}"));
     }
 }
 

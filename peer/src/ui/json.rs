@@ -8,20 +8,21 @@ use std::time::Duration;
 
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
-use common::shutdown::Shutdown;
+use common::shutdown::{Shutdown, ShutdownTrigger};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::command::{Action, Spec, TABLE};
 use super::parse::{self, Parsed};
 use super::{Exit, Node};
 use crate::api::{Event, Outcome};
+use crate::events::EventQueue;
 pub use input::stdin;
 use input::{BadLine, Lines};
 use output::{Outgoing, ResultLine, event_line};
 
-/// How long whoever reads the output may take for the last lines, after a signal to stop.
-const SLOW_READER: Duration = Duration::from_secs(1);
+/// How long whoever reads the output may take for all that is left to show at the end.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the JSON interface is told besides its streams.
 #[derive(Clone, Debug)]
@@ -33,54 +34,51 @@ pub struct JsonConfig {
 }
 
 /// Reads commands from `input` and writes outcomes and events to `output`, until the input ends, `quit` is read, the
-/// output is closed, the signal to stop comes, or the node is gone.
+/// output is closed, the signal to stop comes, or the node is gone. What the node has told by then is still shown, to
+/// whoever reads it in time.
 pub async fn run_json<N: Node>(
     node: N,
-    mut events: mpsc::Receiver<Event>,
+    events: EventQueue,
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
     config: JsonConfig,
 ) -> Exit {
+    let (end, ending) = Shutdown::new();
     let (out, lines) = output::channel();
-    let write = output::write_lines(lines, output);
+    let write = output::write_lines(lines, output, events.shown(), ending.clone());
     let work = async {
-        let exit = serve(&node, &mut events, input, &out, &config).await;
-        // What the node has already said is still to be shown, and counts as shown; what it says from here on does not.
-        events.close();
-        while let Ok(event) = events.try_recv() {
-            show(&out, &event).await;
-        }
+        let exit = serve(&node, &events, input, &out, &config, &end).await;
         drop(out);
         exit
     };
-    let (mut work, mut write) = (pin!(work), pin!(write));
+    let overdue = async {
+        ending.requested().await;
+        tokio::time::sleep(END_LIMIT).await;
+    };
+    let (mut work, mut write, mut overdue) = (pin!(work), pin!(write), pin!(overdue));
     tokio::select! {
         exit = &mut work => {
             tokio::select! {
                 () = write => {}
-                () = overdue(&config) => {}
+                () = overdue => {}
             }
             exit
         }
         // Nobody reads any more: whoever that was has got what was wanted.
         () = &mut write => Exit::Done,
-        () = overdue(&config) => Exit::Done,
+        () = &mut overdue => Exit::Done,
     }
 }
 
-/// Waits until the signal to stop is so old that a reader who does not read is not waited for.
-async fn overdue(config: &JsonConfig) {
-    config.shutdown.requested().await;
-    tokio::time::sleep(config.drain + SLOW_READER).await;
-}
-
-/// Takes commands and shows events side by side, so that neither waits for the other.
+/// Takes commands and shows events side by side, so that neither waits for the other; at the end shows what is left,
+/// once nothing more comes in.
 async fn serve<N: Node>(
     node: &N,
-    events: &mut mpsc::Receiver<Event>,
+    events: &EventQueue,
     input: impl AsyncRead + Unpin,
     out: &Outgoing,
     config: &JsonConfig,
+    end: &ShutdownTrigger,
 ) -> Exit {
     let (ready, is_ready) = oneshot::channel();
     let commands = async {
@@ -88,31 +86,38 @@ async fn serve<N: Node>(
             () = Commands { node, input: Lines::new(input), out }.run(is_ready) => {}
             () = config.shutdown.requested() => {}
         }
-        node.drain(config.drain).await;
+        node.finish(config.drain).await;
     };
-    let mut ready = Some(ready);
-    let shown = async {
-        while let Some(event) = events.recv().await {
-            show(out, &event).await;
-            if let Some(ready) = ready.take_if(|_| matches!(event, Event::Ready { .. })) {
-                // The commands may have been ended by the signal to stop.
-                let _ = ready.send(());
-            }
-        }
-    };
+    let shown = show_all(events, out, ready);
+    let (commands, mut shown) = (pin!(commands), pin!(shown));
     tokio::select! {
         biased;
-        () = commands => Exit::Done,
-        () = shown => if config.shutdown.is_requested() { Exit::Done } else { Exit::Failed },
+        () = commands => {}
+        () = &mut shown => {
+            end.request();
+            return if config.shutdown.is_requested() { Exit::Done } else { Exit::Failed };
+        }
     }
+    end.request();
+    events.finish();
+    // Not a new one: this one may have an event in hand.
+    shown.await;
+    Exit::Done
 }
 
-async fn show(out: &Outgoing, event: &Event) {
-    let line = match event {
-        Event::Result { command, outcome } => ResultLine::new(Some(command), None, outcome).to_line(),
-        event => event_line(event),
-    };
-    out.send(line).await;
+async fn show_all(events: &EventQueue, out: &Outgoing, ready: oneshot::Sender<()>) {
+    let mut ready = Some(ready);
+    while let Some(event) = events.recv().await {
+        let line = match &event {
+            Event::Result { command, outcome } => ResultLine::new(Some(command), None, outcome).to_line(),
+            event => event_line(event),
+        };
+        out.event(line).await;
+        if let Some(ready) = ready.take_if(|_| matches!(event, Event::Ready { .. })) {
+            // The commands may have been ended by the signal to stop.
+            let _ = ready.send(());
+        }
+    }
 }
 
 /// Reads and performs commands, one after another.
@@ -211,7 +216,7 @@ impl<N: Node, R: AsyncRead + Unpin> Commands<'_, N, R> {
     }
 
     async fn result(&self, result: &ResultLine<'_>) {
-        self.out.send(result.to_line()).await;
+        self.out.result(result.to_line()).await;
     }
 }
 

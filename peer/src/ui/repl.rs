@@ -9,7 +9,9 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use common::shutdown::Shutdown;
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::editor::{self, Desk};
 use super::known::Known;
@@ -18,10 +20,13 @@ use super::screen::{Screen, put};
 use super::terminal::{self, PutBack, Terminal};
 use super::{Exit, Node};
 use crate::api::{Event, Outcome, OutgoingState};
+use crate::events::EventQueue;
 use driver::Driver;
 
 /// The file of the data folder that keeps what was typed, without passwords.
 const HISTORY_FILE: &str = "typed";
+/// How long the terminal may take for what is left to show at the end.
+const SLOW_TERMINAL: Duration = Duration::from_secs(2);
 
 /// What the terminal's interface is told.
 #[derive(Clone, Debug)]
@@ -34,29 +39,21 @@ pub struct ReplConfig {
     pub shutdown: Shutdown,
 }
 
-/// Takes commands from the terminal until its user leaves, the signal to stop comes, or the node is gone.
+/// Takes commands from the terminal until its user leaves, the signal to stop comes, or the node is gone. What the node
+/// has told by then is still shown.
 ///
 /// The terminal is then as it was before. The thread of the line editor may still wait for a key: the process is to
 /// end without waiting for it.
-pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, config: ReplConfig) -> Exit {
+pub async fn run_repl<N: Node>(node: N, events: EventQueue, config: ReplConfig) -> Exit {
     let terminal = Terminal::remember();
     let put_back = PutBack(terminal.clone());
     let view = View::new();
-    let desk = Desk {
-        history: config.data_dir.join(HISTORY_FILE),
-        known: Arc::clone(&view.known),
-        screen: view.screen.clone(),
-        terminal: terminal.clone(),
-        style: view.render.style,
-        is_plain: terminal::is_plain(),
-    };
-    if !desk.is_plain {
-        terminal.hush();
-    }
-    let (turns, inputs) = match editor::start(desk) {
+    let (turns, inputs) = match editor::start(view.desk(&terminal, &events, &config)) {
         Ok(started) => started,
         Err(error) => {
-            tracing::error!(err = %error, "the line editor cannot be started");
+            drop(put_back);
+            // A terminal that is gone shows nothing more.
+            let _ = put(&view.render.notice(&format!("the line editor cannot be started: {error}\n")));
             return Exit::Failed;
         }
     };
@@ -69,24 +66,27 @@ pub async fn run_repl<N: Node>(node: N, mut events: mpsc::Receiver<Event>, confi
             () = hangup() => {}
             () = driver.run(is_ready) => {}
         }
-        node.drain(config.drain).await;
+        node.finish(config.drain).await;
     };
     let exit = tokio::select! {
         biased;
         () = work => Exit::Done,
-        () = view.watch(&mut events, ready) => {
+        () = view.watch(&events, ready) => {
             if config.shutdown.is_requested() { Exit::Done } else { Exit::Failed }
         }
     };
-    // What the node has already said is still to be shown, and counts as shown; what it says from here on does not.
-    events.close();
-    while let Ok(event) = events.try_recv() {
-        view.event(&event);
+    events.finish();
+    while let Some(event) = events.recv().await {
+        view.screen.show(view.event(&event).as_deref());
     }
-    let rest = view.screen.close();
+    let (rest, count) = view.screen.close();
     drop(put_back);
-    // A terminal that is gone shows nothing more.
-    let _ = put(&rest);
+    if timeout(SLOW_TERMINAL, spawn_blocking(move || put(&rest)))
+        .await
+        .is_ok_and(|put| matches!(put, Ok(Ok(()))))
+    {
+        events.shown().add(count);
+    }
     exit
 }
 
@@ -105,13 +105,29 @@ impl View {
         Self { screen: Screen::default(), known: Arc::default(), render }
     }
 
-    /// Shows events as long as there are any.
-    async fn watch(&self, events: &mut mpsc::Receiver<Event>, ready: oneshot::Sender<()>) {
+    fn desk(&self, terminal: &Terminal, events: &EventQueue, config: &ReplConfig) -> Desk {
+        let desk = Desk {
+            history: config.data_dir.join(HISTORY_FILE),
+            known: Arc::clone(&self.known),
+            screen: self.screen.clone(),
+            shown: events.shown(),
+            terminal: terminal.clone(),
+            style: self.render.style,
+            is_plain: terminal::is_plain(),
+        };
+        if !desk.is_plain {
+            terminal.hush();
+        }
+        desk
+    }
+
+    /// Shows events as long as there are any. Whoever drops it loses none.
+    async fn watch(&self, events: &EventQueue, ready: oneshot::Sender<()>) {
         let mut ready = Some(ready);
         loop {
             self.screen.room().await;
             let Some(event) = events.recv().await else { return };
-            self.event(&event);
+            self.screen.show(self.event(&event).as_deref());
             if let Some(ready) = ready.take_if(|_| matches!(event, Event::Ready { .. })) {
                 // The driver may have been ended by a signal.
                 let _ = ready.send(());
@@ -119,33 +135,32 @@ impl View {
         }
     }
 
-    fn event(&self, event: &Event) {
+    /// What is shown of an event, if anything is.
+    fn event(&self, event: &Event) -> Option<String> {
         let is_cut_off = self.with_known(|known| {
             known.see_event(event);
             matches!(event, Event::Outgoing { channel, state: OutgoingState::Queued, .. } if known.is_cut_off(channel))
         });
         match event {
-            Event::Result { outcome, .. } => self.outcome(outcome),
-            Event::Outgoing { channel, .. } if is_cut_off => {
-                self.screen.print(&self.render.queued(channel.as_str()));
-            }
-            event => {
-                if let Some(lines) = self.render.event(event, Timestamp::now()) {
-                    self.screen.print(&lines);
-                }
-            }
+            Event::Result { outcome, .. } => self.lines_of(outcome),
+            Event::Outgoing { channel, .. } if is_cut_off => Some(self.render.queued(channel.as_str())),
+            event => self.render.event(event, Timestamp::now()),
         }
     }
 
     fn outcome(&self, outcome: &Outcome) {
+        if let Some(lines) = self.lines_of(outcome) {
+            self.screen.print(&lines);
+        }
+    }
+
+    fn lines_of(&self, outcome: &Outcome) -> Option<String> {
         match outcome {
             Ok(reply) => {
                 self.with_known(|known| known.see_reply(reply));
-                if let Some(lines) = self.render.reply(reply, Timestamp::now()) {
-                    self.screen.print(&lines);
-                }
+                self.render.reply(reply, Timestamp::now())
             }
-            Err(refusal) => self.screen.print(&self.render.refusal(refusal)),
+            Err(refusal) => Some(self.render.refusal(refusal)),
         }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rustyline::ExternalPrinter;
 use tokio::sync::Notify;
 
+use crate::events::Shown;
+
 /// More than this waiting to be shown holds back the events, and with them the network.
 const MAX_WAITING_BYTES: usize = 64 * 1024;
 /// How long a new prompt waits for what is to stand above it.
@@ -30,11 +32,20 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     waiting: String,
+    /// How many events that is.
+    events: u64,
     /// The printer is at work on what it took last.
     is_printing: bool,
     /// A question that stands where the next line goes, without the line editor.
     question: Option<String>,
     is_closed: bool,
+}
+
+/// What is shown at once.
+struct Taken {
+    lines: String,
+    events: u64,
+    question: Option<String>,
 }
 
 impl Screen {
@@ -43,6 +54,18 @@ impl Screen {
         let mut state = self.state();
         state.waiting.push_str(lines);
         state.waiting.push('\n');
+        drop(state);
+        self.0.filled.notify_all();
+    }
+
+    /// Adds what shows an event, if anything does: the event counts as shown once it is, or would be.
+    pub fn show(&self, lines: Option<&str>) {
+        let mut state = self.state();
+        if let Some(lines) = lines {
+            state.waiting.push_str(lines);
+            state.waiting.push('\n');
+        }
+        state.events += 1;
         drop(state);
         self.0.filled.notify_all();
     }
@@ -64,11 +87,11 @@ impl Screen {
         self.state().question = question.map(Into::into);
     }
 
-    /// Ends the printing, and gives back what has not been shown.
-    pub fn close(&self) -> String {
+    /// Ends the printing, and gives back what has not been shown, and how many events that is.
+    pub fn close(&self) -> (String, u64) {
         let mut state = self.state();
         state.is_closed = true;
-        let rest = std::mem::take(&mut state.waiting);
+        let rest = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.events));
         drop(state);
         self.0.filled.notify_all();
         rest
@@ -76,31 +99,34 @@ impl Screen {
 
     /// Shows what comes, above the line that is being edited; without an editor's printer, just so. Blocks until
     /// the screen is closed.
-    pub fn run(&self, mut printer: Option<impl ExternalPrinter>) {
-        while let Some((lines, question)) = self.take() {
+    pub fn run(&self, mut printer: Option<impl ExternalPrinter>, count: &Shown) {
+        while let Some(Taken { lines, events, question }) = self.take() {
             let shown = match (question, &mut printer) {
+                _ if lines.is_empty() => Ok(()),
                 (Some(question), Some(_)) => put(&format!("\r\x1b[K{lines}{question}")),
                 (Some(question), None) => put(&format!("\n{lines}{question}")),
                 (None, Some(printer)) => printer.print(lines).map_err(io::Error::other),
                 (None, None) => put(&lines),
             };
-            if let Err(error) = shown {
-                tracing::debug!(err = %error, "the terminal is gone");
+            match shown {
+                Ok(()) => count.add(events),
+                Err(error) => tracing::debug!(err = %error, "the terminal is gone"),
             }
             self.state().is_printing = false;
             self.0.emptied.notify_waiters();
         }
     }
 
-    fn take(&self) -> Option<(String, Option<String>)> {
-        let is_idle = |state: &mut State| state.waiting.is_empty() && !state.is_closed;
+    fn take(&self) -> Option<Taken> {
+        let is_idle = |state: &mut State| state.waiting.is_empty() && state.events == 0 && !state.is_closed;
         let waited = self.0.filled.wait_while(self.state(), is_idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
             return None;
         }
         state.is_printing = true;
-        Some((std::mem::take(&mut state.waiting), state.question.clone()))
+        let (lines, events) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.events));
+        Some(Taken { lines, events, question: state.question.clone() })
     }
 
     async fn wait(&self, is_so: impl Fn(&State) -> bool) {

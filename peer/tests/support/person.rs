@@ -1,7 +1,7 @@
 //! Somebody with a peer: does what they type, and remembers all that they were shown.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::id::MessageId;
 use common::name::ChannelName;
@@ -11,9 +11,12 @@ use peer::api::{
     ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, OutboxChange,
     OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
 };
+use peer::events::{EventQueue, Events};
+use peer::node::NodeHandle;
 use peer::ui::Node;
 use peer::{Config, Peer};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{is_connection, within};
 
@@ -32,7 +35,8 @@ impl Shown {
 
 struct Running {
     peer: Peer,
-    receiver: Arc<Mutex<mpsc::Receiver<Event>>>,
+    queue: Arc<EventQueue>,
+    showing: JoinHandle<()>,
 }
 
 pub struct Person {
@@ -53,23 +57,25 @@ impl Person {
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "runs already");
         let mut peer = within(Box::pin(peer::start(self.config.clone()))).await.unwrap();
-        let (_, nobody) = mpsc::channel(1);
-        let receiver = Arc::new(Mutex::new(std::mem::replace(&mut peer.events, nobody)));
-        let (events, shown) = (receiver.clone(), self.shown.clone());
-        actix::spawn(async move {
-            while let Some(event) = poll_fn(|context| events.lock().unwrap().poll_recv(context)).await {
+        let queue = Arc::new(std::mem::replace(&mut peer.events, Events::new().1));
+        let (events, shown) = (queue.clone(), self.shown.clone());
+        let showing = actix::spawn(async move {
+            while let Some(event) = events.recv().await {
                 shown.push(event);
+                events.shown().add(1);
             }
         });
         self.seen = self.shown.events.lock().unwrap().len();
-        self.running = Some(Running { peer, receiver });
+        self.running = Some(Running { peer, queue, showing });
     }
 
     /// Stops the peer in order.
     pub async fn stop(&mut self) {
-        let Running { peer, receiver } = self.running.take().expect("runs");
-        receiver.lock().unwrap().close();
-        within(peer.shut_down()).await;
+        let Running { peer, queue, showing } = self.running.take().expect("runs");
+        within(peer.node.finish(Duration::ZERO)).await;
+        queue.finish();
+        within(showing).await.unwrap();
+        within(peer.shut_down()).await.unwrap();
     }
 
     pub async fn restart(&mut self) {
@@ -84,6 +90,11 @@ impl Person {
 
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the peer runs")
+    }
+
+    /// What a user interface would drive.
+    pub fn node(&self) -> NodeHandle {
+        self.running().peer.node.clone()
     }
 
     pub fn name(&self) -> &str {
@@ -149,6 +160,16 @@ impl Person {
     pub async fn join(&self, channel: &str) -> JoinedChannel {
         let Reply::Joined(joined) = self.done(join(channel)).await else { unreachable!() };
         joined
+    }
+
+    /// Joins a channel whose host may not have come back yet.
+    pub async fn join_soon(&mut self, channel: &str) {
+        let joined = async {
+            while self.running().peer.node.perform(join(channel)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within(joined).await;
     }
 
     pub async fn leave(&self, channel: &str) {
@@ -293,9 +314,10 @@ impl Person {
 
     /// Takes what waits in the queue of events.
     fn catch_up(&self) {
-        let mut receiver = self.running().receiver.lock().unwrap();
-        while let Ok(event) = receiver.try_recv() {
+        let queue = &self.running().queue;
+        while let Some(event) = queue.try_recv() {
             self.shown.push(event);
+            queue.shown().add(1);
         }
     }
 }

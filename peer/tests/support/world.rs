@@ -95,6 +95,7 @@ impl World {
             username: name.parse().unwrap(),
             name_was_given: true,
             data: self.folder.path().join(format!("peer-{number}")),
+            last_name: None,
             host_channels: Vec::new(),
             listen: ListenConfig { ip: Ipv4Addr::LOCALHOST.into(), port: 0, advertise: Vec::new() },
             drain: Duration::from_millis(500),

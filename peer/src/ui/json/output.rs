@@ -1,50 +1,88 @@
 //! JSON lines, and the one task that writes them.
 
+use std::time::Duration;
+
 use common::proto::status::{Code, Status};
+use common::shutdown::Shutdown;
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use crate::api::{Event, Outcome, Reply};
+use crate::events::Shown;
 use crate::ui::command::Spec;
 
 /// How many lines may wait to be written; more hold back the events, and with them the network.
 const LINES_AHEAD: usize = 256;
 /// How many bytes are written at once, so that a flood of lines is not as many writes.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How long whoever reads the output may take for so much, at the end.
+const SLOW_READER: Duration = Duration::from_secs(2);
 
 /// Where lines go on their way out.
-pub(super) struct Outgoing(mpsc::Sender<String>);
+pub(super) struct Outgoing(mpsc::Sender<Batch>);
+
+/// Lines, and how many of them show an event.
+#[derive(Default)]
+pub(super) struct Batch {
+    text: String,
+    events: u64,
+}
 
 impl Outgoing {
-    /// Puts a line in the queue, when there is room.
-    pub(super) async fn send(&self, line: String) {
+    /// Puts the result of a command in the queue, when there is room.
+    pub(super) async fn result(&self, line: String) {
+        self.send(Batch { text: line, events: 0 }).await;
+    }
+
+    /// Puts what shows an event in the queue, when there is room.
+    pub(super) async fn event(&self, line: String) {
+        self.send(Batch { text: line, events: 1 }).await;
+    }
+
+    async fn send(&self, line: Batch) {
         // A closed output ends the interface by itself.
         let _ = self.0.send(line).await;
     }
 }
 
 /// A queue of lines.
-pub(super) fn channel() -> (Outgoing, mpsc::Receiver<String>) {
+pub(super) fn channel() -> (Outgoing, mpsc::Receiver<Batch>) {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     (Outgoing(sender), receiver)
 }
 
-/// Writes what is in the queue until it ends, or the output is closed.
-pub(super) async fn write_lines(mut lines: mpsc::Receiver<String>, mut output: impl AsyncWrite + Unpin) {
+/// Writes what is in the queue until it ends, or the output is closed, or nobody reads it and it is to end. Events
+/// count as shown when whoever reads has taken them.
+pub(super) async fn write_lines(
+    mut lines: mpsc::Receiver<Batch>,
+    mut output: impl AsyncWrite + Unpin,
+    shown: Shown,
+    ending: Shutdown,
+) {
     while let Some(mut batch) = lines.recv().await {
-        while batch.len() < BATCH_BYTES {
+        while batch.text.len() < BATCH_BYTES {
             let Ok(line) = lines.try_recv() else { break };
-            batch.push_str(&line);
+            batch.text.push_str(&line.text);
+            batch.events += line.events;
         }
-        let written = match output.write_all(batch.as_bytes()).await {
-            Ok(()) => output.flush().await,
-            Err(error) => Err(error),
+        let write = async {
+            output.write_all(batch.text.as_bytes()).await?;
+            output.flush().await
         };
-        if let Err(error) = written {
-            tracing::debug!(err = %error, "the output is closed");
-            return;
+        let stalled = async {
+            ending.requested().await;
+            sleep(SLOW_READER).await;
+        };
+        tokio::select! {
+            biased;
+            written = write => match written {
+                Ok(()) => shown.add(batch.events),
+                Err(error) => return tracing::debug!(err = %error, "the output is closed"),
+            },
+            () = stalled => return tracing::warn!("nobody reads the output; what is left of it was not shown"),
         }
     }
 }

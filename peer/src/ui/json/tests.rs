@@ -2,18 +2,19 @@ use std::time::Duration;
 
 use common::shutdown::ShutdownTrigger;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::events::Events;
 use crate::ui::fake::{FakeNode, key, message, message_id, ready};
 
 const SOON: Duration = Duration::from_secs(5);
 
 struct Driver {
     node: FakeNode,
-    events: mpsc::Sender<Event>,
+    events: Events,
     input: Option<WriteHalf<DuplexStream>>,
     output: Option<tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>>,
     trigger: ShutdownTrigger,
@@ -23,7 +24,7 @@ struct Driver {
 impl Driver {
     fn start() -> Self {
         let node = FakeNode::default();
-        let (events, receiver) = mpsc::channel(4);
+        let (events, receiver) = Events::new();
         let (near, far) = tokio::io::duplex(1 << 20);
         let (trigger, shutdown) = Shutdown::new();
         let config = JsonConfig { drain: Duration::from_millis(700), shutdown };
@@ -36,7 +37,7 @@ impl Driver {
 
     async fn ready() -> Self {
         let mut driver = Self::start();
-        driver.events.send(ready()).await.unwrap();
+        driver.events.tell(ready()).await;
         driver.expect(json!({"event": "ready", "username": "ken", "key": key(), "listen": null})).await;
         driver
     }
@@ -102,7 +103,7 @@ async fn a_tag_comes_back_and_an_alias_as_typed() {
     driver.expect(json!({"event": "result", "command": "quit", "tag": "c", "ok": true, "body": {}})).await;
     let (rest, node, exit) = driver.finish().await;
     assert_eq!((rest, exit), (vec![], Exit::Done));
-    assert_eq!(node.asked().last().unwrap(), "drain 700ms");
+    assert_eq!(node.asked().last().unwrap(), "finish 700ms");
 }
 
 #[tokio::test]
@@ -145,7 +146,7 @@ async fn events_go_on_while_a_command_hangs() {
     let mut driver = Driver::ready().await;
     driver.write("debug\nwhoami\n").await;
     for seq in 1..100 {
-        driver.events.send(Event::Message(message(seq, "hi"))).await.unwrap();
+        driver.events.tell(Event::Message(message(seq, "hi"))).await;
         let line = driver.line().await.unwrap();
         assert_eq!(
             (&line["event"], &line["seq"], &line["type"]),
@@ -157,7 +158,7 @@ async fn events_go_on_while_a_command_hangs() {
     driver.trigger.request();
     let (rest, node, exit) = driver.finish().await;
     assert_eq!((rest, exit), (vec![], Exit::Done));
-    assert_eq!(node.asked().last().unwrap(), "drain 700ms");
+    assert_eq!(node.asked().last().unwrap(), "finish 700ms");
 }
 
 #[tokio::test]
@@ -165,10 +166,10 @@ async fn nothing_is_taken_before_ready_and_start_flags_answer_like_commands() {
     let mut driver = Driver::start();
     driver.write("whoami\n").await;
     let outcome = Box::new(Err(Refusal { retry_after_ms: None, ..Code::CannotListen.into() }));
-    driver.events.send(Event::Result { command: "host", outcome }).await.unwrap();
+    driver.events.tell(Event::Result { command: "host", outcome }).await;
     driver.refused(json!("host"), "cannot_listen").await;
     assert!(driver.node.asked().is_empty());
-    driver.events.send(ready()).await.unwrap();
+    driver.events.tell(ready()).await;
     assert_eq!(driver.line().await.unwrap()["event"], "ready");
     assert_eq!(driver.line().await.unwrap()["command"], "whoami");
 }
@@ -177,7 +178,7 @@ async fn nothing_is_taken_before_ready_and_start_flags_answer_like_commands() {
 async fn what_was_said_before_the_end_is_shown() {
     let driver = Driver::ready().await;
     for seq in 1..5 {
-        driver.events.send(Event::Message(message(seq, "hi"))).await.unwrap();
+        driver.events.tell(Event::Message(message(seq, "hi"))).await;
     }
     let (rest, _, exit) = driver.finish().await;
     assert_eq!((rest.len(), exit), (4, Exit::Done));
@@ -186,20 +187,65 @@ async fn what_was_said_before_the_end_is_shown() {
 #[tokio::test]
 async fn a_closed_output_and_a_lost_node_end_it() {
     let node = FakeNode::default();
-    let (events, receiver) = mpsc::channel(4);
+    let (events, receiver) = Events::new();
     let (_trigger, shutdown) = Shutdown::new();
     let config = JsonConfig { drain: Duration::ZERO, shutdown };
     let (near, far) = tokio::io::duplex(64);
     drop(near);
     let (_input, stdin) = tokio::io::duplex(64);
     let task = tokio::spawn(run_json(node.clone(), receiver, stdin, far, config));
-    events.send(ready()).await.unwrap();
+    events.tell(ready()).await;
     assert_eq!(timeout(SOON, task).await.unwrap().unwrap(), Exit::Done);
 
     let mut driver = Driver::ready().await;
-    let (gone, _) = mpsc::channel(1);
+    let (gone, _) = Events::new();
     drop(std::mem::replace(&mut driver.events, gone));
     assert_eq!(timeout(SOON, driver.task).await.unwrap().unwrap(), Exit::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reads_holds_nothing_up_and_does_not_count_as_shown() {
+    let (events, queue) = Events::new();
+    let (_trigger, shutdown) = Shutdown::new();
+    let config = JsonConfig { drain: Duration::ZERO, shutdown };
+    let (mut near, far) = tokio::io::duplex(1 << 16);
+    let (input, stdin) = tokio::io::duplex(64);
+    drop(input);
+    events.tell(ready()).await;
+    for seq in 1..500 {
+        events.tell(Event::Message(message(seq, &"x".repeat(1000)))).await;
+    }
+    let end = run_json(FakeNode::default(), queue, stdin, far, config);
+    assert_eq!(timeout(Duration::from_secs(15), end).await.unwrap(), Exit::Done);
+    let mut read = String::new();
+    near.read_to_string(&mut read).await.unwrap();
+    assert!(events.taken() <= read.lines().count() as u64, "{}", events.taken());
+    assert_eq!(events.told(), 500);
+}
+
+#[tokio::test]
+async fn what_is_told_while_it_ends_is_shown_and_counts() {
+    let (events, queue) = Events::new();
+    let (trigger, shutdown) = Shutdown::new();
+    let config = JsonConfig { drain: Duration::ZERO, shutdown };
+    // A pipe so narrow that an event is always in hand.
+    let (near, far) = tokio::io::duplex(16);
+    let (_input, stdin) = tokio::io::duplex(64);
+    let task = tokio::spawn(run_json(FakeNode::default(), queue, stdin, far, config));
+    let mut lines = BufReader::new(near).lines();
+    events.tell(ready()).await;
+    for seq in 1..=300 {
+        events.tell(Event::Message(message(seq, "hi"))).await;
+        if seq == 150 {
+            trigger.request();
+        }
+    }
+    let mut shown = 0;
+    while lines.next_line().await.unwrap().is_some() {
+        shown += 1;
+    }
+    assert_eq!((shown, task.await.unwrap()), (301, Exit::Done));
+    assert_eq!((events.told(), events.taken()), (301, 301));
 }
 
 #[tokio::test]

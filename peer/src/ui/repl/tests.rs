@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
 use crate::api::{ChannelStatus, Command, ConnectedChannels, LinkState, Reply, Trust};
+use crate::events::Events;
 use crate::ui::fake::{self, FakeNode};
 
 /// A child of these tests finds its data folder here.
@@ -19,7 +20,7 @@ const CHILD: &str = "NATTER_TEST_REPL_DATA";
 #[derive(Clone)]
 struct Scripted {
     fake: FakeNode,
-    events: mpsc::Sender<Event>,
+    events: Events,
     confirmed: Arc<AtomicBool>,
 }
 
@@ -28,11 +29,11 @@ impl Node for Scripted {
         match &command {
             Command::Send { text, .. } if text == "flood" => {
                 for seq in 0..3000 {
-                    self.events.send(Event::Message(fake::message(seq, "drop"))).await.unwrap();
+                    self.events.tell(Event::Message(fake::message(seq, "drop"))).await;
                 }
             }
             Command::Send { text, .. } => {
-                self.events.send(Event::Message(fake::message(7, text))).await.unwrap();
+                self.events.tell(Event::Message(fake::message(7, text))).await;
             }
             Command::Connected => return Ok(Reply::Connected(ConnectedChannels { channels: vec![first()] })),
             Command::TrackerTrust => {
@@ -46,15 +47,15 @@ impl Node for Scripted {
             Command::ConfirmTracker { key } => self.confirmed.store(*key == fake::key(), Ordering::SeqCst),
             Command::Signin { password, .. } | Command::Signup { password, .. } => {
                 let length = password.expose().len();
-                self.events.send(Event::Message(fake::message(8, &format!("got {length}")))).await.unwrap();
+                self.events.tell(Event::Message(fake::message(8, &format!("got {length}")))).await;
             }
             _ => {}
         }
         self.fake.perform(command).await
     }
 
-    async fn drain(&self, limit: Duration) {
-        self.fake.drain(limit).await;
+    async fn finish(&self, limit: Duration) {
+        self.fake.finish(limit).await;
     }
 }
 
@@ -78,8 +79,8 @@ fn child() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let exit = runtime.block_on(async {
-        let (events, receiver) = mpsc::channel(16);
-        events.send(fake::ready()).await.unwrap();
+        let (events, receiver) = Events::new();
+        events.tell(fake::ready()).await;
         let node = Scripted { fake: FakeNode::default(), events, confirmed: Arc::default() };
         let (trigger, shutdown) = Shutdown::new();
         let config = ReplConfig { data_dir: data.into(), drain: Duration::from_millis(1), shutdown };
