@@ -5,6 +5,7 @@
 mod contact;
 mod entry;
 mod handle;
+mod rest;
 pub mod trust;
 
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub use handle::TrackerHandle;
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
 use crate::events::Events;
-use crate::pace::{Pace, Rest, Tried};
+use crate::pace::Pace;
 use crate::session::Session;
 use crate::store::PeerStore;
 use contact::Contact;
@@ -105,7 +106,7 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
     let (tracker, trust) = (config.tracker.address.clone(), config.trust.clone());
     let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
         ctx.set_mailbox_capacity(MAILBOX);
-        let pace = load_pace(&config);
+        let pace = rest::load_pace(&config);
         let death = Death::of("the link to the tracker", &config.alarm);
         TrackerLink {
             config,
@@ -134,21 +135,6 @@ impl Actor for TrackerLink {
 }
 
 impl TrackerLink {
-    /// Waits out the pause that an attempt of before the restart has begun, unless the user asks for something.
-    fn rest(&mut self, Rest { left, why }: Rest, ctx: &mut Context<Self>) {
-        self.is_resting = true;
-        self.state.send_modify(|state| state.reason = Some(why.clone()));
-        let reason = format!("{} (tried again in {} s)", why.reason, left.as_secs_f64().ceil());
-        self.tell(connection(LinkState::Retrying, Some(reason)), ctx);
-        ctx.run_later(left, Self::end_rest);
-    }
-
-    fn end_rest(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::take(&mut self.is_resting) {
-            self.connect(ctx);
-        }
-    }
-
     fn connect(&mut self, ctx: &mut Context<Self>) {
         if self.stopping {
             return;
@@ -293,15 +279,6 @@ impl TrackerLink {
     }
 }
 
-fn load_pace(config: &TrackerLinkConfig) -> Pace {
-    let TrackerAddress { address, key, .. } = &config.tracker;
-    let tried = Tried::Tracker(key.map_or_else(|| address.clone(), |key| format!("{address}#{key}")));
-    Pace::load(config.store.clone(), tried.clone()).unwrap_or_else(|error| {
-        tracing::warn!(err = %error, "how often the tracker was tried cannot be read");
-        Pace::fresh(config.store.clone(), tried)
-    })
-}
-
 fn connection(state: LinkState, reason: Option<String>) -> Event {
     Event::Connection { to: "tracker".to_owned(), state, reason }
 }
@@ -340,19 +317,6 @@ impl StreamHandler<FromTracker> for TrackerLink {
 
     /// The end of one connection is not the end of the actor.
     fn finished(&mut self, _: &mut Self::Context) {}
-}
-
-/// The user wants something of the tracker: the first attempt waits no longer.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct TryNow;
-
-impl Handler<TryNow> for TrackerLink {
-    type Result = ();
-
-    fn handle(&mut self, _: TryNow, ctx: &mut Self::Context) {
-        self.end_rest(ctx);
-    }
 }
 
 /// Enter, or leave, as the user said.

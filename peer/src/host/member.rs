@@ -5,7 +5,7 @@
 use common::entry::{Hash, TEXT, TextBody};
 use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
-use common::proto::channel::{Connect, History, HostRequest, Message, StatusOf, StatusReport};
+use common::proto::channel::{Connect, History, HostRequest, Message, Pass, StatusOf, StatusReport};
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
@@ -96,14 +96,7 @@ impl MemberSession {
             HostRequest::Hello(_) | HostRequest::Connect(_) => {
                 self.reply::<Empty>(id, Err(Code::WrongPhase.into()))
             }
-            HostRequest::Pass(renewal) => {
-                let pass = self.host.check_pass(&renewal.pass, self.link.peer_key());
-                let renewed = match pass {
-                    Ok(pass) => self.host.ask(Renew { conn: by.conn, pass }).await,
-                    Err(refusal) => Err(refusal),
-                };
-                self.reply(id, renewed.map(|()| Empty {}))
-            }
+            HostRequest::Pass(renewal) => self.reply(id, self.renew(&renewal).await),
             HostRequest::Disconnect(_) => {
                 // Before the answer, so that whoever has it is no longer listed.
                 let _ = self.host.tell(Leave { conn: by.conn }).await;
@@ -120,6 +113,11 @@ impl MemberSession {
             HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { by }).await),
             HostRequest::Debug(_) => self.reply(id, self.host.ask(Inspect { by: Some(by) }).await),
         }
+    }
+
+    async fn renew(&self, renewal: &Pass) -> Result<Empty, Refusal> {
+        let pass = self.host.check_pass(&renewal.pass, self.link.peer_key())?;
+        self.host.ask(Renew { conn: self.conn(), pass }).await.map(|()| Empty {})
     }
 
     fn conn(&self) -> ConnId {

@@ -8,7 +8,8 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile, TryNow};
+use super::rest::TryNow;
+use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile};
 use crate::api::{Identity, LinkState, TrackerStatus, Trust};
 use crate::session::SessionView;
 
