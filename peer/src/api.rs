@@ -13,6 +13,6 @@ pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use reply::{
     ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, HistoryOf, Hosting, Identity,
-    JoinedChannel, LinkState, MembersOf, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus,
-    Trust, format_utc,
+    JoinedChannel, LinkState, MembersOf, Missing, Outcome, Queued, Reply, SessionState, StatusReport,
+    TrackerStatus, Trust, format_utc,
 };

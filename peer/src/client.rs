@@ -1,8 +1,9 @@
 //! The part of a peer that is in one channel: it receives the log, and sends what was written.
 //!
-//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log) and
-//! [`outbox`] (what goes out, and when).
+//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log),
+//! [`archive`] (what of it is on disk here) and [`outbox`] (what goes out, and when).
 
+pub mod archive;
 mod connect;
 mod handle;
 mod in_order;
@@ -25,9 +26,10 @@ use common::proto::directory::{ChannelRecord, Policy};
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::{Code, Refusal};
 use common::storage::ReadError;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
+pub use archive::CatchUp;
 pub use connect::{Way, follow};
 pub use handle::ClientHandle;
 pub use incoming::chat_message;
@@ -38,10 +40,10 @@ use crate::api::{Event, JoinedChannel, LinkState};
 use crate::pace::{Pace, Tried};
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
+use archive::Writing;
 use connect::Entered;
 use in_order::{InOrder, in_order};
 use outbox::Outbox;
-use resume::Progress;
 use sending::{Answered, Written};
 use trying::Flow;
 
@@ -51,8 +53,6 @@ const MAILBOX: usize = 64;
 const MAX_WRITES: usize = 1024;
 /// How many answers of the host may be waited for: those of a connection, and of one that has just ended.
 const MAX_ANSWERS: usize = 2 * MAX_UNANSWERED_MESSAGES;
-/// How far the channel was read is kept at most this often.
-const KEEP_PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// How often a client without a pass looks whether there is one; it is also told.
 const LOOK_FOR_PASS_EVERY: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ pub struct ClientConfig {
     pub channel: KnownChannel,
     /// How to get there.
     pub way: Way,
-    /// Where progress and outbox are kept.
+    /// Where archive and outbox are kept.
     pub store: PeerStore,
     /// Who this peer is.
     pub session: SessionView,
@@ -71,6 +71,8 @@ pub struct ClientConfig {
     pub events: Events,
     /// How long a message may wait before it is too late to send it; for ever when absent.
     pub expire: Option<Duration>,
+    /// How the client catches up.
+    pub catch_up: CatchUp,
     /// Is told when the client dies.
     pub alarm: Alarm,
 }
@@ -105,7 +107,7 @@ struct Client {
     session: SessionView,
     events: Events,
     state: watch::Sender<State>,
-    progress: Progress,
+    writing: Writing,
     outbox: Outbox,
     writes: InOrder<Written>,
     answers: InOrder<Answered>,
@@ -117,7 +119,6 @@ struct Client {
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     is_connecting: bool,
-    progress_is_dirty: bool,
     stopping: bool,
     death: Death,
 }
@@ -127,8 +128,9 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, expire, alarm } = config;
-    let progress = Progress::new(store.progress(channel.record.id)?);
+    let ClientConfig { channel, way, store, session, events, expire, catch_up, alarm } = config;
+    let writing = Writing::load(&store, channel.record.id, catch_up)?;
+    let asking = writing.asking.clone();
     let outbox = Outbox::load(store.outbox(channel.record.id)?);
     let pace = Pace::load(store.clone(), Tried::Channel(channel.record.id))?;
     let flow = Flow::load(store.clone(), channel.record.id, expire)?;
@@ -143,7 +145,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         session,
         events,
         state,
-        progress,
+        writing,
         outbox,
         writes,
         answers,
@@ -153,7 +155,6 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         flow,
         generation: 0,
         is_connecting: false,
-        progress_is_dirty: false,
         stopping: false,
         death: Death::of("the client of a channel", &alarm),
     };
@@ -163,7 +164,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         ctx.add_stream(answered);
         client
     });
-    Ok(ClientHandle::new(addr, id, name, view))
+    Ok(ClientHandle::new(addr, id, name, view, asking))
 }
 
 impl Actor for Client {
@@ -175,6 +176,9 @@ impl Actor for Client {
             Some((SessionChanged, session))
         });
         ctx.add_stream(sessions);
+        if self.channel.joined {
+            self.show_unshown(ctx);
+        }
         self.begin(ctx);
     }
 }
@@ -191,12 +195,15 @@ impl Client {
         let Some(held) = self.session.borrow().held.clone() else {
             return self.failed(Code::NotSignedIn.into(), ctx);
         };
+        if !self.writing.may_connect() {
+            return;
+        }
         self.end_rest();
         self.is_connecting = true;
         self.generation += 1;
         let (generation, subject) = (self.generation, held.claims.subject);
-        let (way, record, have) = (self.way.clone(), self.channel.record.clone(), self.progress.have());
-        let entering = async move { way.enter(record, held.signed, have).await };
+        let (way, record, resume) = (self.way.clone(), self.channel.record.clone(), self.writing.resume());
+        let entering = async move { way.enter(record, held.signed, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
             if generation != client.generation || client.stopping {
                 return;
@@ -210,9 +217,12 @@ impl Client {
     }
 
     fn up(&mut self, entered: Entered, subject: Subject, ctx: &mut Context<Self>) {
-        let Entered { link, inbox, connected, record } = entered;
+        let Entered { link, inbox, connected, record, at_home } = entered;
+        if let Err(refusal) = self.begin_stream(connected.after, at_home, ctx) {
+            link.close();
+            return self.failed(refusal, ctx);
+        }
         self.pace.worked();
-        let continuation = self.progress.begin(connected.after);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         self.keep_channel(ctx);
@@ -220,19 +230,18 @@ impl Client {
         self.standing = Some(Standing { subject, role, policy, head });
         self.state.send_modify(|state| {
             state.joined = true;
-            state.link = Some(link);
+            state.link = Some(link.clone());
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
-        if continuation == resume::Continuation::Skips {
-            self.warn_of_gap(ctx);
-        }
         for joining in std::mem::take(&mut self.joining) {
             // Whoever no longer waits has no use for it.
             let _ = joining.send(self.joined());
         }
         let generation = self.generation;
-        ctx.add_stream(inbox.into_stream().map(move |inbound| FromHost { generation, inbound }));
+        ctx.add_stream(self.writing.incoming(generation, link, inbox));
+        self.keep(ctx);
+        self.fill(ctx);
         self.check_identity(ctx);
         self.pump(ctx);
     }
@@ -304,6 +313,7 @@ impl Client {
         self.is_connecting = false;
         self.standing = None;
         self.outbox.disconnected();
+        self.writing.disconnected();
         if let Some(link) = self.state.borrow().link.as_ref() {
             link.close();
         }
@@ -322,26 +332,6 @@ impl Client {
             }
         };
         ctx.spawn(kept.into_actor(self));
-    }
-
-    fn plan_to_keep_progress(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.progress_is_dirty, true) {
-            ctx.run_later(KEEP_PROGRESS_EVERY, |client, ctx| {
-                ctx.spawn(client.keep_progress().into_actor(client));
-            });
-        }
-    }
-
-    fn keep_progress(&mut self) -> impl Future<Output = ()> + use<> {
-        let (store, id) = (self.store.clone(), self.channel.record.id);
-        let at = self.progress.have().filter(|_| std::mem::take(&mut self.progress_is_dirty));
-        async move {
-            if let Some(at) = at
-                && let Err(error) = store.keep_progress(id, at).await
-            {
-                tracing::warn!(channel = %id, err = %error, "how far it was read could not be kept");
-            }
-        }
     }
 
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {

@@ -12,6 +12,7 @@ use common::proto::limits::TRACKER_PORT;
 use common::transport::Address;
 use etcetera::BaseStrategy;
 
+use crate::client::CatchUp;
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
@@ -156,6 +157,8 @@ pub struct Config {
     pub drain: Duration,
     /// How long a message may wait before it is too late to send it; for ever when absent.
     pub expire: Option<Duration>,
+    /// How clients catch up with what they missed.
+    pub catch_up: CatchUp,
 }
 
 /// Why there is no configuration.
@@ -191,6 +194,7 @@ impl Config {
             },
             drain: Duration::from_millis(args.drain_ms),
             expire: args.expire,
+            catch_up: CatchUp::default(),
         })
     }
 

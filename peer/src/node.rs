@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
-use crate::client::{self, ClientConfig, ClientHandle, Way};
+use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::hosting::HostingHandle;
 use crate::session::{Events, SessionView};
 use crate::store::{KnownChannel, PeerStore};
@@ -57,6 +57,8 @@ pub struct NodeConfig {
     pub session: SessionView,
     /// Where the user interface is told.
     pub events: Events,
+    /// How clients catch up.
+    pub catch_up: CatchUp,
     /// Is told when the node dies.
     pub alarm: Alarm,
     /// How long a message may wait before it is too late to send it.
@@ -75,8 +77,19 @@ pub struct NodeHandle {
 
 /// Starts a node, and the clients of all channels that are joined.
 pub fn start(config: NodeConfig) -> NodeHandle {
-    let NodeConfig { data, store, tracker, from_tracker, hosting, way, session, events, alarm, expire } =
-        config;
+    let NodeConfig {
+        data,
+        store,
+        tracker,
+        from_tracker,
+        hosting,
+        way,
+        session,
+        events,
+        catch_up,
+        alarm,
+        expire,
+    } = config;
     let view = session.clone();
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -86,6 +99,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             way,
             session: view,
             events,
+            catch_up,
             clients: BTreeMap::new(),
             death: Death::of("the node", &alarm),
             alarm,
@@ -129,7 +143,6 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 }
 
 impl ui::Node for NodeHandle {
-    #[expect(clippy::cognitive_complexity, reason = "one arm a command, each one call")]
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
             self.settled().await;
@@ -156,7 +169,9 @@ impl ui::Node for NodeHandle {
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
             Command::Outbox(asked) => self.outbox(asked).await,
-            Command::History { channel, count, before } => self.history(channel, count, before).await,
+            Command::History { channel, count, before } => {
+                Box::pin(self.history(channel, count, before)).await
+            }
         }
     }
 
@@ -248,6 +263,7 @@ struct Node {
     way: Way,
     session: SessionView,
     events: Events,
+    catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
     alarm: Alarm,
     death: Death,
@@ -284,6 +300,7 @@ impl Node {
             session: self.session.clone(),
             events: self.events.clone(),
             expire: self.expire,
+            catch_up: self.catch_up,
             alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());

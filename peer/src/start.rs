@@ -131,7 +131,7 @@ struct Parts {
 
 impl Parts {
     async fn start(self, config: Config, session: Session) -> NodeHandle {
-        let Config { tracker, data, host_channels, listen, name_was_given, expire, .. } = config;
+        let Config { tracker, data, host_channels, listen, name_was_given, expire, catch_up, .. } = config;
         let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
             tracker,
             trust: TrustFile::new(data.join("known_trackers")),
@@ -156,6 +156,7 @@ impl Parts {
             events: self.events.clone(),
             alarm: self.alarm,
             expire,
+            catch_up,
         });
         for channel in host_channels {
             let hosted = node.clone().host_until_done(channel, self.events.clone());

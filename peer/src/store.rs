@@ -1,8 +1,7 @@
-//! What a peer keeps of itself: its session, the channels it knows, how far it has read, and its outbox.
+//! What a peer keeps of itself: its session, the channels it knows, and its outbox.
 //!
-//! What it keeps as a host stands in `host::log`.
+//! What it has received stands in `client::archive`, what it keeps as a host in `host::log`.
 
-use common::entry::Position;
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
@@ -16,7 +15,6 @@ use crate::session::Session;
 
 const SESSION: Table = Table::new("session");
 const CHANNELS: Table = Table::new("channels");
-const PROGRESS: Table = Table::new("progress");
 const OUTBOX: Table = Table::new("outbox");
 const PACE: Table = Table::new("pace");
 const HOSTING: Table = Table::new("hosting");
@@ -125,22 +123,6 @@ impl PeerStore {
         self.put(CHANNELS, key(channel.record.id), json(channel)).await
     }
 
-    /// How far a channel was read.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn progress(&self, channel: ChannelId) -> Result<Option<Position>, ReadError> {
-        Ok(self.0.reader().get(PROGRESS, key(channel))?.and_then(|bytes| parse(&bytes)))
-    }
-
-    /// Keeps how far a channel was read.
-    ///
-    /// # Errors
-    /// When it is not known to be on disk.
-    pub async fn keep_progress(&self, channel: ChannelId, at: Position) -> Result<(), StoreError> {
-        self.put(PROGRESS, key(channel), json(&at)).await
-    }
-
     /// What waits to go out to a channel, in order.
     ///
     /// # Errors
@@ -234,13 +216,13 @@ fn outbox_key(channel: ChannelId, number: u64) -> Vec<u8> {
     [key(channel).as_slice(), &number.to_be_bytes()].concat()
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     // What is kept are plain structs, which always have a JSON form.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// A value of another form is as good as none: what it said is asked anew.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes)
         .inspect_err(|error| tracing::warn!(err = %error, "kept value passed over"))
         .ok()

@@ -118,15 +118,24 @@ async fn a_sender_with_a_full_disk_is_told_at_once() {
     ken.ask(Command::Host { channel: first() }).await.unwrap();
     charlie.ask(Command::Join { channel: first() }).await.unwrap();
     charlie.send("one").await.unwrap();
+    assert_eq!(charlie.wait_texts(1).await, ["one"]);
     charlie.fill_disk();
     assert_eq!(charlie.send("never queued").await.unwrap_err(), Code::StorageFull);
-    // What others write still comes, and what needs no disk still works.
-    ken.send("two").await.unwrap();
-    assert_eq!(charlie.wait_texts(2).await, ["one", "two"]);
+    // What others write cannot be kept, so it is not shown yet, which is said once; what needs no disk still works.
+    for text in ["two", "and a half"] {
+        ken.send(text).await.unwrap();
+    }
+    let warned = |event: &Event| match event {
+        Event::Warning { code, .. } => Some(code.clone()),
+        Event::Message(message) => panic!("{:?} is shown before it is kept", message.text),
+        _ => None,
+    };
+    assert_eq!(charlie.wait(warned).await, Code::StorageFull);
     charlie.ask(Command::Members { channel: first() }).await.unwrap();
     charlie.make_room();
+    assert_eq!(charlie.wait_texts(2).await, ["two", "and a half"]);
     charlie.send("three").await.unwrap();
-    assert_eq!(ken.wait_texts(3).await, ["one", "two", "three"]);
+    assert_eq!(ken.wait_texts(4).await, ["one", "two", "and a half", "three"]);
     charlie.peer.shut_down().await.unwrap();
     ken.peer.shut_down().await.unwrap();
 }

@@ -311,6 +311,7 @@ impl World {
 
 fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
     peer::Config {
+        catch_up: peer::client::CatchUp::default(),
         tracker: peer::tracker_link::TrackerAddress {
             address: tracker.address.to_string(),
             key: Some(tracker.key),

@@ -133,6 +133,7 @@ codes! {
     TooLate "too_late" RequestError lasting "the message was stored before it could be changed";
     NoSuchMessage "no_such_message" RequestError lasting "there is no such message in the outbox; type: outbox";
     OutboxFull "outbox_full" RequestError lasting "too many messages wait for this channel already; see outbox";
+    NewLog "new_log" RequestError lasting "the channel's log was begun anew";
     CannotListen "cannot_listen" RequestError lasting "the port cannot be listened on; choose another with --peer-host-port";
     Internal "internal" ServerError passing "something went wrong inside the program; its log says more";
 }

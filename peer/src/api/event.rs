@@ -52,6 +52,15 @@ pub enum Event {
     },
     /// An entry of a joined channel.
     Message(ChatMessage),
+    /// Entries that were missed and left out are in the archive now. They are not shown by themselves.
+    Filled {
+        /// The channel.
+        channel: ChannelName,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
     /// What has become of a message of this peer.
     Outgoing {
         /// The message.

@@ -9,7 +9,7 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::channel::{DebugReport, Info, Member, Role};
 use common::proto::directory::{Listed, Policy};
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
 use super::outbox::{OutboxChange, OutboxList, Retried};
@@ -242,8 +242,22 @@ pub struct HistoryOf {
     pub channel: ChannelName,
     /// The entries, in order, without gaps.
     pub messages: Vec<ChatMessage>,
-    /// How far the log is.
+    /// How far the log is, as far as is known.
     pub head: Position,
+    /// What was asked for and could not be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// Entries that the archive has not, and the host could not be asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Missing {
+    /// The last of them.
+    pub upto: u64,
+    /// Why the host did not give them.
+    pub code: Code,
+    /// A sentence for people.
+    pub reason: String,
 }
 
 /// An entry of a channel as it is shown.

@@ -5,12 +5,12 @@ use common::link::{Inbox, Link, RequestError};
 use common::pass::SignedPass;
 use common::proto::channel::{Connect, Connected};
 use common::proto::directory::{ChannelRecord, Locate};
-use common::proto::limits::FIRST_TAIL;
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
 use common::transport::{Connection, DialError, Expected, Transport, memory_pair};
 
+use super::archive::CatchUp;
 use super::resume;
 use crate::listener::{self, Hosts};
 use crate::tracker_link::{TrackerHandle, hello_for};
@@ -31,6 +31,25 @@ pub struct Way {
     pub shutdown: Shutdown,
 }
 
+/// From where on entries are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Resume {
+    /// The newest entry that is here.
+    pub have: Option<Position>,
+    /// Whether entries may be left out for now when there are very many.
+    pub may_skip: bool,
+    /// How many are very many.
+    pub catch_up: CatchUp,
+}
+
+impl Resume {
+    fn is_far_from(&self, head: &Position) -> bool {
+        let behind = self.have.filter(|have| have.epoch == head.epoch);
+        behind.is_some_and(|have| head.seq.saturating_sub(have.seq) > self.catch_up.far_behind)
+            && self.may_skip
+    }
+}
+
 /// A channel that was entered.
 pub struct Entered {
     /// The connection to its host.
@@ -41,10 +60,13 @@ pub struct Entered {
     pub connected: Connected,
     /// What is known of the channel now.
     pub record: ChannelRecord,
+    /// Whether this very peer hosts it, so that its log is on the same disk.
+    pub at_home: bool,
 }
 
 impl Way {
-    /// Enters the channel.
+    /// Enters the channel. Who is far behind gets the newest entries first: how far shows only in the answer, unless
+    /// the channel's record shows it already, and is then asked for anew over another connection.
     ///
     /// # Errors
     /// What keeps the client out, and what to do.
@@ -52,21 +74,37 @@ impl Way {
         &self,
         record: ChannelRecord,
         pass: SignedPass,
-        have: Option<Position>,
+        resume: Resume,
     ) -> Result<Entered, Refusal> {
-        let (connection, record) = self.reach(record).await?;
+        let have = resume.have.filter(|_| !resume.is_far_from(&record.head));
+        let connect = Connect { channel: record.id, pass, have, tail: resume.catch_up.tail };
+        let entered = self.enter_at(record, connect.clone()).await?;
+        if have.is_none() || !resume.is_far_from(&entered.connected.head) {
+            return Ok(entered);
+        }
+        // The host lets go of this connection when the next one of the same key comes.
+        entered.link.close();
+        self.enter_at(entered.record, Connect { have: None, ..connect }).await
+    }
+
+    async fn enter_at(&self, record: ChannelRecord, connect: Connect) -> Result<Entered, Refusal> {
+        let at_home = self.hosts.get(record.id).is_some();
+        let (connection, record) = self.reach(record, at_home).await?;
         let (link, mut inbox) = Link::open(connection);
         inbox.ask(&link, &hello_for(Purpose::Channel)).await.map_err(RequestError::into_refusal)?;
-        let connect = Connect { channel: record.id, pass, have, tail: FIRST_TAIL };
         let connected = inbox.ask(&link, &connect).await.map_err(|error| host_refusal(error, &record))?;
-        check(&connected, &record)?;
+        check(&connected, &record, connect.have)?;
         link.keep_alive();
-        Ok(Entered { link, inbox, connected, record })
+        Ok(Entered { link, inbox, connected, record, at_home })
     }
 
     /// Reaches the host where it was last, else where the tracker says it is now.
-    async fn reach(&self, record: ChannelRecord) -> Result<(Connection, ChannelRecord), Refusal> {
-        if self.hosts.get(record.id).is_some() {
+    async fn reach(
+        &self,
+        record: ChannelRecord,
+        at_home: bool,
+    ) -> Result<(Connection, ChannelRecord), Refusal> {
+        if at_home {
             let (ours, theirs) = memory_pair(self.transport.key(), self.transport.key(), IN_PROCESS_BYTES);
             tokio::spawn(listener::serve(theirs, self.hosts.clone(), self.shutdown.clone()));
             return Ok((ours, record));
@@ -122,7 +160,7 @@ fn outdated(known: &ChannelRecord, term: u64) -> Refusal {
     )
 }
 
-fn check(connected: &Connected, record: &ChannelRecord) -> Result<(), Refusal> {
+fn check(connected: &Connected, record: &ChannelRecord, have: Option<Position>) -> Result<(), Refusal> {
     if connected.term < record.term {
         return Err(outdated(record, connected.term));
     }
@@ -131,6 +169,7 @@ fn check(connected: &Connected, record: &ChannelRecord) -> Result<(), Refusal> {
         || !resume::is_possible(&connected.after, record.id)
         || connected.after.seq > connected.head.seq
         || connected.after.epoch != connected.head.epoch
+        || have.is_some_and(|have| have.epoch == connected.head.epoch && have != connected.after)
     {
         return Err(Refusal::new(Code::BadRequest, format!("{}: its host contradicts itself", record.name)));
     }

@@ -9,6 +9,7 @@ use common::proto::directory::ChannelRecord;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
+use super::archive::{Asking, GetArchive, KeepPage, View};
 use super::messages::{Finish, GetStatus, Join, Leave, Located, Send, Shutdown};
 use super::queue::{ChangeItem, GetOutbox, Matching, Retry};
 use super::{Client, State};
@@ -21,6 +22,7 @@ pub struct ClientHandle {
     id: ChannelId,
     name: ChannelName,
     state: watch::Receiver<State>,
+    asking: Asking,
 }
 
 impl ClientHandle {
@@ -29,8 +31,9 @@ impl ClientHandle {
         id: ChannelId,
         name: ChannelName,
         state: watch::Receiver<State>,
+        asking: Asking,
     ) -> Self {
-        Self { addr, id, name, state }
+        Self { addr, id, name, state, asking }
     }
 
     /// The channel.
@@ -107,7 +110,18 @@ impl ClientHandle {
     /// Its refusal, `not_joined`, or why the host cannot be asked.
     pub async fn request<C: Command>(&self, command: &C) -> Result<C::Reply, Refusal> {
         let link = self.link()?;
+        let _asked = self.asking.begin();
         link.request(command).await.map_err(RequestError::into_refusal)
+    }
+
+    /// What was received of the channel, as it is now.
+    pub(super) async fn archive(&self) -> Result<View, Refusal> {
+        self.addr.send(GetArchive).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    pub(super) async fn keep_page(&self, page: KeepPage) {
+        // Whoever cannot keep it asks the host again.
+        let _ = self.addr.send(page).await;
     }
 
     fn link(&self) -> Result<Link, Refusal> {
@@ -145,7 +159,7 @@ impl ClientHandle {
         let _ = self.addr.send(Finish).await;
     }
 
-    /// Closes the connection and keeps how far the channel was read.
+    /// Closes the connection and keeps what was received and how far it was shown.
     pub async fn shut_down(&self) {
         // Gone already is as good.
         let _ = self.addr.send(Shutdown).await;

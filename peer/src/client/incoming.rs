@@ -59,16 +59,14 @@ impl Client {
     }
 
     fn received(&mut self, entry: &RawEntry, ctx: &mut Context<Self>) {
-        match self.progress.receive(entry) {
-            Received::Next(header) => {
-                let Some(at) = self.progress.have() else { return };
-                let message = chat_message(self.channel.name(), at.epoch, header, entry);
-                self.plan_to_keep_progress(ctx);
-                self.tell(Event::Message(message), ctx);
+        let writing = &mut self.writing;
+        match writing.keeper.receive(self.channel.name(), entry, writing.at_home) {
+            Received::Next(_) => {
                 let head = self.standing.as_ref().map(|standing| standing.head);
-                if head.is_some_and(|head| !self.progress.agrees(&head)) {
-                    self.broken("its log is not the one the host says it is".to_owned(), ctx);
+                if head.is_some_and(|head| !self.writing.keeper.agrees(&head)) {
+                    return self.broken("its log is not the one the host says it is".to_owned(), ctx);
                 }
+                self.keep(ctx);
             }
             Received::Repeat => {}
             Received::Broken(reason) => self.broken(reason, ctx),

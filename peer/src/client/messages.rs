@@ -54,7 +54,6 @@ impl Handler<Leave> for Client {
         self.channel.joined = false;
         self.state.send_modify(|state| state.joined = false);
         let parting = link.and_then(|link| link.send(&Disconnect {}).ok());
-        let kept = self.keep_progress();
         let (store, channel) = (self.store.clone(), self.channel.clone());
         self.disconnect();
         self.tell_connection(LinkState::Down, None, ctx);
@@ -64,7 +63,6 @@ impl Handler<Leave> for Client {
                 // The host notices the end of the connection just as well.
                 let _ = parting.await;
             }
-            kept.await;
             store.keep_channel(&channel).await.map_err(Refusal::from)
         })
     }
@@ -118,7 +116,7 @@ impl Handler<GetStatus> for Client {
             joined: self.channel.joined,
             state: link_state,
             reason: state.reason.as_ref().map(|reason| reason.reason.clone()),
-            seq: self.progress.seq(),
+            seq: self.writing.keeper.seq(),
             queued: self.outbox.len(),
         })
     }
@@ -154,7 +152,7 @@ impl Handler<Shutdown> for Client {
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
         self.death.expected();
-        let (kept, link) = (self.keep_progress(), self.link());
+        let (kept, link) = (self.keep_last(), self.link());
         self.disconnect();
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
         Box::pin(async move {

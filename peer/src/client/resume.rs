@@ -1,10 +1,10 @@
-//! Where a client is in a channel's log, and whether what comes next continues it. Pure.
+//! Where a stream of entries is, and whether what comes next continues it. Pure.
 
 use common::entry::{Hash, Header, Position, RawEntry};
 use common::id::ChannelId;
 
-/// The place of the last entry that was received.
-#[derive(Clone, Copy, Debug)]
+/// The place of the last entry that came over the present connection.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     at: Option<Position>,
 }
@@ -20,40 +20,15 @@ pub enum Received {
     Broken(String),
 }
 
-/// What the answer to CONNECT means for what was received before.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Continuation {
-    /// The stream continues what is here.
-    Seamless,
-    /// Nothing was here yet.
-    First,
-    /// The stream begins later, or in another life of the log: what lies between is missing here.
-    Skips,
-}
-
 impl Progress {
-    /// The progress that was kept, if any.
-    pub fn new(at: Option<Position>) -> Self {
-        Self { at }
+    /// The stream begins after this place.
+    pub fn at(after: Position) -> Self {
+        Self { at: Some(after) }
     }
 
-    /// The last entry that was received: what CONNECT says as `have`.
-    pub fn have(&self) -> Option<Position> {
+    /// The last entry that came.
+    pub fn position(&self) -> Option<Position> {
         self.at
-    }
-
-    /// The number of the last entry that was received, 0 for none.
-    pub fn seq(&self) -> u64 {
-        self.at.map_or(0, |at| at.seq)
-    }
-
-    /// Begins the stream that comes after `after`.
-    pub fn begin(&mut self, after: Position) -> Continuation {
-        match self.at.replace(after) {
-            Some(had) if had == after => Continuation::Seamless,
-            Some(_) => Continuation::Skips,
-            None => Continuation::First,
-        }
     }
 
     /// Takes the next entry of the stream.
@@ -119,8 +94,7 @@ mod tests {
     fn entries_are_taken_once_in_order_and_the_chain_leads_to_the_head() {
         let (channel, epoch) = (ChannelId::new(), Epoch::new());
         let log = entries(3);
-        let mut progress = Progress::new(None);
-        assert_eq!(progress.begin(Position::start(channel, epoch)), Continuation::First);
+        let mut progress = Progress::at(Position::start(channel, epoch));
         let mut head = Position::start(channel, epoch);
         for entry in &log {
             assert!(matches!(progress.receive(entry), Received::Next(_)));
@@ -129,15 +103,14 @@ mod tests {
         }
         assert!(progress.agrees(&head));
         assert!(!progress.agrees(&Position { hash: Hash::of(b"other"), ..head }));
-        assert_eq!(Progress::new(progress.have()).begin(head), Continuation::Seamless);
+        assert_eq!(progress.position(), Some(head));
     }
 
     #[test]
     fn a_gap_and_a_changed_entry_are_noticed() {
         let log = entries(3);
-        let mut progress = Progress::new(None);
-        assert!(matches!(progress.receive(&log[0]), Received::Broken(_)));
-        progress.begin(Position::start(ChannelId::new(), Epoch::new()));
+        assert!(matches!(Progress::default().receive(&log[0]), Received::Broken(_)));
+        let mut progress = Progress::at(Position::start(ChannelId::new(), Epoch::new()));
         assert!(matches!(progress.receive(&log[1]), Received::Broken(_)));
         let mut changed = log[0].clone();
         changed.body = log[0].body.as_ref().map(|_| RawValue::from_string(r#"{"text":"b"}"#.into()).unwrap());

@@ -122,7 +122,7 @@ impl Client {
     /// How far the log is, as far as it is known here.
     fn head_known(&self) -> Option<Position> {
         let told = self.standing.as_ref().map(|standing| standing.head);
-        match (told, self.progress.have()) {
+        match (told, self.writing.keeper.have()) {
             (Some(told), Some(read)) if read.epoch == told.epoch && read.seq > told.seq => Some(read),
             (told, read) => told.or(read),
         }

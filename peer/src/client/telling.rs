@@ -57,12 +57,6 @@ impl Client {
         self.tell(Event::Connection { to, state, reason }, ctx);
     }
 
-    pub(super) fn warn_of_gap(&self, ctx: &mut Context<Self>) {
-        let name = self.channel.name();
-        let reason = format!("the log of {name} is another one than before; entries in between are not here");
-        self.warn(Refusal::new(Code::LogBehind, reason), ctx);
-    }
-
     pub(super) fn warn(&self, refusal: Refusal, ctx: &mut Context<Self>) {
         let channel = Some(self.channel.name().clone());
         self.tell(Event::Warning { code: refusal.code, reason: refusal.reason, channel }, ctx);

@@ -253,6 +253,14 @@ impl Log {
         Ok(value.and_then(|value| self.position(&key, &value)))
     }
 
+    /// The exact bytes of an entry, if there is one with this number. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn entry_at(&self, seq: u64) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.store.reader().get(ENTRIES, self.entry_key(seq))?.as_ref().and_then(bytes_of))
+    }
+
     /// A page of entries, in order: as many as are asked for, and fit a page.
     ///
     /// # Errors

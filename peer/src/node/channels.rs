@@ -1,14 +1,12 @@
 //! Commands of the group `channel`.
 
-use common::entry::Position;
 use common::name::ChannelName;
-use common::proto::channel::{History, HistoryPage};
 use common::proto::directory::{ChannelRecord, Locate};
 use common::proto::status::{Code, Refusal};
 
 use super::NodeHandle;
-use crate::api::{ChatMessage, HistoryOf, Outcome, Reply};
-use crate::client::{ClientHandle, chat_message};
+use crate::api::{Outcome, Reply};
+use crate::client::ClientHandle;
 use crate::host::HostSummary;
 
 impl NodeHandle {
@@ -93,34 +91,6 @@ impl NodeHandle {
     }
 
     pub(super) async fn history(&self, channel: ChannelName, count: u32, before: Option<u64>) -> Outcome {
-        let client = self.known(&channel).await?;
-        let mut pages: Vec<Vec<ChatMessage>> = Vec::new();
-        let (mut left, mut before, mut head) = (count, before, None);
-        loop {
-            let page = client.request(&History { before, after: None, limit: Some(left) }).await?;
-            head = head.or(Some(page.head));
-            let messages = messages_of(client.name(), page)?;
-            left = left.saturating_sub(u32::try_from(messages.len()).unwrap_or(u32::MAX));
-            before = messages.first().map(|message| message.seq);
-            let is_last = messages.is_empty() || before == Some(1);
-            pages.push(messages);
-            if is_last || left == 0 {
-                break;
-            }
-        }
-        let messages = pages.into_iter().rev().flatten().collect();
-        let head = head.ok_or_else(|| Refusal::from(Code::HostAway))?;
-        Ok(Reply::History(HistoryOf { channel: client.name().clone(), messages, head }))
+        self.known(&channel).await?.history(count, before).await.map(Reply::History)
     }
-}
-
-fn messages_of(channel: &ChannelName, page: HistoryPage) -> Result<Vec<ChatMessage>, Refusal> {
-    let Position { epoch, .. } = page.head;
-    let opened = page.entries.iter().map(|entry| match entry.open() {
-        Ok(header) => Ok(chat_message(channel, epoch, header, entry)),
-        Err(error) => {
-            Err(Refusal::new(Code::BadRequest, format!("the host sent a page that is none: {error}")))
-        }
-    });
-    opened.collect()
 }

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 
 use super::command::{Group, Spec, TABLE};
 use crate::api::{ChatMessage, Event, LinkState, SessionState};
+use crate::ui::parse::quoted;
 pub use style::Style;
 
 /// How far the later lines of a message are indented.
@@ -47,6 +48,7 @@ impl Renderer {
             Event::TrackerKey { confirmed: true, .. } | Event::Result { .. } => return None,
             Event::TrackerKey { tracker, key, .. } => self.tracker_key(tracker, *key),
             Event::Message(message) => self.message(message, now),
+            Event::Filled { channel, from, to } => self.filled(channel.as_str(), *from, *to),
             Event::Outgoing { id, channel, state, code, reason, becomes, .. } => {
                 let why = (code.as_ref(), reason.as_deref());
                 return self.outgoing(*id, channel.as_str(), *state, why, *becomes);
@@ -78,6 +80,15 @@ impl Renderer {
         let wait = refusal.retry_after_ms.map(|millis| format!(" Again in {} s.", millis.div_ceil(1000)));
         let why = refused(Some(&refusal.code), Some(&refusal.reason));
         self.style.red(&format!("! {why}{}", wait.unwrap_or_default()))
+    }
+
+    fn filled(&self, channel: &str, from: u64, to: u64) -> String {
+        let count = to.saturating_sub(from).saturating_add(1);
+        let before = to.saturating_add(1);
+        self.notice(&format!(
+            "#{channel}: the {count} messages you missed are here now; to read them: history {} --before {before}",
+            quoted(channel)
+        ))
     }
 
     /// A line about what goes on.

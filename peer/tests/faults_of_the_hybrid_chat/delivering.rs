@@ -31,7 +31,7 @@ async fn read_to_the_end(reader: &mut Reader, progress: &mut Progress) -> CloseR
 
 /// Reads as far as this entry.
 async fn read_as_far_as(reader: &mut Reader, progress: &mut Progress, seq: u64) {
-    while progress.seq() < seq {
+    while progress.position().is_none_or(|at| at.seq < seq) {
         let entry = reader.next().await.unwrap();
         assert!(matches!(progress.receive(&entry), Received::Next(_)), "gap or repeat");
     }
@@ -74,17 +74,16 @@ async fn a_reader_that_stops_stops_nobody_else_and_resumes() {
     let slow = Raw::guest(&world, "slow").await;
     let record = slow.locate("first").await;
     let seat = slow.enter(&record, None).await.unwrap();
-    let mut progress = Progress::new(None);
-    progress.begin(seat.connected.after);
+    let mut progress = Progress::at(seat.connected.after);
 
     let last = talk_until_cut_off(&mut talker, &other, &host, &seat.link).await;
     assert_eq!(other.messages("first").len() as u64, last);
     let mut reader = seat.read();
     let reason = read_to_the_end(&mut reader, &mut progress).await;
     assert!(matches!(&reason, CloseReason::Told(refusal) if refusal.code == Code::SlowReader), "{reason}");
-    assert!(progress.seq() < last);
+    let have: Option<Position> = progress.position();
+    assert!(have.unwrap().seq < last);
 
-    let have: Option<Position> = progress.have();
     let seat = slow.enter(&record, have).await.unwrap();
     assert_eq!(Some(seat.connected.after), have);
     talker.send("first", "the last").await;

@@ -163,9 +163,9 @@ impl Peer {
     }
 
     /// Ends it as a power cut would.
-    pub fn kill(self) {
+    pub fn kill(self) -> Ended {
         self.program.signal(Signal::KILL);
-        self.program.ended();
+        self.program.ended()
     }
 }
 

@@ -56,7 +56,7 @@ impl Person {
     /// Starts the peer, with the data that it has.
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "runs already");
-        let mut peer = within(peer::start(self.config.clone())).await.unwrap();
+        let mut peer = within(Box::pin(peer::start(self.config.clone()))).await.unwrap();
         let queue = Arc::new(std::mem::replace(&mut peer.events, Events::new().1));
         let (events, shown) = (queue.clone(), self.shown.clone());
         let showing = actix::spawn(async move {

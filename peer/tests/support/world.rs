@@ -9,6 +9,7 @@ use common::clock::Timestamp;
 use common::identity::PeerKey;
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use peer::Config;
+use peer::client::CatchUp;
 use peer::hosting::ListenConfig;
 use peer::tracker_link::TrackerAddress;
 use tempfile::TempDir;
@@ -99,6 +100,7 @@ impl World {
             listen: ListenConfig { ip: Ipv4Addr::LOCALHOST.into(), port: 0, advertise: Vec::new() },
             drain: Duration::from_millis(500),
             expire: None,
+            catch_up: CatchUp::default(),
         }
     }
 

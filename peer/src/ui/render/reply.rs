@@ -167,7 +167,9 @@ impl Renderer {
             return self.notice(&format!("#{}: no messages there", history.channel));
         };
         let mut lines = history.messages.iter().map(|message| self.message(message, now)).collect::<Vec<_>>();
-        if first.seq > 1 {
+        if let Some(missing) = &history.missing {
+            lines.push(self.notice(&format!("older ones are not kept here: {}", one_line(&missing.reason))));
+        } else if first.seq > 1 {
             let channel = quoted(history.channel.as_str());
             lines.push(self.notice(&format!("older ones: history {channel} --before {}", first.seq)));
         }

@@ -257,6 +257,7 @@ fn info_and_history_are_complete() {
         channel: "first".parse().unwrap(),
         messages: vec![message(6, "a"), message(7, "b")],
         head,
+        missing: None,
     };
     assert_eq!(
         reply(&Reply::History(history)),

@@ -46,7 +46,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..400)
 }
 
-#[expect(clippy::large_enum_variant, reason = "lives only in a test's queue")]
 enum Request {
     Message { id: MessageId, restart: bool },
     StatusOf(Vec<MessageId>),

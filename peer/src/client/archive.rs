@@ -1,0 +1,271 @@
+//! The durable copy of what was received of a channel, in the peer's store: exact entries by number, which intervals of
+//! them there are, and how far they were shown. What belongs together is written as one.
+//!
+//! In reading order: the intervals ([`intervals`], pure), what waits for the disk and how far it is shown ([`keeper`],
+//! pure), the client's part that writes and then shows (`keeping`), that fills gaps (`filling`), and that reads
+//! (`history`).
+//!
+//! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
+//! intervals alone, and reads the entries there.
+
+mod filling;
+mod history;
+pub mod intervals;
+pub mod keeper;
+mod keeping;
+#[cfg(test)]
+mod tests;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use common::entry::{BadEntry, Hash, RawEntry};
+use common::id::{ChannelId, Epoch};
+use common::proto::status::{Code, Refusal};
+use common::storage::{Abort, ReadError, Reader, Store, StoreError, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::host::log::Log;
+use intervals::{Intervals, Place};
+
+pub(super) use filling::Filling;
+pub(super) use history::{Asking, GetArchive, KeepPage, View};
+pub use keeper::{CatchUp, Keeper};
+pub(super) use keeping::Writing;
+
+/// Channel, epoch and number: what is known of the entry's hash, and its exact bytes.
+const ENTRIES: Table = Table::new("archive");
+/// Channel and epoch: which entries there are.
+const INTERVALS: Table = Table::new("archive_intervals");
+/// Channel: its epoch, and how far it was shown.
+const STATES: Table = Table::new("archive_state");
+
+/// An entry of which only the bytes are known follows.
+const WITHOUT_HASH: u8 = 0;
+/// The chain's hash at the entry, and then the entry, follow.
+const WITH_HASH: u8 = 1;
+const HASH_BYTES: usize = 32;
+/// How many entries are read in one go, so that the store is not held for long.
+const READ_ROWS: u64 = 1000;
+
+/// Why the archive could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// What is stored is not an entry.
+    #[error("what is stored in the archive is not an entry")]
+    Entry(#[from] BadEntry),
+    /// An interval says that it is there.
+    #[error("entry {0} is missing in the archive")]
+    Missing(u64),
+}
+
+impl From<ArchiveError> for Refusal {
+    fn from(error: ArchiveError) -> Self {
+        Self::new(Code::StorageFailed, error.to_string())
+    }
+}
+
+/// An entry as it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its number.
+    pub seq: u64,
+    value: Bytes,
+}
+
+impl Kept {
+    /// An entry, with the chain's hash at it when that is known.
+    ///
+    /// # Errors
+    /// When the entry has no JSON form, which does not happen.
+    pub fn new(seq: u64, entry: &RawEntry, hash: Option<Hash>) -> Result<Self, BadEntry> {
+        let bytes = entry.to_bytes()?;
+        let mut value = BytesMut::with_capacity(1 + HASH_BYTES + bytes.len());
+        match hash {
+            Some(hash) => {
+                value.put_u8(WITH_HASH);
+                value.put_slice(hash.as_bytes());
+            }
+            None => value.put_u8(WITHOUT_HASH),
+        }
+        value.put_slice(&bytes);
+        Ok(Self { seq, value: value.freeze() })
+    }
+
+    /// How many bytes it takes on disk.
+    pub fn len(&self) -> usize {
+        self.value.len()
+    }
+
+    /// Never: there is always an entry in it.
+    pub fn is_empty(&self) -> bool {
+        self.value.is_empty()
+    }
+}
+
+/// What is written as one.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Of which life of the log.
+    pub epoch: Epoch,
+    /// Entries that come in.
+    pub entries: Vec<Kept>,
+    /// Which there are with them.
+    pub intervals: Intervals,
+    /// How far they were shown.
+    pub shown: u64,
+}
+
+/// What the archive of a channel says of itself.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The newest life of the log.
+    pub epoch: Epoch,
+    /// Which entries of it there are.
+    pub intervals: Intervals,
+    /// How far they were shown.
+    pub shown: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    epoch: Epoch,
+    shown: u64,
+}
+
+/// The archive of one channel on disk. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    store: Store,
+    channel: ChannelId,
+}
+
+impl Archive {
+    /// The archive of a channel in this store.
+    pub fn new(store: Store, channel: ChannelId) -> Self {
+        Self { store, channel }
+    }
+
+    /// What there is; `None` when nothing was received yet. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(&self) -> Result<Option<Loaded>, ReadError> {
+        let row = self.store.reader().get(STATES, self.channel.0.as_bytes())?;
+        let Some(State { epoch, shown }) = row.and_then(|row| crate::store::parse(&row)) else {
+            return Ok(None);
+        };
+        Ok(Some(Loaded { epoch, intervals: self.intervals(epoch)?, shown }))
+    }
+
+    /// Which entries of a life of the log there are. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn intervals(&self, epoch: Epoch) -> Result<Intervals, ReadError> {
+        let row = self.store.reader().get(INTERVALS, self.prefix(epoch))?;
+        Ok(row.and_then(|row| crate::store::parse(&row)).unwrap_or_default())
+    }
+
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// When it is not on disk, or not known to be. A repeat does no harm.
+    pub async fn keep(&self, batch: Batch) -> Result<(), StoreError> {
+        let archive = self.clone();
+        self.store
+            .write(move |transaction| {
+                let Batch { epoch, entries, intervals, shown } = batch;
+                for entry in entries {
+                    transaction.put(ENTRIES, archive.entry_key(epoch, entry.seq), entry.value);
+                }
+                transaction.put(INTERVALS, archive.prefix(epoch), crate::store::json(&intervals));
+                let state = crate::store::json(&State { epoch, shown });
+                transaction.put(STATES, archive.channel.0.as_bytes(), state);
+                Ok::<_, Abort>(())
+            })
+            .await
+    }
+
+    /// The newest `rows` of the entries after `after` up to `upto`, in order. An interval has to have them all.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn read(
+        &self,
+        epoch: Epoch,
+        after: u64,
+        upto: u64,
+        rows: u64,
+    ) -> Result<Vec<RawEntry>, ArchiveError> {
+        let first = after.max(upto.saturating_sub(rows)) + 1;
+        let mut entries = Vec::new();
+        for begin in (first..=upto).step_by(READ_ROWS as usize) {
+            let (archive, end) = (self.clone(), upto.min(begin + READ_ROWS - 1));
+            let page = self.store.read(move |reader| {
+                (begin..=end).map(|seq| archive.entry(reader, epoch, seq)).collect::<Result<Vec<_>, _>>()
+            });
+            entries.extend(page.await?);
+        }
+        Ok(entries)
+    }
+
+    /// Where the chain leads from a place over the entries up to `upto`.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn chain(&self, epoch: Epoch, from: Place, upto: u64) -> Result<Hash, ArchiveError> {
+        let Place { mut seq, mut hash } = from;
+        while seq < upto {
+            let (archive, end) = (self.clone(), upto.min(seq + READ_ROWS));
+            let step = self.store.read(move |reader| {
+                (seq + 1..=end).try_fold(hash, |hash, seq| {
+                    Ok::<_, ArchiveError>(hash.next(&archive.entry(reader, epoch, seq)?.header))
+                })
+            });
+            hash = step.await?;
+            seq = end;
+        }
+        Ok(hash)
+    }
+
+    /// Blocks for as long as the disk takes.
+    fn entry(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<RawEntry, ArchiveError> {
+        if let Some(value) = reader.get(ENTRIES, self.entry_key(epoch, seq))? {
+            let bytes = entry_of(&value).ok_or(ArchiveError::Missing(seq))?;
+            return Ok(RawEntry::from_bytes(bytes)?);
+        }
+        let log = Log::new(self.store.clone(), self.channel, epoch);
+        let bytes = log.entry_at(seq)?.ok_or(ArchiveError::Missing(seq))?;
+        Ok(RawEntry::from_bytes(&bytes)?)
+    }
+
+    /// What the chain begins with in this life of the log.
+    pub fn root(&self, epoch: Epoch) -> Hash {
+        Hash::root(self.channel, epoch)
+    }
+
+    fn prefix(&self, epoch: Epoch) -> [u8; 32] {
+        let mut prefix = [0; 32];
+        prefix[..16].copy_from_slice(self.channel.0.as_bytes());
+        prefix[16..].copy_from_slice(epoch.0.as_bytes());
+        prefix
+    }
+
+    fn entry_key(&self, epoch: Epoch, seq: u64) -> [u8; 40] {
+        let mut key = [0; 40];
+        key[..32].copy_from_slice(&self.prefix(epoch));
+        key[32..].copy_from_slice(&seq.to_be_bytes());
+        key
+    }
+}
+
+fn entry_of(value: &[u8]) -> Option<&[u8]> {
+    match value.split_first()? {
+        (&WITHOUT_HASH, bytes) => Some(bytes),
+        (&WITH_HASH, rest) => rest.get(HASH_BYTES..),
+        _ => None,
+    }
+}

@@ -1,0 +1,228 @@
+//! What the user reads back: from the archive where it has the entries, else from the host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix::prelude::*;
+use common::entry::{Position, RawEntry};
+use common::id::Epoch;
+use common::proto::channel::{History, HistoryPage};
+use common::proto::status::{Code, Refusal};
+
+use super::Archive;
+use super::filling::check_page;
+use super::intervals::{Gap, Intervals};
+use super::keeper::Page;
+use crate::api::{ChatMessage, HistoryOf, Missing};
+use crate::client::Client;
+use crate::client::handle::ClientHandle;
+use crate::client::incoming::chat_message;
+
+/// Counts the user's unanswered requests; what can wait waits for them.
+#[derive(Clone, Debug, Default)]
+pub(in crate::client) struct Asking(Arc<AtomicUsize>);
+
+/// One of them.
+pub(in crate::client) struct Asked(Arc<AtomicUsize>);
+
+impl Asking {
+    pub fn begin(&self) -> Asked {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Asked(self.0.clone())
+    }
+
+    pub fn is_asking(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The archive as it is at a moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    archive: Archive,
+    intervals: Intervals,
+    /// Where it ends, in the newest life of the log.
+    end: Option<Position>,
+}
+
+#[derive(Message)]
+#[rtype(result = "View")]
+pub(in crate::client) struct GetArchive;
+
+impl Handler<GetArchive> for Client {
+    type Result = MessageResult<GetArchive>;
+
+    fn handle(&mut self, _: GetArchive, _: &mut Self::Context) -> Self::Result {
+        let keeper = &self.writing.keeper;
+        MessageResult(View {
+            archive: self.writing.archive.clone(),
+            intervals: keeper.intervals().clone(),
+            end: keeper.have(),
+        })
+    }
+}
+
+/// A page that the user has read goes into the archive, where it continues an interval downward.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::client) struct KeepPage {
+    epoch: Epoch,
+    page: Page,
+}
+
+impl Handler<KeepPage> for Client {
+    type Result = ();
+
+    fn handle(&mut self, KeepPage { epoch, page }: KeepPage, ctx: &mut Self::Context) {
+        if self.writing.keeper.epoch() == Some(epoch) && !self.writing.at_home && !self.stopping {
+            self.put_page(page, ctx);
+        }
+    }
+}
+
+/// Reads back, page by page, the newest first.
+struct Reading<'a> {
+    client: &'a ClientHandle,
+    view: View,
+    head: Option<Position>,
+    pages: Vec<Vec<ChatMessage>>,
+    left: u64,
+}
+
+impl ClientHandle {
+    /// The newest `count` entries, or those before a number, in order.
+    ///
+    /// # Errors
+    /// When there are none in the archive and the host cannot be asked.
+    pub async fn history(&self, count: u32, before: Option<u64>) -> Result<HistoryOf, Refusal> {
+        let view = self.archive().await?;
+        let head = view.end;
+        let mut reading = Reading { client: self, view, head, pages: Vec::new(), left: count.into() };
+        let missing = match before {
+            Some(before) => reading.back_from(before.saturating_sub(1)).await?,
+            None => reading.back().await?,
+        };
+        let head = reading.head.ok_or_else(|| Refusal::from(Code::HostAway))?;
+        let messages = reading.pages.into_iter().rev().flatten().collect();
+        Ok(HistoryOf { channel: self.name().clone(), messages, head, missing })
+    }
+}
+
+impl Reading<'_> {
+    /// From the end of the log: first what the host has beyond the archive.
+    async fn back(&mut self) -> Result<Option<Missing>, Refusal> {
+        let end = self.view.end.filter(|end| end.seq > 0);
+        let asked = History { before: None, after: end.map(|end| end.seq), limit: self.limit() };
+        let page = match self.client.request(&asked).await {
+            Ok(page) => page,
+            // Offline, the log ends where the archive does.
+            Err(_) if end.is_some() => return self.back_from(end.map_or(0, |end| end.seq)).await,
+            Err(refusal) => return Err(refusal),
+        };
+        self.head = Some(page.head);
+        self.check_epoch(page.head.epoch)?;
+        if self.view.end.is_none() && end.is_some() {
+            return self.back_from(page.head.seq).await;
+        }
+        if page.entries.is_empty() {
+            return self.back_from(page.head.seq.min(end.map_or(0, |end| end.seq))).await;
+        }
+        let first = self.take(page.head.epoch, &page.entries, page.head.seq)?;
+        self.back_from(first - 1).await
+    }
+
+    /// From entry `upto` downward. What is missing is said when the host cannot give it.
+    async fn back_from(&mut self, mut upto: u64) -> Result<Option<Missing>, Refusal> {
+        while upto > 0 && self.left > 0 {
+            let first = match self.view.intervals.holding(upto).copied() {
+                Some(interval) => self.read_archive(interval.after, upto).await?,
+                None => match self.ask_host(upto).await {
+                    Ok(first) => first,
+                    Err(refusal) if !self.pages.is_empty() => {
+                        return Ok(Some(Missing { upto, code: refusal.code, reason: refusal.reason }));
+                    }
+                    // What was asked for is not here, but older entries are.
+                    Err(refusal) => match self.view.intervals.last_upto(upto) {
+                        Some(last) => last + 1,
+                        None => return Err(refusal),
+                    },
+                },
+            };
+            upto = first - 1;
+        }
+        Ok(None)
+    }
+
+    async fn read_archive(&mut self, after: u64, upto: u64) -> Result<u64, Refusal> {
+        let epoch = self.view.end.map(|end| end.epoch).ok_or_else(|| Refusal::from(Code::Internal))?;
+        let entries = self.view.archive.read(epoch, after, upto, self.left).await?;
+        self.take(epoch, &entries, upto)
+    }
+
+    async fn ask_host(&mut self, upto: u64) -> Result<u64, Refusal> {
+        let after = self.view.intervals.last_upto(upto);
+        let asked = History { before: Some(upto + 1), after, limit: self.limit() };
+        let page = self.client.request(&asked).await?;
+        self.check_epoch(page.head.epoch)?;
+        self.head = Some(page.head);
+        // More than the log has was asked for.
+        let upto = upto.min(page.head.seq);
+        if page.entries.is_empty() {
+            return Ok(after.map_or(1, |after| after.min(upto) + 1));
+        }
+        let first = self.take(page.head.epoch, &page.entries, upto)?;
+        self.keep(&page, Gap { after: after.unwrap_or(0), upto }).await;
+        Ok(first)
+    }
+
+    /// When the log was begun anew, the client is about to learn it: the archive has nothing of it yet.
+    fn check_epoch(&mut self, epoch: Epoch) -> Result<(), Refusal> {
+        if self.view.end.is_none_or(|end| end.epoch == epoch) {
+            return Ok(());
+        }
+        self.view.intervals = Intervals::default();
+        self.view.end = None;
+        match self.pages.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::new(Code::NewLog, "the channel's log was begun anew meanwhile")),
+        }
+    }
+
+    /// Has the archive take a page that continues it.
+    async fn keep(&self, page: &HistoryPage, gap: Gap) {
+        let continues = self.view.intervals.iter().any(|interval| interval.after == gap.upto);
+        if let Some(end) = self.view.end
+            && continues
+            && let Ok(kept) = check_page(page, end.epoch, gap)
+        {
+            self.client.keep_page(KeepPage { epoch: end.epoch, page: kept }).await;
+        }
+    }
+
+    fn limit(&self) -> Option<u32> {
+        Some(u32::try_from(self.left).unwrap_or(u32::MAX))
+    }
+
+    /// Takes a page that is to end with entry `upto`, and returns the number of its first entry.
+    fn take(&mut self, epoch: Epoch, entries: &[RawEntry], upto: u64) -> Result<u64, Refusal> {
+        let opened = entries.iter().map(|entry| match entry.open() {
+            Ok(header) => Ok(chat_message(self.client.name(), epoch, header, entry)),
+            Err(error) => Err(Refusal::new(Code::BadRequest, format!("a page is none: {error}"))),
+        });
+        let messages = opened.collect::<Result<Vec<_>, Refusal>>()?;
+        let in_order = messages.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq);
+        let is_whole = in_order && messages.last().is_some_and(|last| last.seq == upto);
+        let first = messages.first().map(|message| message.seq).filter(|first| is_whole && *first > 0);
+        let first = first
+            .ok_or_else(|| Refusal::new(Code::BadRequest, "a page is not the one that was asked for"))?;
+        self.left = self.left.saturating_sub(messages.len() as u64);
+        self.pages.push(messages);
+        Ok(first)
+    }
+}

@@ -1,0 +1,95 @@
+//! The archive on a real store.
+
+use std::sync::Arc;
+
+use common::storage::{Faults, Program, Schema};
+use tempfile::TempDir;
+
+use super::intervals::Proof;
+use super::keeper::tests::Log;
+use super::*;
+
+fn open(folder: &TempDir) -> (Store, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let schema = Schema { program: Program::Peer, version: 1 };
+    (Store::open_with_faults(folder.path(), schema, Arc::clone(&faults)).unwrap(), faults)
+}
+
+fn place(log: &Log, seq: u64) -> Place {
+    Place { seq, hash: log.at(seq).hash }
+}
+
+/// The entries from `first` to `last`, as they come over a stream, and the intervals with them.
+fn batch(log: &Log, intervals: &Intervals, first: u64, last: u64) -> Batch {
+    let mut intervals = intervals.clone();
+    intervals.begin(place(log, first - 1)).unwrap();
+    assert!(intervals.append(first, place(log, last)));
+    let entries = (first..=last).map(|seq| Kept::new(seq, log.entry(seq), Some(log.at(seq).hash)).unwrap());
+    Batch { epoch: log.epoch(), entries: entries.collect(), intervals, shown: first - 1 }
+}
+
+#[tokio::test]
+async fn entries_and_intervals_are_read_back_as_they_were_after_the_store_is_opened_again() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(2500));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store.clone(), log.channel);
+    assert!(archive.load().unwrap().is_none());
+    archive.keep(batch(&log, &Intervals::default(), 1, 2500)).await.unwrap();
+    store.close().await;
+    drop((store, archive));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store, log.channel);
+    let loaded = archive.load().unwrap().unwrap();
+    assert_eq!(
+        (loaded.epoch, loaded.shown, loaded.intervals.newest().unwrap().end),
+        (log.epoch(), 0, place(&log, 2500))
+    );
+    let read = archive.read(log.epoch(), 0, 2500, 2400).await.unwrap();
+    let bytes = |entry: &RawEntry| entry.to_bytes().unwrap();
+    assert!(read.iter().map(bytes).eq(log.entries[100..].iter().map(bytes)), "exact bytes, in order");
+    assert_eq!(archive.chain(log.epoch(), place(&log, 0), 2500).await.unwrap(), log.at(2500).hash);
+    assert!(matches!(archive.read(log.epoch(), 0, 2501, 1).await, Err(ArchiveError::Missing(2501))));
+}
+
+#[tokio::test]
+async fn a_lost_write_leaves_what_was_there_and_a_repeat_does_no_harm() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(30));
+    let (store, faults) = open(&folder);
+    let archive = Archive::new(store, log.channel);
+    let first = batch(&log, &Intervals::default(), 1, 10);
+    archive.keep(first.clone()).await.unwrap();
+    let second = batch(&log, &first.intervals, 11, 20);
+    faults.lose_next_write();
+    assert!(matches!(archive.keep(second.clone()).await, Err(StoreError::Unknown { .. })));
+    let third = batch(&log, &second.intervals, 21, 30);
+    assert_eq!(archive.load().unwrap().unwrap().intervals, first.intervals);
+    faults.set_free_bytes(Some(0));
+    assert!(matches!(archive.keep(second.clone()).await, Err(StoreError::Full { .. })));
+    faults.set_free_bytes(None);
+    faults.fail_next_flush();
+    assert!(matches!(archive.keep(second.clone()).await, Err(StoreError::Unknown { .. })));
+    archive.keep(second).await.unwrap();
+    archive.keep(third).await.unwrap();
+    assert_eq!(archive.read(log.epoch(), 0, 30, 99).await.unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn pages_join_two_intervals_when_the_chain_leads_from_one_to_the_other() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(40));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store, log.channel);
+    let first = batch(&log, &Intervals::default(), 1, 10);
+    archive.keep(first.clone()).await.unwrap();
+    let mut last = batch(&log, &first.intervals, 31, 40);
+    let page = log.page(11, 30);
+    assert!(last.intervals.prepend(page.first, page.last));
+    last.entries.extend(page.entries);
+    let root = archive.root(log.epoch());
+    let proof = last.intervals.next_proof(root).unwrap();
+    assert_eq!(proof, Proof { from: place(&log, 10), to: place(&log, 30) });
+    archive.keep(last).await.unwrap();
+    let chain = |from| archive.chain(log.epoch(), from, proof.to.seq);
+    assert_eq!(chain(proof.from).await.unwrap(), proof.to.hash);
+    let forged = Place { hash: root, ..proof.from };
+    assert_ne!(chain(forged).await.unwrap(), proof.to.hash);
+}

@@ -1,0 +1,292 @@
+//! What a peer keeps of a channel: nothing is missed and nothing shown twice, whatever is restarted, and history can be
+//! read with nobody there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use common::link::Link;
+use common::proto::limits::MAX_UNANSWERED_MESSAGES;
+use common::proto::status::Code;
+use futures_util::future::join_all;
+use peer::Config;
+use peer::api::{ChatMessage, Command, Event, HistoryOf, LinkState, Reply};
+use peer::client::CatchUp;
+use support::{Person, Raw, World, named, text_message, within};
+
+/// Somebody who writes very much.
+struct Writer {
+    link: Link,
+    written: u64,
+}
+
+impl Writer {
+    async fn new(world: &World) -> Self {
+        Self::named(world, "writer").await
+    }
+
+    async fn named(world: &World, name: &str) -> Self {
+        let raw = Raw::guest(world, name).await;
+        let record = raw.locate("first").await;
+        let seat = raw.enter(&record, None).await.unwrap();
+        let link = seat.link.clone();
+        let mut reader = seat.read();
+        actix::spawn(async move { while reader.next().await.is_ok() {} });
+        Self { link, written: 0 }
+    }
+
+    async fn write(&mut self, count: u64) {
+        let upto = self.written + count;
+        while self.written < upto {
+            let end = upto.min(self.written + MAX_UNANSWERED_MESSAGES as u64);
+            let answers = (self.written + 1..=end)
+                .map(|number| self.link.send(&text_message(&number.to_string())).unwrap());
+            for stored in join_all(answers.collect::<Vec<_>>()).await {
+                stored.unwrap();
+            }
+            self.written = end;
+        }
+    }
+}
+
+/// A world with a channel, its host, and somebody who writes there.
+async fn scene() -> (World, Person, Writer) {
+    let world = World::new().await;
+    let host = world.guest("ken").await;
+    host.host("first").await;
+    let writer = Writer::new(&world).await;
+    (world, host, writer)
+}
+
+/// Somebody for whom a little is very much.
+fn impatient(world: &World) -> Config {
+    Config { catch_up: CatchUp { far_behind: 100, tail: 10 }, ..world.config("charlie") }
+}
+
+fn seqs(messages: &[ChatMessage]) -> Vec<u64> {
+    messages.iter().map(|message| message.seq).collect()
+}
+
+fn filled(event: &Event) -> Option<(u64, u64)> {
+    match event {
+        Event::Filled { from, to, .. } => Some((*from, *to)),
+        _ => None,
+    }
+}
+
+async fn history(person: &Person, count: u32, before: Option<u64>) -> HistoryOf {
+    let command = Command::History { channel: named("first"), count, before };
+    let Reply::History(history) = person.done(command).await else { unreachable!() };
+    history
+}
+
+/// All that was shown is in order, without gap or repeat, but for what was left out.
+fn check_shown(person: &Person, ranges: &[std::ops::RangeInclusive<u64>]) {
+    let wanted: Vec<u64> = ranges.iter().cloned().flatten().collect();
+    assert_eq!(seqs(&person.messages("first")), wanted);
+    for message in person.messages("first") {
+        assert_eq!(message.text, Some(message.seq.to_string()));
+    }
+}
+
+#[actix::test]
+async fn who_is_far_behind_gets_the_newest_first_and_the_rest_behind_them_while_live_lines_flow() {
+    let (world, mut host, mut writer) = scene().await;
+    let mut charlie = world.person(impatient(&world)).await;
+    charlie.entered().await;
+    charlie.join("first").await;
+    writer.write(5).await;
+    charlie.reads("first", 5).await;
+    charlie.stop().await;
+    writer.write(3000).await;
+
+    charlie.start().await;
+    charlie.reads("first", 3005).await;
+    assert_eq!(charlie.messages("first").len(), 15, "the newest come before those that were missed");
+    for _ in 0..20 {
+        writer.write(1).await;
+        charlie.reads("first", writer.written).await;
+    }
+    assert_eq!(charlie.expect("end of the filling", filled).await, (6, 2995));
+    check_shown(&charlie, &[1..=5, 2996..=3025]);
+    assert_eq!(seqs(&charlie.history("first").await), (1..=3025).collect::<Vec<_>>());
+
+    // All that with nobody there, and after a restart.
+    host.stop().await;
+    charlie.expect_connection("first", LinkState::Retrying).await;
+    charlie.restart().await;
+    let all = history(&charlie, u32::MAX, None).await;
+    assert_eq!(seqs(&all.messages), (1..=3025).collect::<Vec<_>>());
+    assert_eq!((all.head.seq, all.missing.is_none()), (3025, true));
+    assert_eq!(seqs(&history(&charlie, 3, Some(2000)).await.messages), [1997, 1998, 1999]);
+    check_shown(&charlie, &[1..=5, 2996..=3025]);
+}
+
+#[actix::test]
+async fn filling_goes_on_where_it_was_after_restarts_of_both() {
+    let (world, mut host, mut writer) = scene().await;
+    host.config.listen.port = host.status().await.listen.unwrap().port();
+    let mut charlie = world.person(impatient(&world)).await;
+    charlie.entered().await;
+    charlie.join("first").await;
+    writer.write(1).await;
+    charlie.reads("first", 1).await;
+    charlie.stop().await;
+    writer.write(4000).await;
+    charlie.start().await;
+    charlie.reads("first", 4001).await;
+    charlie.restart().await;
+    charlie.entered().await;
+    host.restart().await;
+    let mut writer = Writer { written: writer.written, ..Writer::named(&world, "another").await };
+    writer.write(500).await;
+    charlie.reads("first", 4501).await;
+    let mut ranges = Vec::new();
+    while ranges.last().is_none_or(|(from, _)| *from != 2) {
+        ranges.push(charlie.expect("end of a filling", filled).await);
+    }
+    assert_eq!(seqs(&charlie.history("first").await), (1..=4501).collect::<Vec<_>>());
+    let shown = seqs(&charlie.messages("first"));
+    assert!(shown.windows(2).all(|pair| pair[0] < pair[1]), "in order, and nothing twice: {shown:?}");
+}
+
+#[actix::test]
+async fn a_host_that_is_restarted_in_the_middle_of_a_catch_up_leaves_neither_gap_nor_repeat() {
+    let (world, mut host, mut writer) = scene().await;
+    host.config.listen.port = host.status().await.listen.unwrap().port();
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    writer.write(1).await;
+    charlie.reads("first", 1).await;
+    charlie.stop().await;
+    writer.write(1900).await;
+    charlie.start().await;
+    charlie.reads("first", 200).await;
+    host.restart().await;
+    let mut writer = Writer { written: writer.written, ..Writer::named(&world, "another").await };
+    writer.write(100).await;
+    charlie.reads("first", 2001).await;
+    check_shown(&charlie, &[1..=2001]);
+    assert_eq!(seqs(&charlie.history("first").await), (1..=2001).collect::<Vec<_>>());
+}
+
+#[actix::test]
+async fn history_is_read_from_the_host_once_and_from_the_archive_afterwards() {
+    let (world, mut host, mut writer) = scene().await;
+    writer.write(200).await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    charlie.reads("first", 200).await;
+    check_shown(&charlie, &[151..=200]);
+    assert_eq!(seqs(&history(&charlie, 80, None).await.messages), (121..=200).collect::<Vec<_>>());
+    host.stop().await;
+    charlie.expect_connection("first", LinkState::Retrying).await;
+    // What was read is written when the disk has time.
+    let kept = async {
+        loop {
+            let page = history(&charlie, 100, None).await;
+            if page.messages.len() > 50 {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let page = within(kept).await;
+    assert_eq!(seqs(&page.messages), (121..=200).collect::<Vec<_>>());
+    assert_eq!(page.missing.map(|missing| missing.upto), Some(120));
+    // What is older is known to nobody here.
+    let command = Command::History { channel: named("first"), count: 5, before: Some(50) };
+    assert!(charlie.refused(command).await.is_passing());
+}
+
+#[actix::test]
+async fn nothing_is_shown_again_after_an_orderly_end() {
+    let (world, host, mut writer) = scene().await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    for _ in 0..5 {
+        writer.write(7).await;
+        charlie.reads("first", writer.written).await;
+        charlie.restart().await;
+        charlie.entered().await;
+    }
+    charlie.expect_connection("first", LinkState::Up).await;
+    charlie.barrier("first").await;
+    check_shown(&charlie, &[1..=35]);
+    // The host's own peer reads its own log.
+    let mut host = host;
+    host.restart().await;
+    host.entered().await;
+    host.expect_connection("first", LinkState::Up).await;
+    host.barrier("first").await;
+    check_shown(&host, &[1..=35]);
+    assert_eq!(seqs(&host.history("first").await), (1..=35).collect::<Vec<_>>());
+}
+
+#[actix::test]
+async fn the_history_of_a_channel_that_was_left_is_still_here() {
+    let (world, _host, mut writer) = scene().await;
+    let charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    writer.write(10).await;
+    charlie.reads("first", 10).await;
+    charlie.leave("first").await;
+    assert_eq!(seqs(&charlie.history("first").await), (1..=10).collect::<Vec<_>>());
+    let command = Command::Members { channel: named("first") };
+    assert_eq!(charlie.refused(command).await, Code::NotJoined);
+}
+
+/// By hand: `cargo test --release -p peer --test archive -- --ignored --nocapture`.
+#[actix::test]
+#[ignore = "takes minutes"]
+async fn two_hundred_thousand_missed() {
+    let (world, _host, mut writer) = scene().await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    writer.write(1).await;
+    charlie.reads("first", 1).await;
+    charlie.stop().await;
+    let since = Instant::now();
+    writer.write(200_000).await;
+    println!("written in {:?}", since.elapsed());
+    let since = Instant::now();
+    charlie.start().await;
+    charlie.reads("first", writer.written).await;
+    println!("the newest are shown after {:?}", since.elapsed());
+    let mut slowest = Duration::ZERO;
+    while charlie.events().iter().find_map(filled).is_none() {
+        let sent = Instant::now();
+        writer.write(1).await;
+        charlie.reads("first", writer.written).await;
+        slowest = slowest.max(sent.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("filled after {:?}; the slowest live line took {slowest:?}", since.elapsed());
+    let all = charlie.history("first").await;
+    assert_eq!(seqs(&all), (1..=writer.written).collect::<Vec<_>>());
+}
+
+/// By hand, as above.
+#[actix::test]
+#[ignore = "takes minutes"]
+async fn a_hundred_and_fifty_peers_hear_a_thousand_lines() {
+    let (world, _host, mut writer) = scene().await;
+    let mut people = Vec::new();
+    for number in 0..150 {
+        let person = world.guest(&format!("p{number}")).await;
+        person.join("first").await;
+        people.push(person);
+    }
+    let since = Instant::now();
+    for _ in 0..1000 {
+        writer.write(1).await;
+    }
+    let written = since.elapsed();
+    join_all(people.iter().map(|person| person.reads("first", 1000))).await;
+    println!("written in {written:?}, all have it after {:?}", since.elapsed());
+    for person in &people {
+        check_shown(person, &[1..=1000]);
+    }
+}
