@@ -217,9 +217,9 @@ struct Place {
 fn place(name: Option<UserName>, data: Option<PathBuf>) -> Result<Place, ConfigError> {
     let base = match data {
         Some(_) => None,
-        None => {
-            Some(etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"))
-        }
+        None => Some(
+            etcetera::choose_base_strategy().map_err(ConfigError::NoHome)?.data_dir().join("natter/peer"),
+        ),
     };
     let last_name = base.as_ref().map(|base| base.join("last-name"));
     let username = match name.or_else(|| kept_name(last_name.as_deref()?)) {

@@ -202,7 +202,9 @@ impl NodeHandle {
             let outcome = self.host(channel.clone()).await;
             let wait = match &outcome {
                 Err(refusal) if refusal.code == Code::NotSignedIn => Some(None),
-                Err(refusal) if refusal.code.is_passing() => Some(Some(backoff.next_delay(random_fraction()))),
+                Err(refusal) if refusal.code.is_passing() => {
+                    Some(Some(backoff.next_delay(random_fraction())))
+                }
                 Ok(_) | Err(_) => None,
             };
             let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());

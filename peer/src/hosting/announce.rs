@@ -203,8 +203,7 @@ impl Hosting {
             host.set_term(term).await?;
             Ok(())
         };
-        let task =
-            self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, announced.await) });
+        let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, announced.await) });
         let waiting = Vec::from_iter(reply);
         self.announcing.under_way.insert(id, UnderWay { task, stage, waiting, again: false });
     }
@@ -230,7 +229,9 @@ impl Hosting {
             Ok((_, Outcome::Released(id, outcome, reply))) => self.released(id, outcome, reply).await,
             Ok((_, Outcome::Nothing)) => {}
             Err(error) if error.is_cancelled() => {}
-            Err(error) => self.config.alarm.raise(format!("telling the tracker what is hosted died: {error}")),
+            Err(error) => {
+                self.config.alarm.raise(format!("telling the tracker what is hosted died: {error}"))
+            }
         }
     }
 
@@ -249,7 +250,9 @@ impl Hosting {
                 Err(refusal)
             }
             (Some(refusal), Stage::Running) => Err(refusal),
-            (Some(refusal), Stage::Opened | Stage::New) => self.take_back(&host, stage).await.and(Err(refusal)),
+            (Some(refusal), Stage::Opened | Stage::New) => {
+                self.take_back(&host, stage).await.and(Err(refusal))
+            }
         };
         for reply in waiting {
             let result = result.clone().and_then(|()| self.hosting(&host));

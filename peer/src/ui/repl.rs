@@ -81,7 +81,10 @@ pub async fn run_repl<N: Node>(node: N, events: EventQueue, config: ReplConfig) 
     }
     let (rest, count) = view.screen.close();
     drop(put_back);
-    if timeout(SLOW_TERMINAL, spawn_blocking(move || put(&rest))).await.is_ok_and(|put| matches!(put, Ok(Ok(())))) {
+    if timeout(SLOW_TERMINAL, spawn_blocking(move || put(&rest)))
+        .await
+        .is_ok_and(|put| matches!(put, Ok(Ok(()))))
+    {
         events.shown().add(count);
     }
     exit

@@ -118,8 +118,7 @@ impl Screen {
     }
 
     fn take(&self) -> Option<Taken> {
-        let is_idle =
-            |state: &mut State| state.waiting.is_empty() && state.events == 0 && !state.is_closed;
+        let is_idle = |state: &mut State| state.waiting.is_empty() && state.events == 0 && !state.is_closed;
         let waited = self.0.filled.wait_while(self.state(), is_idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {

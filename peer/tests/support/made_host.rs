@@ -10,7 +10,9 @@ use common::clock::Timestamp;
 use common::entry::{Checkpoint, Position, TextBody};
 use common::id::{ChannelId, Epoch, MessageId};
 use common::link::{Inbound, Link};
-use common::proto::channel::{Connected, HostRequest, MemberList, Message, Role, StatusReport, Stored, StoredMessage};
+use common::proto::channel::{
+    Connected, HostRequest, MemberList, Message, Role, StatusReport, Stored, StoredMessage,
+};
 use common::proto::directory::{self, Policy};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Limits, Welcome};
