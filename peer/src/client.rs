@@ -37,8 +37,9 @@ pub use telling::short_id;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, JoinedChannel, LinkState};
+use crate::events::Events;
 use crate::pace::{Pace, Tried};
-use crate::session::{Events, SessionView};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use archive::Writing;
 use connect::Entered;
@@ -271,8 +272,11 @@ impl Client {
     /// The connection is not there; it is tried again after a while.
     fn retry(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
         // Without a pass nobody is asked: there is nothing to wait out, and signing in tries at once.
-        let delay =
-            if refusal.code == Code::NotSignedIn { LOOK_FOR_PASS_EVERY } else { self.pace.failed(None) };
+        let delay = if refusal.code == Code::NotSignedIn {
+            LOOK_FOR_PASS_EVERY
+        } else {
+            self.pace.failed(&refusal, None)
+        };
         self.wait(refusal, delay, ctx);
     }
 

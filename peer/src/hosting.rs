@@ -23,9 +23,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
+use crate::events::Events;
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Hosts, Listener};
-use crate::session::{Events, HeldPass, SessionView};
+use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
 use announce::{Announcing, Next, Stage};

@@ -28,8 +28,9 @@ use tokio::time::timeout;
 use crate::alarm::{Alarm, Death};
 use crate::api::{Command, Event, Outcome, Reply};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
+use crate::events::Events;
 use crate::hosting::HostingHandle;
-use crate::session::{Events, SessionView};
+use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use crate::tracker_link::TrackerHandle;
 use crate::ui;
@@ -145,7 +146,7 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
         if needs_tracker(&command) {
-            self.settled().await;
+            self.tracker.settled_soon().await;
         }
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::clock::Timestamp;
 use common::id::ChannelId;
+use common::proto::status::Refusal;
 use common::storage::ReadError;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
 /// What is tried again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// To reach the tracker at this address.
+    /// To reach the tracker that was given so: another address, or another key, is another try.
     Tracker(String),
     /// To enter this channel.
     Channel(ChannelId),
@@ -45,6 +46,17 @@ pub struct KeptPace {
     pub backoff: Backoff,
     /// Not before this is it tried again.
     pub next_at: Timestamp,
+    /// Why it failed.
+    pub why: Refusal,
+}
+
+/// What is left of a pause that began before the restart.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    /// How long.
+    pub left: Duration,
+    /// Why it failed then.
+    pub why: Refusal,
 }
 
 /// How often something is tried.
@@ -53,7 +65,7 @@ pub struct Pace {
     tried: Tried,
     backoff: Backoff,
     is_kept: bool,
-    rest: Duration,
+    rest: Option<Rest>,
 }
 
 impl Pace {
@@ -62,32 +74,33 @@ impl Pace {
     /// # Errors
     /// When it cannot be read.
     pub fn load(store: PeerStore, tried: Tried) -> Result<Self, ReadError> {
-        let kept = store.pace(&tried)?;
-        let (is_kept, now) = (kept.is_some(), Timestamp::now());
-        let fresh = || KeptPace { backoff: Backoff::new(BackoffLimits::default()), next_at: now };
-        let KeptPace { backoff, next_at } = kept.unwrap_or_else(fresh);
+        let Some(KeptPace { backoff, next_at, why }) = store.pace(&tried)? else {
+            return Ok(Self { is_kept: false, ..Self::fresh(store, tried) });
+        };
         // A clock that was put back must not keep anybody waiting for hours.
-        let rest = next_at.since(now).min(BackoffLimits::default().longest);
-        Ok(Self { store, tried, backoff, is_kept, rest })
+        let left = next_at.since(Timestamp::now()).min(BackoffLimits::default().longest);
+        let rest = (!left.is_zero()).then_some(Rest { left, why });
+        Ok(Self { store, tried, backoff, is_kept: true, rest })
     }
 
     /// A pace that starts anew, when the kept one cannot be read.
     pub fn fresh(store: PeerStore, tried: Tried) -> Self {
         let backoff = Backoff::new(BackoffLimits::default());
-        Self { store, tried, backoff, is_kept: true, rest: Duration::ZERO }
+        Self { store, tried, backoff, is_kept: true, rest: None }
     }
 
-    /// How long an attempt of before the restart still keeps the next one waiting; zero from the second call on.
-    pub fn take_rest(&mut self) -> Duration {
-        std::mem::take(&mut self.rest)
+    /// What an attempt of before the restart still keeps the next one waiting; nothing from the second call on.
+    pub fn take_rest(&mut self) -> Option<Rest> {
+        self.rest.take()
     }
 
     /// It failed: how long to wait now, as long as the other side wants when it said so.
-    pub fn failed(&mut self, asked: Option<Duration>) -> Duration {
+    pub fn failed(&mut self, why: &Refusal, asked: Option<Duration>) -> Duration {
         let delay = self.backoff.next_delay(random_fraction());
         let delay = asked.map_or(delay, |asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED));
         self.is_kept = true;
-        let kept = KeptPace { backoff: self.backoff.clone(), next_at: Timestamp::now().plus(delay) };
+        let next_at = Timestamp::now().plus(delay);
+        let kept = KeptPace { backoff: self.backoff.clone(), next_at, why: why.clone() };
         self.store.keep_pace(&self.tried, Some(&kept));
         delay
     }
@@ -103,6 +116,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use common::proto::status::Code;
     use common::storage::{Program, Schema, Store};
 
     use super::*;
@@ -114,27 +128,28 @@ mod tests {
         let tried = || Tried::Tracker("192.0.2.1:22236".into());
         let store = Store::open(folder.path(), schema).unwrap();
         let mut pace = Pace::load(PeerStore::new(store.clone()), tried()).unwrap();
-        assert_eq!(pace.take_rest(), Duration::ZERO);
+        assert!(pace.take_rest().is_none());
+        let why = Refusal::from(Code::HostAway);
         for _ in 0..5 {
-            pace.failed(None);
+            pace.failed(&why, None);
         }
-        let delay = pace.failed(Some(Duration::from_secs(40)));
+        let delay = pace.failed(&why, Some(Duration::from_secs(40)));
         assert_eq!(delay, Duration::from_secs(40));
         store.close().await;
 
         let store = Store::open(folder.path(), schema).unwrap();
         let mut pace = Pace::load(PeerStore::new(store.clone()), tried()).unwrap();
-        let rest = pace.take_rest();
-        assert!(rest > Duration::from_secs(30) && rest <= delay, "{rest:?}");
-        assert_eq!((pace.take_rest(), pace.backoff.attempts()), (Duration::ZERO, 6));
+        let Rest { left, why: kept } = pace.take_rest().unwrap();
+        assert!(left > Duration::from_secs(30) && left <= delay, "{left:?}");
+        assert_eq!((kept, pace.take_rest().is_none(), pace.backoff.attempts()), (why, true, 6));
         let other = Pace::load(PeerStore::new(store.clone()), Tried::Tracker("other".into())).unwrap();
-        assert_eq!((other.rest, other.backoff.attempts()), (Duration::ZERO, 0));
+        assert_eq!((other.rest.is_none(), other.backoff.attempts()), (true, 0));
         pace.worked();
         store.close().await;
 
         let store = Store::open(folder.path(), schema).unwrap();
         let pace = Pace::load(PeerStore::new(store), tried()).unwrap();
-        assert_eq!((pace.rest, pace.backoff.attempts()), (Duration::ZERO, 0));
+        assert_eq!((pace.rest.is_none(), pace.backoff.attempts()), (true, 0));
     }
 
     #[tokio::test]
@@ -144,10 +159,12 @@ mod tests {
         let store = PeerStore::new(Store::open(folder.path(), schema).unwrap());
         let tried = Tried::Channel(ChannelId::new());
         let next_at = Timestamp::now().plus(Duration::from_secs(86_400));
-        let kept = KeptPace { backoff: Backoff::new(BackoffLimits::default()), next_at };
+        let backoff = Backoff::new(BackoffLimits::default());
+        let kept = KeptPace { backoff, next_at, why: Code::HostAway.into() };
         store.keep_pace(&tried, Some(&kept));
         // Another write behind it is answered when both are on disk.
         store.keep_port(1).await.unwrap();
-        assert_eq!(Pace::load(store, tried).unwrap().take_rest(), BackoffLimits::default().longest);
+        let rest = Pace::load(store, tried).unwrap().take_rest().unwrap();
+        assert_eq!(rest.left, BackoffLimits::default().longest);
     }
 }

@@ -154,6 +154,7 @@ impl Parts {
             from_tracker,
             hosting,
             events: self.events.clone(),
+            catch_up,
             alarm: self.alarm,
             expire,
             catch_up,

@@ -27,8 +27,9 @@ pub use handle::TrackerHandle;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
-use crate::pace::{Pace, Tried};
-use crate::session::{Events, Session};
+use crate::events::Events;
+use crate::pace::{Pace, Rest, Tried};
+use crate::session::Session;
 use crate::store::PeerStore;
 use contact::Contact;
 
@@ -79,6 +80,8 @@ struct TrackerLink {
     to_node: mpsc::Sender<TrackerEvent>,
     /// How often connecting is tried.
     pace: Pace,
+    /// Whether the first attempt still waits for the end of a pause of before the restart.
+    is_resting: bool,
     /// Which connection is meant; what comes late of an earlier one is passed over.
     generation: u64,
     stopping: bool,
@@ -104,7 +107,17 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
         ctx.set_mailbox_capacity(MAILBOX);
         let pace = load_pace(&config);
         let death = Death::of("the link to the tracker", &config.alarm);
-        TrackerLink { config, session, state, to_node, pace, generation: 0, stopping: false, death }
+        TrackerLink {
+            config,
+            session,
+            state,
+            to_node,
+            pace,
+            is_resting: false,
+            generation: 0,
+            stopping: false,
+            death,
+        }
     });
     (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
 }
@@ -113,19 +126,29 @@ impl Actor for TrackerLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let rest = self.pace.take_rest();
-        if rest.is_zero() {
-            return self.connect(ctx);
+        match self.pace.take_rest() {
+            Some(rest) => self.rest(rest, ctx),
+            None => self.connect(ctx),
         }
-        let (address, seconds) = (&self.config.tracker.address, rest.as_secs_f64().ceil());
-        let reason = format!(
-            "the tracker at {address} could not be reached before the restart; tried again in {seconds} s"
-        );
-        self.wait(Refusal::new(Code::TrackerAway, reason), rest, ctx);
     }
 }
 
 impl TrackerLink {
+    /// Waits out the pause that an attempt of before the restart has begun, unless the user asks for something.
+    fn rest(&mut self, Rest { left, why }: Rest, ctx: &mut Context<Self>) {
+        self.is_resting = true;
+        self.state.send_modify(|state| state.reason = Some(why.clone()));
+        let reason = format!("{} (tried again in {} s)", why.reason, left.as_secs_f64().ceil());
+        self.tell(connection(LinkState::Retrying, Some(reason)), ctx);
+        ctx.run_later(left, Self::end_rest);
+    }
+
+    fn end_rest(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.is_resting) {
+            self.connect(ctx);
+        }
+    }
+
     fn connect(&mut self, ctx: &mut Context<Self>) {
         if self.stopping {
             return;
@@ -238,11 +261,7 @@ impl TrackerLink {
     }
 
     fn down(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
-        let delay = self.pace.failed(None);
-        self.wait(refusal, delay, ctx);
-    }
-
-    fn wait(&mut self, refusal: Refusal, delay: Duration, ctx: &mut Context<Self>) {
+        let delay = self.pace.failed(&refusal, None);
         self.session.send_if_modified(|session| std::mem::take(&mut session.entered));
         let was_told = {
             let state = self.state.borrow();
@@ -275,7 +294,8 @@ impl TrackerLink {
 }
 
 fn load_pace(config: &TrackerLinkConfig) -> Pace {
-    let tried = Tried::Tracker(config.tracker.address.clone());
+    let TrackerAddress { address, key, .. } = &config.tracker;
+    let tried = Tried::Tracker(key.map_or_else(|| address.clone(), |key| format!("{address}#{key}")));
     Pace::load(config.store.clone(), tried.clone()).unwrap_or_else(|error| {
         tracing::warn!(err = %error, "how often the tracker was tried cannot be read");
         Pace::fresh(config.store.clone(), tried)
@@ -320,6 +340,19 @@ impl StreamHandler<FromTracker> for TrackerLink {
 
     /// The end of one connection is not the end of the actor.
     fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+/// The user wants something of the tracker: the first attempt waits no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TryNow;
+
+impl Handler<TryNow> for TrackerLink {
+    type Result = ();
+
+    fn handle(&mut self, _: TryNow, ctx: &mut Self::Context) {
+        self.end_rest(ctx);
+    }
 }
 
 /// Enter, or leave, as the user said.

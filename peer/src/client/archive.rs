@@ -33,10 +33,10 @@ pub(super) use keeping::Writing;
 
 /// Channel, epoch and number: what is known of the entry's hash, and its exact bytes.
 const ENTRIES: Table = Table::new("archive");
-/// Channel and epoch: which entries there are.
+/// Channel and epoch: which entries there are, and how far they were shown. The one row that is written often.
 const INTERVALS: Table = Table::new("archive_intervals");
-/// Channel: its epoch, and how far it was shown.
-const STATES: Table = Table::new("archive_state");
+/// Channel: its newest epoch.
+const EPOCHS: Table = Table::new("archive_epoch");
 
 /// An entry of which only the bytes are known follows.
 const WITHOUT_HASH: u8 = 0;
@@ -129,9 +129,9 @@ pub struct Loaded {
     pub shown: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct State {
-    epoch: Epoch,
+#[derive(Default, Serialize, Deserialize)]
+struct Row {
+    intervals: Intervals,
     shown: u64,
 }
 
@@ -153,11 +153,10 @@ impl Archive {
     /// # Errors
     /// When it cannot be read.
     pub fn load(&self) -> Result<Option<Loaded>, ReadError> {
-        let row = self.store.reader().get(STATES, self.channel.0.as_bytes())?;
-        let Some(State { epoch, shown }) = row.and_then(|row| crate::store::parse(&row)) else {
-            return Ok(None);
-        };
-        Ok(Some(Loaded { epoch, intervals: self.intervals(epoch)?, shown }))
+        let epoch = self.store.reader().get(EPOCHS, self.channel.0.as_bytes())?;
+        let Some(epoch) = epoch.and_then(|epoch| crate::store::parse(&epoch)) else { return Ok(None) };
+        let Row { intervals, shown } = self.row(epoch)?;
+        Ok(Some(Loaded { epoch, intervals, shown }))
     }
 
     /// Which entries of a life of the log there are. Blocks for as long as the disk takes.
@@ -165,6 +164,10 @@ impl Archive {
     /// # Errors
     /// When it cannot be read.
     pub fn intervals(&self, epoch: Epoch) -> Result<Intervals, ReadError> {
+        Ok(self.row(epoch)?.intervals)
+    }
+
+    fn row(&self, epoch: Epoch) -> Result<Row, ReadError> {
         let row = self.store.reader().get(INTERVALS, self.prefix(epoch))?;
         Ok(row.and_then(|row| crate::store::parse(&row)).unwrap_or_default())
     }
@@ -181,9 +184,12 @@ impl Archive {
                 for entry in entries {
                     transaction.put(ENTRIES, archive.entry_key(epoch, entry.seq), entry.value);
                 }
-                transaction.put(INTERVALS, archive.prefix(epoch), crate::store::json(&intervals));
-                let state = crate::store::json(&State { epoch, shown });
-                transaction.put(STATES, archive.channel.0.as_bytes(), state);
+                let row = crate::store::json(&Row { intervals, shown });
+                transaction.put(INTERVALS, archive.prefix(epoch), row);
+                let (channel, epoch) = (archive.channel.0.as_bytes(), crate::store::json(&epoch));
+                if transaction.get(EPOCHS, channel)?.is_none_or(|stored| stored != epoch) {
+                    transaction.put(EPOCHS, channel, epoch);
+                }
                 Ok::<_, Abort>(())
             })
             .await

@@ -337,8 +337,9 @@ impl Client {
     }
 
     fn hold(&mut self, refusal: Option<Refusal>, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
-        let delay = self.flow.pace.failed(retry_after);
-        self.flow.held_because = refusal;
+        let why = refusal.unwrap_or_else(|| Code::AfterRefused.into());
+        let delay = self.flow.pace.failed(&why, retry_after);
+        self.flow.held_because = Some(why);
         self.hold_for(delay, ctx);
     }
 

@@ -6,11 +6,11 @@ use actix::prelude::*;
 use common::clock::Timestamp;
 use common::id::ChannelId;
 use common::proto::directory::Locate;
-use common::proto::status::{Code, Refusal};
+use common::proto::status::Refusal;
 use common::storage::ReadError;
 
 use super::{Client, follow};
-use crate::pace::{Pace, Tried};
+use crate::pace::{Pace, Rest, Tried};
 use crate::store::PeerStore;
 
 /// The user is told how far a channel has moved on before text of this age goes out.
@@ -49,25 +49,20 @@ impl Flow {
 impl Client {
     /// Goes on as before the restart, no faster.
     pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
-        let held = self.flow.pace.take_rest();
-        if !held.is_zero() {
+        if let Some(Rest { left, why }) = self.flow.pace.take_rest() {
             self.outbox.hold();
-            self.hold_for(held, ctx);
+            self.flow.held_because = Some(why);
+            self.hold_for(left, ctx);
         }
         self.pump(ctx);
         if !self.channel.joined {
             return;
         }
-        let rest = self.pace.take_rest();
-        if rest.is_zero() {
-            return self.connect(ctx);
-        }
+        let Some(Rest { left, why }) = self.pace.take_rest() else { return self.connect(ctx) };
         self.flow.is_resting = true;
-        let (channel, seconds) = (self.channel.name(), rest.as_secs_f64().ceil());
-        let reason = format!(
-            "{channel} could not be reached before the restart; tried again in {seconds} s, or now with: join {channel}"
-        );
-        self.wait(Refusal::new(Code::HostAway, reason), rest, ctx);
+        let (channel, seconds) = (self.channel.name(), left.as_secs_f64().ceil());
+        let reason = format!("{} (tried again in {seconds} s, or at once with: join {channel})", why.reason);
+        self.wait(Refusal { reason, ..why }, left, ctx);
     }
 
     /// Whether the next attempt is left to the timer that was set at the start. What the tracker is asked meanwhile has

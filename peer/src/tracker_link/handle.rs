@@ -8,7 +8,7 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile};
+use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile, TryNow};
 use crate::api::{Identity, LinkState, TrackerStatus, Trust};
 use crate::session::SessionView;
 
@@ -56,6 +56,15 @@ impl TrackerHandle {
     pub async fn settled(&self) {
         // An ended actor settles nothing any more; whoever asks next is told so.
         let _ = self.state.clone().wait_for(|state| state.settled).await;
+    }
+
+    /// The same for something that the user wants: what keeps the first attempt waiting ends.
+    pub async fn settled_soon(&self) {
+        if !self.state.borrow().settled {
+            // An ended actor settles nothing any more; whoever asks next is told so.
+            let _ = self.addr.send(TryNow).await;
+        }
+        self.settled().await;
     }
 
     /// Waits until the link is up, or was found down for another reason than before.

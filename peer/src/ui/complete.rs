@@ -152,7 +152,7 @@ mod tests {
             ("outbox retry", 7, &["retry "]),
             ("outbox retry fi", 13, &["\"Fine Arts\" ", "first "]),
             ("outbox cancel ", 14, &["00000001 "]),
-            ("outbox edit 00000001 fi", 23, &[]),
+            ("outbox edit 00000001 fi", 21, &[]),
             ("join x first", 7, &[]),
             ("frob f", 6, &[]),
             ("history \"Fine Arts\" --", 20, &["--before "]),

@@ -22,7 +22,7 @@ use super::command::Ask;
 use super::known::Known;
 use super::render::Style;
 use super::screen::{Screen, put};
-use super::terminal::{Terminal, read_secret};
+use super::terminal::{Silence, Terminal};
 use super::{complete, parse};
 use crate::events::Shown;
 
@@ -155,17 +155,18 @@ impl Typist {
     }
 
     fn ask_all(&mut self, asks: &[Ask]) -> Input {
+        const NONE_GIVEN: &str = "no password was given; nothing was done";
         self.has_asked = true;
+        // Between two questions as well: both answers may be pasted at once.
+        let Ok(silence) = Silence::begin() else { return Input::NoSecrets(NONE_GIVEN) };
         let mut secrets = Vec::with_capacity(asks.len());
         for ask in asks {
-            let Ok(secret) = self.ask(ask.prompt) else {
-                return Input::NoSecrets("no password was given; nothing was done");
-            };
+            let Ok(secret) = self.ask(ask.prompt, &silence) else { return Input::NoSecrets(NONE_GIVEN) };
             if ask.twice {
-                match self.ask("once more: ") {
+                match self.ask("once more: ", &silence) {
                     Ok(again) if again.expose() == secret.expose() => {}
                     Ok(_) => return Input::NoSecrets("the two differ; nothing was done"),
-                    Err(_) => return Input::NoSecrets("no password was given; nothing was done"),
+                    Err(_) => return Input::NoSecrets(NONE_GIVEN),
                 }
             }
             secrets.push(secret);
@@ -173,9 +174,9 @@ impl Typist {
         Input::Secrets(secrets)
     }
 
-    fn ask(&self, prompt: &str) -> io::Result<Secret> {
+    fn ask(&self, prompt: &str, silence: &Silence) -> io::Result<Secret> {
         self.desk.screen.set_question(Some(prompt));
-        let read = put(prompt).and_then(|()| read_secret());
+        let read = put(prompt).and_then(|()| silence.read_secret());
         self.desk.screen.set_question(None);
         put("\n")?;
         read.map(Secret::new)

@@ -95,18 +95,38 @@ pub fn wants_colour() -> bool {
     !refused && !is_plain()
 }
 
-/// Reads a line that is not shown, not even as asterisks. An error is what its user meant by Ctrl-C or Ctrl-D.
-pub fn read_secret() -> io::Result<String> {
-    let before = tcgetattr(stdin())?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
-    silent.special_codes[SpecialCodeIndex::VMIN] = 1;
-    silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-    tcsetattr(stdin(), OptionalActions::Now, &silent)?;
-    let config = rpassword::ConfigBuilder::new().input_reader(Keys).output_discard().build();
-    let read = rpassword::read_password_with_config(config);
-    tcsetattr(stdin(), OptionalActions::Now, &before)?;
-    read
+/// While it is there, nothing that is typed is shown, and keys come one by one.
+#[derive(Debug)]
+pub struct Silence {
+    before: Termios,
+}
+
+impl Silence {
+    /// To be begun before anything is asked for: an answer may come as soon as the question is seen.
+    pub fn begin() -> io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut silent = before.clone();
+        silent
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(stdin(), OptionalActions::Now, &silent)?;
+        Ok(Self { before })
+    }
+
+    /// Reads a line that is not shown, not even as asterisks. An error is what its user meant by Ctrl-C or Ctrl-D.
+    pub fn read_secret(&self) -> io::Result<String> {
+        let config = rpassword::ConfigBuilder::new().input_reader(Keys).output_discard().build();
+        rpassword::read_password_with_config(config)
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // It fails when the terminal is gone.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
 }
 
 /// The keys of the terminal, byte by byte: what is typed ahead of the line's end is the line editor's.

@@ -180,7 +180,10 @@ impl Client {
     fn written(&mut self, took: Duration, ctx: &mut Context<Self>) {
         let Written { messages, filled, apart } = self.writing.keeper.written();
         self.writing.is_failing = false;
-        self.rest((took * REST_FACTOR).min(LONGEST_REST), ctx);
+        if !messages.is_empty() {
+            // Filling has pauses of its own, and a live entry must not wait for what came of it.
+            self.rest((took * REST_FACTOR).min(LONGEST_REST), ctx);
+        }
         self.show(messages, ctx);
         if let Some(gap) = filled {
             let channel = self.channel.name().clone();
@@ -190,6 +193,7 @@ impl Client {
             self.warn_of(proof, ctx);
         }
         self.connect_if_wanted(ctx);
+        self.keep(ctx);
         self.fill(ctx);
     }
 
