@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::files::create_private_folder;
 use common::process::raise_open_file_limit;
 use common::shutdown::{Shutdown, termination};
 use common::telemetry;
@@ -14,10 +15,9 @@ use peer::{Args, Config, RunError};
 fn main() -> ExitCode {
     let args = Args::parse();
     let json = args.json || !std::io::stdin().is_terminal();
-    // On a terminal, lines of the log would tear what is being typed.
-    let outcome = telemetry::init("NATTER_LOG", if json { "warn" } else { "off" })
+    let outcome = Config::from_args(args)
         .map_err(|error| error.to_string())
-        .and_then(|()| Config::from_args(args).map_err(|error| error.to_string()))
+        .and_then(|config| start_log(&config, json).map(|()| config))
         .and_then(|config| serve(config, json).map_err(|error| error.to_string()));
     let exit = outcome.unwrap_or_else(|reason| {
         // Nothing is left to tell it to when even this fails.
@@ -26,6 +26,17 @@ fn main() -> ExitCode {
     });
     // A thread may still wait for a key or a line of input; nothing more would be done with it.
     std::process::exit(if exit == Exit::Done { 0 } else { 1 });
+}
+
+/// On a terminal, lines of the log would tear what is being typed: there it is a file.
+fn start_log(config: &Config, json: bool) -> Result<(), String> {
+    if json || !std::io::stderr().is_terminal() {
+        return telemetry::init("NATTER_LOG", "warn").map_err(|error| error.to_string());
+    }
+    create_private_folder(&config.data)
+        .map_err(|error| format!("{}: {error}; give --data another folder", config.data.display()))?;
+    let file = config.data.join("peer.log");
+    telemetry::init_file(&file, "NATTER_LOG", "warn").map_err(|error| error.to_string())
 }
 
 fn serve(config: Config, json: bool) -> Result<Exit, RunError> {

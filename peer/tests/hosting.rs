@@ -1,4 +1,4 @@
-//! Hosting while the tracker is away, slow, or against it.
+//! Hosting while the tracker is away, slow, or against it; and starts under another name.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use common::proto::status::Code;
 use peer::Config;
 use peer::api::{Command, Event, LinkState, Outcome, Reply, SessionState};
 use peer::ui::Node;
-use support::{Person, Relay, World, named};
+use support::{MadeHost, Person, Relay, World, named};
 
 fn host(channel: &str) -> Command {
     Command::Host { channel: named(channel) }
@@ -178,4 +178,16 @@ async fn another_name_for_the_folder_of_an_account_is_told_to_be_in_vain() {
     let identity = peer.entered().await;
     assert_eq!((identity.state, identity.username.as_str()), (SessionState::Account, "alice"));
     peer.stop().await;
+}
+
+#[actix::test]
+async fn a_host_that_always_has_more_members_is_not_asked_for_ever() {
+    let world = World::new().await;
+    let _host = MadeHost::start(&world, "first", Vec::new(), 0).await;
+    let charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    let reply = charlie.done(Command::Members { channel: named("first") }).await;
+    let Reply::Members(members) = reply else { panic!("{reply:?}") };
+    assert_eq!((members.members.len(), members.total), (0, 7));
+    charlie.stop_quietly().await;
 }

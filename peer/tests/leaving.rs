@@ -15,7 +15,8 @@ use process_support::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const MESSAGES: u64 = 3000;
+/// Not so many that a part of them would be left for later.
+const MESSAGES: u64 = 1900;
 
 /// A tracker, a host with a long log, and a member of an earlier day, who was shown the first message.
 fn scene(folder: &std::path::Path) -> (Tracker, Peer) {
@@ -38,7 +39,7 @@ fn whoever_quits_in_the_middle_of_a_catch_up_gets_every_message_once() {
     let mut shown = vec![1];
     let mut runs = 0;
     // The places at which a run is ended, and how: at the last it may go on to the end.
-    for (after, quits) in [(100, true), (700, false), (1300, true), (1900, false), (MESSAGES, true)] {
+    for (after, quits) in [(100, true), (400, false), (800, true), (1200, false), (MESSAGES, true)] {
         let mut charlie = Peer::start(at(&tracker, "charlie", folder.path()));
         let before = *shown.last().unwrap();
         if before < after {

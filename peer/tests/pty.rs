@@ -189,7 +189,10 @@ fn signals_leave_the_terminal_as_it_was() {
     charlie.see("yes/no: ");
     charlie.type_line("yes");
     charlie.see("new password: ");
-    charlie.type_keys("corr");
+    // What is typed is on its way for a moment. The first question is answered, so its keys have been read: those of a
+    // half-typed line might come when the terminal is as it was, and then it shows them itself.
+    charlie.type_line("corr");
+    charlie.see("once more: ");
     charlie.signal(Signal::TERM);
     charlie.see_end();
     assert!(!charlie.has_written(b"corr"), "{}", charlie.shown());

@@ -10,7 +10,9 @@ use common::clock::Timestamp;
 use common::entry::{Checkpoint, Position, TextBody};
 use common::id::{ChannelId, Epoch, MessageId};
 use common::link::{Inbound, Link};
-use common::proto::channel::{Connected, HostRequest, Message, Role, StatusReport, Stored, StoredMessage};
+use common::proto::channel::{
+    Connected, HostRequest, MemberList, Message, Role, StatusReport, Stored, StoredMessage,
+};
 use common::proto::directory::{self, Policy};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Limits, Welcome};
@@ -106,6 +108,8 @@ impl MadeHost {
                     None => return link.close(),
                 },
                 HostRequest::StatusOf(asked) => encode_response(request.id, &Ok(self.status_of(&asked.ids))),
+                // There is always more, and it never comes.
+                HostRequest::Members(_) => encode_response(request.id, &Ok(endless())),
                 _ => encode_response(request.id, &Ok(Empty {})),
             };
             answers.extend_from_slice(&answer);
@@ -166,6 +170,10 @@ impl MadeHost {
 
 fn stored(seq: usize) -> Stored {
     Stored { seq: seq as u64, stored_at: Timestamp::now() }
+}
+
+fn endless() -> MemberList {
+    MemberList { members: Vec::new(), total: 7, next: Some("more".to_owned()) }
 }
 
 fn welcome() -> Welcome {
