@@ -157,7 +157,6 @@ impl Parts {
             catch_up,
             alarm: self.alarm,
             expire,
-            catch_up,
         });
         for channel in host_channels {
             let hosted = node.clone().host_until_done(channel, self.events.clone());
