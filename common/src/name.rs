@@ -206,7 +206,7 @@ fn check(text: &str, spaces: bool) -> Result<String, NameError> {
             _ if is_mark(c) => {
                 marks += 1;
                 let on_letter = previous.is_some_and(|p: char| is_mark(p) || p.is_alphabetic());
-                if !on_letter || marks > MAX_MARKS {
+                if !on_letter || marks > MAX_MARKS || previous.is_some_and(has_iota_below) {
                     return Err(NameError::Mark);
                 }
             }
@@ -237,6 +237,12 @@ fn check(text: &str, spaces: bool) -> Result<String, NameError> {
 fn is_letter_or_digit(c: char) -> bool {
     let boxed = matches!(c, '\u{24b6}'..='\u{24e9}' | '\u{1f130}'..='\u{1f189}');
     c.is_alphanumeric() && !boxed && !is_combining_mark(c) && !is_default_ignorable(c)
+}
+
+/// A Greek iota below becomes a letter in upper case; a mark behind it would then stand on that letter, and the name
+/// would no longer be equal to itself.
+fn has_iota_below(c: char) -> bool {
+    std::iter::once(c).nfd().any(|part| part == '\u{345}')
 }
 
 /// An accent or vowel sign, which words need; not a circle or box drawn around a letter.

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::link::Link;
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
@@ -236,57 +236,4 @@ async fn the_history_of_a_channel_that_was_left_is_still_here() {
     assert_eq!(seqs(&charlie.history("first").await), (1..=10).collect::<Vec<_>>());
     let command = Command::Members { channel: named("first") };
     assert_eq!(charlie.refused(command).await, Code::NotJoined);
-}
-
-/// By hand: `cargo test --release -p peer --test archive -- --ignored --nocapture`.
-#[actix::test]
-#[ignore = "takes minutes"]
-async fn two_hundred_thousand_missed() {
-    let (world, _host, mut writer) = scene().await;
-    let mut charlie = world.guest("charlie").await;
-    charlie.join("first").await;
-    writer.write(1).await;
-    charlie.reads("first", 1).await;
-    charlie.stop().await;
-    let since = Instant::now();
-    writer.write(200_000).await;
-    println!("written in {:?}", since.elapsed());
-    let since = Instant::now();
-    charlie.start().await;
-    charlie.reads("first", writer.written).await;
-    println!("the newest are shown after {:?}", since.elapsed());
-    let mut slowest = Duration::ZERO;
-    while charlie.events().iter().find_map(filled).is_none() {
-        let sent = Instant::now();
-        writer.write(1).await;
-        charlie.reads("first", writer.written).await;
-        slowest = slowest.max(sent.elapsed());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    println!("filled after {:?}; the slowest live line took {slowest:?}", since.elapsed());
-    let all = charlie.history("first").await;
-    assert_eq!(seqs(&all), (1..=writer.written).collect::<Vec<_>>());
-}
-
-/// By hand, as above.
-#[actix::test]
-#[ignore = "takes minutes"]
-async fn a_hundred_and_fifty_peers_hear_a_thousand_lines() {
-    let (world, _host, mut writer) = scene().await;
-    let mut people = Vec::new();
-    for number in 0..150 {
-        let person = world.guest(&format!("p{number}")).await;
-        person.join("first").await;
-        people.push(person);
-    }
-    let since = Instant::now();
-    for _ in 0..1000 {
-        writer.write(1).await;
-    }
-    let written = since.elapsed();
-    join_all(people.iter().map(|person| person.reads("first", 1000))).await;
-    println!("written in {written:?}, all have it after {:?}", since.elapsed());
-    for person in &people {
-        check_shown(person, &[1..=1000]);
-    }
 }

@@ -73,6 +73,7 @@ fn hostile_names_are_refused_with_the_reason() {
         ("", Length),
         (&"a".repeat(33), Length),
         (&"ö".repeat(1_000_000), Length),
+        ("\u{1f80}\u{302a}", Mark),
         (".", NoLetter),
         ("..", NoLetter),
         ("_", NoLetter),
