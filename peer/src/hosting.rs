@@ -263,13 +263,21 @@ impl Hosting {
         Ok(host)
     }
 
-    /// A host that dies takes the process with it: members would wait for it in vain.
+    /// A host that dies takes the process with it: members would wait for it in vain. Its user is told when it has lost
+    /// the end of its log.
     fn watch(&self, host: HostHandle) {
-        let alarm = self.config.alarm.clone();
+        let (alarm, events) = (self.config.alarm.clone(), self.config.events.clone());
         actix::spawn(async move {
-            if host.stopped().await == HostEnded::Died {
-                alarm.raise(format!("the host of {} died", host.name()));
+            tokio::select! {
+                () = host.log_is_behind() => {}
+                ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
             }
+            let name = host.name();
+            let reason =
+                format!("{name} has lost the end of its log here; it is read, and takes no messages");
+            let channel = Some(name.clone());
+            events.tell(Event::Warning { code: Code::LogBehind, reason, channel }).await;
+            raise_if_died(&alarm, &host, host.stopped().await);
         });
     }
 
@@ -375,6 +383,12 @@ impl Hosting {
         }
         self.arbiter.stop();
         self.death.expected();
+    }
+}
+
+fn raise_if_died(alarm: &Alarm, host: &HostHandle, ended: HostEnded) {
+    if ended == HostEnded::Died {
+        alarm.raise(format!("the host of {} died", host.name()));
     }
 }
 

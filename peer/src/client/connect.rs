@@ -1,6 +1,7 @@
 //! One attempt to enter a channel: find its host, prove who is who, say where to go on.
 
 use common::entry::Position;
+use common::id::Subject;
 use common::link::{Inbox, Link, RequestError};
 use common::pass::SignedPass;
 use common::proto::channel::{Connect, Connected};
@@ -135,8 +136,17 @@ impl Way {
 /// The channel as the tracker has it now, if that is still the one that is known.
 ///
 /// # Errors
-/// `host_key_changed`, or `superseded` for a hosting older than one seen before.
+/// `host_key_changed` when it has another key or owner, or `superseded` for a hosting older than one seen before.
 pub fn follow(known: &ChannelRecord, fresh: ChannelRecord) -> Result<ChannelRecord, Refusal> {
+    if fresh.id != known.id || !is_same_owner(known, &fresh) {
+        return Err(Refusal::new(
+            Code::HostKeyChanged,
+            format!(
+                "{} now belongs to {}, not to the known {}. If both confirm it, type: leave {0}, then join {0}",
+                known.name, fresh.owner.subject, known.owner.subject
+            ),
+        ));
+    }
     if fresh.host_key != known.host_key {
         return Err(Refusal::new(
             Code::HostKeyChanged,
@@ -151,6 +161,13 @@ pub fn follow(known: &ChannelRecord, fresh: ChannelRecord) -> Result<ChannelReco
         return Err(outdated(known, fresh.term));
     }
     Ok(fresh)
+}
+
+/// A guest's channel goes with its owner into the owner's account.
+fn is_same_owner(known: &ChannelRecord, fresh: &ChannelRecord) -> bool {
+    let was_guest = known.owner.subject == Subject::Guest(known.host_key);
+    known.owner.subject == fresh.owner.subject
+        || (was_guest && matches!(fresh.owner.subject, Subject::Account(_)))
 }
 
 fn outdated(known: &ChannelRecord, term: u64) -> Refusal {

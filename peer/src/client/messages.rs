@@ -26,13 +26,18 @@ impl Handler<Join> for Client {
             let _ = joining.send(self.joined());
             return MessageResult(joined);
         }
-        let known = &self.channel;
-        match fresh.map(|fresh| if known.joined { follow(&known.record, fresh) } else { Ok(fresh) }) {
-            Some(Err(refusal)) => {
+        match fresh.map(|fresh| (follow(&self.channel.record, fresh.clone()), fresh)) {
+            Some((Err(refusal), _)) if self.channel.joined => {
                 let _ = joining.send(Err(refusal));
                 return MessageResult(joined);
             }
-            Some(Ok(fresh)) => self.channel.record = fresh,
+            Some((followed, fresh)) => {
+                // Whoever left and joins again has agreed to what is there now, and is told once more what that is.
+                if let Err(refusal) = followed {
+                    self.warn(refusal, ctx);
+                }
+                self.channel.record = fresh;
+            }
             None => {}
         }
         self.release(ctx);
