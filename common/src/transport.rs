@@ -122,6 +122,16 @@ impl Transport {
     pub fn key(&self) -> PeerKey {
         self.key
     }
+
+    /// What TLS is dialled with, for a program that drives its connections itself.
+    pub fn client_config(&self, expected: Expected) -> Arc<ClientConfig> {
+        tls::config_for(expected, &self.client)
+    }
+
+    /// What TLS is listened with, for a program that drives its connections itself.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
 }
 
 /// The two ends of a connection inside this process, each with the key of the other: first the end that `a`

@@ -1,0 +1,132 @@
+//! The program `bench`: drives a tracker and a host with thousands of members over the real wire, and measures.
+//!
+//! In reading order: what is measured ([`process`], [`bare`]), the wire ([`tls`], [`wire`]), those who are on it
+//! ([`crew`], [`text`], [`order`]), both together ([`world`]), what is done with them ([`scenario`]) and what comes out
+//! ([`report`]).
+
+mod bare;
+mod crew;
+mod order;
+mod process;
+mod report;
+mod scenario;
+mod text;
+mod tls;
+mod wire;
+mod world;
+
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use common::process::raise_open_file_limit;
+
+use crate::report::Report;
+use crate::scenario::{directory, fanout, growth, history, paced, stalled, stored, storm};
+use crate::world::Target;
+
+/// What can go wrong is told to whoever started the program, and ends it.
+type Fallible<T = ()> = Result<T, Box<dyn Error>>;
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo build --release -p tracker -p peer -p bench         everything, once
+  bench fanout --members 1000                               a burst: starts a tracker and a host, and ends them
+  bench fanout --members 1000 --bare                        the same against the bare limit
+  bench paced --members 5000 --rate 4 --seconds 30
+  bench stored --senders 1 --channels 1 --window 1          one sender that waits for each answer
+  bench fanout --tracker 127.0.0.1:22236 --host-pid 4711    what runs already, with the channel `bench`
+
+Each run prints one line of JSON and then a table. It ends with 0 only if every member got every message once and in
+order. CPU time is user and system time of the host's process, from /proc: bench runs on Linux.";
+
+/// Drives a tracker and a host with thousands of members over the real wire, and measures.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    scenario: Scenario,
+    /// Measure the bare limit instead: one thread that writes the same bytes to everybody
+    #[arg(long, global = true)]
+    bare: bool,
+    /// Measure a tracker that runs already; give --host-pid too, and host the channel `bench` there
+    #[arg(long, global = true, requires = "host_pid")]
+    tracker: Option<SocketAddr>,
+    /// The process of the host that runs already
+    #[arg(long, global = true, requires = "tracker")]
+    host_pid: Option<u32>,
+    /// The folder in which started programs keep their state for the time of the run
+    #[arg(long, global = true, default_value_os_t = std::env::temp_dir())]
+    data: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// As many messages as go through
+    Fanout(fanout::Fanout),
+    /// Messages at a steady pace
+    Paced(paced::Paced),
+    /// Many senders over many channels
+    Stored(stored::Stored),
+    /// Joining a channel with a long history
+    History(history::History),
+    /// All members come back at once
+    Storm(storm::Storm),
+    /// One member stops reading
+    Stalled(stalled::Stalled),
+    /// A tracker with many peers and channels
+    Tracker(directory::Tracker),
+    /// How costs grow: tables of four points
+    Growth,
+    /// The bare limit itself; started by --bare
+    #[command(hide = true)]
+    BareServer,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = run(&arguments);
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nothing is left to tell it to when even this fails.
+            let _ = writeln!(std::io::stderr(), "bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether nothing was lost.
+fn run(arguments: &Arguments) -> Fallible<bool> {
+    raise_open_file_limit()?;
+    if !matches!(arguments.scenario, Scenario::BareServer) {
+        process::end_with_signal()?;
+    }
+    let target = match (arguments.bare, arguments.tracker, arguments.host_pid) {
+        (true, ..) => Target::Bare,
+        (false, Some(tracker), Some(host_id)) => Target::Running { tracker, host_id },
+        _ => Target::Natter { data: arguments.data.clone() },
+    };
+    let reports: Vec<Report> = match &arguments.scenario {
+        Scenario::Fanout(options) => vec![fanout::run(&target, options)?],
+        Scenario::Paced(options) => vec![paced::run(&target, options)?],
+        Scenario::Stored(options) => vec![stored::run(&target, options)?],
+        Scenario::History(options) => vec![history::run(&target, options)?],
+        Scenario::Storm(options) => vec![storm::run(&target, options)?],
+        Scenario::Stalled(options) => vec![stalled::run(&target, options)?],
+        Scenario::Tracker(options) => vec![directory::run(&target, options)?],
+        Scenario::Growth => growth::run(&target)?,
+        Scenario::BareServer => {
+            bare::serve()?;
+            Vec::new()
+        }
+    };
+    for report in &reports {
+        report.print()?;
+    }
+    Ok(reports.iter().all(Report::is_clean))
+}

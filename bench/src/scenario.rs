@@ -1,0 +1,10 @@
+//! What can be measured, one file each.
+
+pub mod directory;
+pub mod fanout;
+pub mod growth;
+pub mod history;
+pub mod paced;
+pub mod stalled;
+pub mod stored;
+pub mod storm;
