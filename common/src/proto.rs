@@ -1,12 +1,14 @@
 //! The protocol: what each side may say, as types without any input or output.
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
-//! connection), [`directory`] (to the tracker), [`channel`] (to a host) and [`event`] (pushed); refusals in
-//! [`status`], numbers in [`limits`].
+//! connection), [`directory`] and [`knock`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
+//! another) and [`event`] (pushed); refusals in [`status`], numbers in [`limits`].
 
 pub mod channel;
+pub mod direct;
 pub mod directory;
 pub mod event;
+pub mod knock;
 pub mod limits;
 pub mod session;
 pub mod status;

@@ -9,8 +9,10 @@ use common::id::{ChannelId, Epoch, RequestId, Subject};
 use common::identity::PeerKey;
 use common::pass::PassRules;
 use common::proto::channel::{self, HostRequest};
+use common::proto::direct::{self, PeerRequest};
 use common::proto::directory::{self, TrackerRequest};
 use common::proto::event::{self, HostEvent, TrackerEvent};
+use common::proto::knock;
 use common::proto::session::{self, Directory};
 use common::proto::status::{Code, Status};
 use common::proto::{Command, Frame, Pushed};
@@ -139,11 +141,17 @@ fn check_request(exchange: &Exchange) {
     if is_host {
         HostRequest::parse(&exchange.command, &exchange.body).unwrap();
     }
-    assert!(is_tracker || is_host, "{} is of no list", exchange.command);
+    let is_peer = PeerRequest::NAMES.contains(&exchange.command.as_str());
+    if is_peer {
+        PeerRequest::parse(&exchange.command, &exchange.body).unwrap();
+    }
+    assert!(is_tracker || is_host || is_peer, "{} is of no list", exchange.command);
     by_name! { exchange.command.as_str(), check_exchange(exchange):
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::Locate,
+        knock::Knock, knock::Introduce,
+        direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
         channel::Members, channel::RetInfo, channel::Debug,
     }
@@ -157,6 +165,7 @@ fn check_event(name: &str, body: &RawValue) {
     }
     by_name! { name, check(body):
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
+        knock::Knocked, knock::Introduction,
     }
 }
 
@@ -172,7 +181,8 @@ fn every_command_and_event_has_an_example() {
     let story = Story::read();
     let done = story.exchanges.iter().filter(|exchange| matches!(exchange.outcome, Some(Ok(_))));
     let shown: BTreeSet<&str> = done.map(|exchange| exchange.command.as_str()).collect();
-    let commands: BTreeSet<&str> = TrackerRequest::NAMES.iter().chain(HostRequest::NAMES).copied().collect();
+    let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES];
+    let commands: BTreeSet<&str> = lists.into_iter().flatten().copied().collect();
     assert_eq!(shown, commands);
     let shown: BTreeSet<&str> = story.events.iter().map(|(name, _)| name.as_str()).collect();
     let events: BTreeSet<&str> = TrackerEvent::NAMES.iter().chain(HostEvent::NAMES).copied().collect();

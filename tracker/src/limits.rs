@@ -10,12 +10,17 @@ pub const MAX_NAMES_PER_GUEST: usize = 8;
 pub const MAX_CHANNELS_PER_OWNER: usize = 16_384;
 /// How many channels one session may be waiting for; of more, the oldest are forgotten.
 pub const MAX_INTERESTS_PER_SESSION: usize = 1024;
-/// How many addresses of one host are handed out.
-pub const MAX_ADDRESSES_PER_CHANNEL: usize = 16;
+/// How many addresses of one peer are handed out.
+pub const MAX_ADDRESSES: usize = 16;
 /// The longest pattern of LIST, in characters.
 pub const MAX_PATTERN_CHARS: usize = 128;
 /// How many channels one LIST looks at before it answers with what it has found.
 pub const MAX_LIST_SCAN: usize = 20_000;
+
+/// How many requests for a conversation are kept for one user; of more, the oldest goes.
+pub const MAX_KNOCKS_PER_USER: usize = 100;
+/// How many people one session may say to be willing to talk to; of more, the oldest are forgotten.
+pub const MAX_WISHES_PER_SESSION: usize = 1024;
 
 /// How many passwords may wait to be hashed, beyond those being hashed.
 pub const MAX_WAITING_HASHES: usize = 64;
@@ -30,6 +35,8 @@ pub const SCAN_ROWS: usize = 512;
 pub const GUEST_NAME_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long the name of a guest's channel stays reserved after its host was last seen.
 pub const GUEST_CHANNEL_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a request for a conversation is kept.
+pub const KNOCK_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often what has lapsed is swept out, and hosts that are still there are noted as seen.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::directory::{ChannelRecord, Host, List, Listing, Locate, TrackerRequest, Unhost};
+use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Hello, Limits, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
@@ -106,6 +107,25 @@ impl Session {
 
     async fn host(&self, host: Host) -> Result<ChannelRecord, Failure> {
         self.tracker.host(self.conn, self.phase.identity()?, self.remote, host).await
+    }
+
+    async fn knock(&self, knock: Knock) -> Result<Sent, Failure> {
+        self.tracker.knock(self.conn, self.phase.identity()?, knock).await
+    }
+
+    async fn introduce(&self, introduce: Introduce) -> Result<Empty, Failure> {
+        let who = self.phase.identity()?;
+        self.tracker.introduce(self.conn, who, self.remote, introduce).await.map(|()| Empty {})
+    }
+
+    /// Tells who has asked for a conversation, behind the answer that lets this peer in.
+    async fn tell_knocks(&self, link: &Link) {
+        let Phase::Entered(identity) = &self.phase else { return };
+        match self.tracker.knocks_for(identity).await {
+            // A link that does not take it ends by that.
+            Ok(knocks) => knocks.iter().for_each(|knocked| drop(link.tell(knocked))),
+            Err(failure) => tracing::warn!(err = ?failure.to_string(), "kept requests were not told"),
+        }
     }
 
     async fn unhost(&self, unhost: Unhost) -> Result<Empty, Failure> {

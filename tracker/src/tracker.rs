@@ -9,6 +9,8 @@ mod actor;
 pub mod channels;
 mod guests;
 mod hosting;
+mod introductions;
+mod knocks;
 mod messages;
 pub mod pattern;
 pub mod sessions;

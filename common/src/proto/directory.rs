@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::knock::{Introduce, Knock};
 use super::session::{Hello, Ping};
 use super::{Empty, closed, commands};
 use crate::entry::Position;
@@ -39,6 +40,10 @@ closed! {
         Unhost,
         /// Where a channel is to be found.
         Locate,
+        /// Asks somebody for a conversation.
+        Knock,
+        /// Agrees to meet somebody, or not.
+        Introduce,
     }
 }
 

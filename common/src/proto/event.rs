@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pushed;
 use super::directory::ChannelRecord;
+use super::knock::{Introduction, Knocked};
 use super::{closed, status::Refusal};
 use crate::entry::RawEntry;
 use crate::id::{ChannelId, IdentityKind};
@@ -16,6 +17,10 @@ closed! {
         ChannelUp,
         /// A channel somebody asked for has gone.
         ChannelDown,
+        /// Somebody asks for a conversation.
+        Knocked,
+        /// Where somebody is with whom both sides want to talk.
+        Introduction,
         /// The connection is about to be closed.
         GoingAway,
     }
@@ -96,6 +101,8 @@ pushed! {
     "MESSAGE" RawEntry;
     "CHANNEL_UP" ChannelUp;
     "CHANNEL_DOWN" ChannelDown;
+    "KNOCKED" Knocked;
+    "INTRODUCTION" Introduction;
     "JOINED" Joined;
     "LEFT" Left;
     "GOING_AWAY" GoingAway;

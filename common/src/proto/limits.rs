@@ -96,3 +96,12 @@ pub const HOST_MAILBOX: usize = 256;
 pub const MAX_CONNECT_ATTEMPTS: usize = 8;
 /// How long a connection that has said HELLO may take to enter a channel.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How many devices of one user a peer may agree to.
+pub const MAX_DEVICES_OF_CONTACT: usize = 64;
+/// How long a peer that has said HELLO for a conversation may take to say who it is, and to be let in.
+pub const CHAT_REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// The highest clock and number of a message between two peers: what every program can read out of JSON exactly.
+pub const MAX_CHAT_NUMBER: u64 = (1 << 53) - 1;
+/// How far a message's clock may be ahead of those seen before it: nobody can use up a conversation's clock at once.
+pub const MAX_CLOCK_JUMP: u64 = 1 << 32;

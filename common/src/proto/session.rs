@@ -15,6 +15,8 @@ pub enum Purpose {
     Control,
     /// A member's connection to a channel's host.
     Channel,
+    /// A conversation of two peers.
+    Direct,
     /// A purpose this program does not serve.
     #[serde(other)]
     Other,

@@ -36,19 +36,19 @@ impl Session {
             TrackerRequest::Hello(_) | TrackerRequest::Ping(_) => answer.give(Ok(Empty {})),
             TrackerRequest::Signup(signup) => {
                 let entered = tracker.signup(conn, key, signup).await;
-                self.entered(entered, answer)
+                self.entered(entered, answer).await
             }
             TrackerRequest::Signin(signin) => {
                 let entered = tracker.signin(conn, key, signin).await;
-                self.entered(entered, answer)
+                self.entered(entered, answer).await
             }
             TrackerRequest::Guest(guest) => {
                 let entered = tracker.guest(conn, key, guest.name).await;
-                self.entered(entered, answer)
+                self.entered(entered, answer).await
             }
             TrackerRequest::Renew(_) => {
                 let entered = tracker.renew(conn, key).await;
-                self.entered(entered, answer)
+                self.entered(entered, answer).await
             }
             TrackerRequest::Signout(_) => {
                 let outcome = tracker.signout(key).await;
@@ -64,20 +64,29 @@ impl Session {
             TrackerRequest::Locate(what) => answer.give(self.locate(what).await),
             TrackerRequest::Host(host) => answer.give(self.host(host).await),
             TrackerRequest::Unhost(unhost) => answer.give(self.unhost(unhost).await),
+            TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
+            TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),
         }
     }
 
-    fn entered(
+    async fn entered(
         &mut self,
         outcome: Result<(Identity, Entered), Failure>,
         answer: Answer<'_>,
     ) -> Result<(), CloseReason> {
+        let mut is_news = false;
         let outcome = outcome.map(|(identity, entered)| {
             tracing::info!(conn = self.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
+            is_news = !matches!(&self.phase, Phase::Entered(before) if before.subject == identity.subject);
             self.phase = Phase::Entered(identity);
             entered
         });
-        answer.give(outcome)
+        let link = answer.link;
+        answer.give(outcome)?;
+        if is_news {
+            self.tell_knocks(link).await;
+        }
+        Ok(())
     }
 }
 

@@ -39,7 +39,9 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         TrackerRequest::List(_)
         | TrackerRequest::Host(_)
         | TrackerRequest::Unhost(_)
-        | TrackerRequest::Locate(_) => Needs::Identity,
+        | TrackerRequest::Locate(_)
+        | TrackerRequest::Knock(_)
+        | TrackerRequest::Introduce(_) => Needs::Identity,
     }
 }
 
@@ -90,6 +92,8 @@ mod tests {
             ("LIST", "{}", [false, true]),
             ("UNHOST", r#"{"id":"01890000-0000-7000-8000-000000000000"}"#, [false, true]),
             ("LOCATE", r#"{"name":"first"}"#, [false, true]),
+            ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
+            ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),
         ];
         let key = PeerKey::from_bytes([1; 32]);
         let entered =

@@ -77,6 +77,19 @@ pub async fn account_of_name(
     }))
 }
 
+/// Who has a name now, account or guest.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub async fn holder_of_name(
+    directory: &Directory,
+    name: &UserName,
+    now: Timestamp,
+) -> Result<Option<Subject>, DirectoryError> {
+    let claim = directory.get(USER_NAMES, name.skeleton().as_bytes()).await?.map(|row| row.value);
+    Ok(claim.filter(|claim| claim.name == *name && claim.is_alive(now)).map(|claim| claim.holder))
+}
+
 /// What became of the wish for a channel's name.
 #[derive(Clone, Debug)]
 pub enum ChannelNameClaim {

@@ -26,6 +26,8 @@ pub const KEYS: Rows<KeyRow> = Rows::new(Table::new("keys"));
 pub const CHANNELS: Rows<ChannelRow> = Rows::new(Table::new("channels"));
 /// Which channel has a name, by each of its looks.
 pub const CHANNEL_NAMES: Rows<ChannelId> = Rows::new(Table::new("channel_names"));
+/// Requests for conversations, by whom they are for.
+pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
 /// The directory itself, under [`THE_DIRECTORY`].
 pub const META: Rows<Meta> = Rows::new(Table::new("meta"));
 /// The one key of [`META`].
@@ -102,6 +104,27 @@ pub struct HeldName {
     pub name: UserName,
     /// Until when.
     pub until: Timestamp,
+}
+
+/// The requests for conversations that are kept for somebody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnocksRow {
+    /// The oldest first.
+    pub rows: Vec<KnockRow>,
+}
+
+/// A request for a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnockRow {
+    /// Who asked.
+    pub from: Owner,
+    /// With which peer.
+    pub key: PeerKey,
+    /// When.
+    pub at: Timestamp,
+    /// Who has turned it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_by: Option<Owner>,
 }
 
 /// A channel, as it is kept.

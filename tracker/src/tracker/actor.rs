@@ -12,8 +12,8 @@ use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
-    Announce, Connect, Count, CountOwned, Counts, Disconnect, Due, Enter, List, ListingReply, Locate,
-    Refresh, Remove, SignOut, Stop, Withdraw,
+    Announce, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, Enter, List, ListingReply,
+    Locate, Met, Refresh, Remove, Ring, SignOut, Stop, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -40,6 +40,8 @@ impl Tracker {
             match effect {
                 Effect::Up(conns, event) => self.tell(&conns, &*event),
                 Effect::Down(conns, event) => self.tell(&conns, &event),
+                Effect::Knocked(conns, event) => self.tell(&conns, &event),
+                Effect::Introduce(conn, event) => self.tell(&[conn], &event),
                 Effect::Supersede(conn) => {
                     if let Some(link) = self.links.get(&conn) {
                         link.close_because(Code::Superseded.into());
@@ -180,6 +182,34 @@ impl Handler<List> for Tracker {
 
     fn handle(&mut self, List { page, who }: List, _: &mut Self::Context) -> ListingReply {
         ListingReply(self.state.list(&page, who))
+    }
+}
+
+impl Handler<Ring> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Ring { conn, keys, kept }: Ring, _: &mut Self::Context) {
+        self.state.ring(conn, &keys, kept);
+        self.apply();
+    }
+}
+
+impl Handler<Met> for Tracker {
+    type Result = Result<(), SessionGone>;
+
+    fn handle(&mut self, Met { conn, wish, knocked }: Met, _: &mut Self::Context) -> Self::Result {
+        let met = self.state.meet(conn, wish, &knocked);
+        self.apply();
+        met
+    }
+}
+
+impl Handler<Deliver> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Deliver { keys, of, rejection }: Deliver, _: &mut Self::Context) {
+        self.state.reject(&keys, of, &rejection);
+        self.apply();
     }
 }
 

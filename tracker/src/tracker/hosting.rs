@@ -13,7 +13,7 @@ use super::TrackerHandle;
 use super::messages::{Announce, CountOwned, Refresh, Remove, Withdraw};
 use super::sessions::{ConnId, Identity};
 use crate::error::Failure;
-use crate::limits::{MAX_ADDRESSES_PER_CHANNEL, MAX_CHANNELS_PER_OWNER};
+use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_OWNER};
 use crate::store::directory::{Change, Committed, Row, Tries};
 use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel};
 use crate::store::schema::{CHANNELS, ChannelRow};
@@ -179,7 +179,7 @@ fn decide(
         name: host.name.clone(),
         owner: who.owner(),
         host_key: who.key,
-        addresses: addresses(host, remote),
+        addresses: addresses(host.port, &host.addresses, remote),
         head: host.head,
         // A tracker put back from an older copy learns the number from the host: members refuse a lower one.
         term: known.map_or(1, |known| known.term).max(host.term),
@@ -206,12 +206,12 @@ fn check_head(known: Position, announced: Position) -> Result<(), Refusal> {
     Err(Refusal::new(Code::LogBehind, reason))
 }
 
-/// Where the host can be reached: at the address it is seen at first, then at those it knows of itself.
-fn addresses(host: &Host, remote: Option<IpAddr>) -> Vec<Address> {
-    let seen = remote.zip(host.port).map(|(ip, port)| Address::tcp(SocketAddr::new(ip, port)));
+/// Where a peer can be reached: at the address it is seen at first, then at those it knows of itself.
+pub(super) fn addresses(port: Option<u16>, known: &[Address], remote: Option<IpAddr>) -> Vec<Address> {
+    let seen = remote.zip(port).map(|(ip, port)| Address::tcp(SocketAddr::new(ip, port)));
     let mut addresses: Vec<Address> = Vec::new();
-    for address in seen.into_iter().chain(host.addresses.iter().cloned()) {
-        if addresses.len() == MAX_ADDRESSES_PER_CHANNEL {
+    for address in seen.into_iter().chain(known.iter().cloned()) {
+        if addresses.len() == MAX_ADDRESSES {
             break;
         }
         if !addresses.contains(&address) {

@@ -6,9 +6,12 @@ use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::link::Link;
 use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
+use common::proto::knock::Introduction;
 use common::proto::status::Refusal;
 
 use super::channels::Page;
+use super::introductions::Wish;
+use super::knocks::Kept;
 use super::sessions::{ConnId, Identity};
 use super::state::SessionGone;
 use crate::store::directory::{Revision, Row};
@@ -102,6 +105,33 @@ pub struct List {
 /// actix wants a type of its own for an answer that is neither an `Option` nor a `Result`.
 #[derive(actix::MessageResponse)]
 pub struct ListingReply(pub Listing);
+
+/// Somebody has knocked at these devices.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ring {
+    pub conn: ConnId,
+    pub keys: Vec<PeerKey>,
+    pub kept: Kept,
+}
+
+/// A session wants to talk to somebody; of the devices in `knocked` it is known that they want it too.
+#[derive(Message)]
+#[rtype(result = "Result<(), SessionGone>")]
+pub struct Met {
+    pub conn: ConnId,
+    pub wish: Wish,
+    pub knocked: Vec<PeerKey>,
+}
+
+/// The knocks of these devices of somebody were turned down.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    pub keys: Vec<PeerKey>,
+    pub of: Subject,
+    pub rejection: Introduction,
+}
 
 /// The guests' channels whose hosts are there, and the channels whose names are free again.
 #[derive(Message)]

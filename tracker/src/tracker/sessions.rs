@@ -106,6 +106,12 @@ impl Sessions {
         self.sessions.get(&conn)?.identity.as_ref()
     }
 
+    /// The session that a key has entered with.
+    pub fn entered_with(&self, key: &PeerKey) -> Option<(ConnId, &Identity)> {
+        let conn = *self.entered.get(key)?;
+        Some((conn, self.identity(conn)?))
+    }
+
     /// Gives a session the lease of a channel, whoever had it. Whether the channel was up already; `None` when the
     /// session has not entered or has ended.
     pub fn lease(&mut self, conn: ConnId, channel: ChannelId) -> Option<bool> {

@@ -5,8 +5,11 @@ use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::proto::directory::{ChannelRecord, Listing, Locate};
 use common::proto::event::{ChannelDown, ChannelUp};
+use common::proto::knock::{Introduction, Knocked};
 
 use super::channels::{Channels, Page};
+use super::introductions::{Introductions, Wish, introduction};
+use super::knocks::Kept;
 use super::sessions::{ConnId, Identity, Sessions};
 use crate::store::directory::{Revision, Row};
 use crate::store::schema::ChannelRow;
@@ -18,6 +21,10 @@ pub enum Effect {
     Up(Vec<ConnId>, Box<ChannelUp>),
     /// Tell these that a channel has gone.
     Down(Vec<ConnId>, ChannelDown),
+    /// Tell these that somebody asks for a conversation.
+    Knocked(Vec<ConnId>, Knocked),
+    /// Tell this one who can be met, or will not be.
+    Introduce(ConnId, Introduction),
     /// Close a connection, whose key has entered over a newer one.
     Supersede(ConnId),
 }
@@ -33,6 +40,8 @@ pub struct State {
     pub sessions: Sessions,
     /// The list of channels.
     pub channels: Channels,
+    /// Who wants to talk to whom.
+    pub introductions: Introductions,
     /// What has to be done, in this order.
     pub effects: Vec<Effect>,
 }
@@ -44,7 +53,14 @@ impl State {
     /// When the session has ended.
     pub fn enter(&mut self, conn: ConnId, identity: Identity) -> Result<Vec<ChannelId>, SessionGone> {
         let (key, subject) = (identity.key, identity.subject);
+        let before = self.sessions.identity(conn).map(|identity| identity.subject);
         let superseded = self.sessions.enter(conn, identity).ok_or(SessionGone)?;
+        if before != Some(subject) {
+            self.introductions.forget(conn);
+        }
+        if let Some(older) = superseded.session {
+            self.introductions.forget(older);
+        }
         self.effects.extend(superseded.session.map(Effect::Supersede));
         self.went_down(&superseded.channels);
         Ok(match subject {
@@ -55,6 +71,9 @@ impl State {
 
     /// A key belongs to no account any more.
     pub fn sign_out(&mut self, key: PeerKey) {
+        if let Some((conn, _)) = self.sessions.entered_with(&key) {
+            self.introductions.forget(conn);
+        }
         let hosted = self.sessions.sign_out(key);
         self.went_down(&hosted);
     }
@@ -62,6 +81,7 @@ impl State {
     /// A connection has ended. Returns the guests' channels whose host is gone by that.
     pub fn disconnect(&mut self, conn: ConnId) -> Vec<ChannelId> {
         let hosted = self.sessions.disconnect(conn);
+        self.introductions.forget(conn);
         self.went_down(&hosted);
         self.of_guests(hosted)
     }
@@ -119,6 +139,50 @@ impl State {
     /// A page of the list of channels.
     pub fn list(&self, page: &Page, who: Subject) -> Listing {
         self.channels.list(page, who, |id| self.sessions.is_online(id))
+    }
+
+    /// Somebody has knocked at these devices, over this connection.
+    pub fn ring(&mut self, conn: ConnId, keys: &[PeerKey], kept: Kept) {
+        let knocked = match kept {
+            Kept::Waiting(knocked) => knocked,
+            Kept::Rejected(by) => {
+                // Any device of whoever turned it down stands for them.
+                let Some(key) = keys.first().copied() else { return };
+                let rejection = Introduction { who: by, key, addresses: Vec::new(), rejected: true };
+                return self.effects.push(Effect::Introduce(conn, rejection));
+            }
+        };
+        let Some(me) = self.sessions.identity(conn) else { return };
+        let mut waiting = Vec::new();
+        for (other_conn, other) in keys.iter().filter_map(|key| self.sessions.entered_with(key)) {
+            match self.introductions.find(other_conn, me) {
+                Some(wish) => {
+                    let accepted = introduction(other, &wish.addresses);
+                    self.effects.push(Effect::Introduce(conn, accepted));
+                }
+                None => waiting.push(other_conn),
+            }
+        }
+        self.effects.push(Effect::Knocked(waiting, knocked));
+    }
+
+    /// A session wants to talk to somebody.
+    ///
+    /// # Errors
+    /// When the session has ended or is not entered.
+    pub fn meet(&mut self, conn: ConnId, wish: Wish, knocked: &[PeerKey]) -> Result<(), SessionGone> {
+        let introduced = self.introductions.wish(&self.sessions, conn, wish, knocked).ok_or(SessionGone)?;
+        self.effects.extend(introduced.into_iter().map(|(conn, event)| Effect::Introduce(conn, event)));
+        Ok(())
+    }
+
+    /// The knocks of these devices of somebody were turned down.
+    pub fn reject(&mut self, keys: &[PeerKey], of: Subject, rejection: &Introduction) {
+        for (conn, other) in keys.iter().filter_map(|key| self.sessions.entered_with(key)) {
+            if other.subject == of {
+                self.effects.push(Effect::Introduce(conn, rejection.clone()));
+            }
+        }
     }
 
     /// The guests' channels whose hosts are there, and the channels whose names are free again.

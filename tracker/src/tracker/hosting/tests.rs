@@ -95,7 +95,10 @@ fn addresses_are_few_and_different_the_one_seen_first() {
     let listed = |count: usize| (0..count).map(|i| format!("tcp:192.0.2.1:{}", i + 1).parse().unwrap());
     let ip: IpAddr = "192.0.2.1".parse().unwrap();
     let text = |host: &Host, remote| -> Vec<String> {
-        addresses(host, remote).iter().map(|address| address.as_str().to_owned()).collect()
+        addresses(host.port, &host.addresses, remote)
+            .iter()
+            .map(|address| address.as_str().to_owned())
+            .collect()
     };
     let mut host = host("first", ChannelId::new());
     host.addresses = listed(2).chain(listed(2)).collect();
@@ -106,7 +109,7 @@ fn addresses_are_few_and_different_the_one_seen_first() {
     host.port = Some(4000);
     host.addresses = listed(100).collect();
     let many = text(&host, Some(ip));
-    assert_eq!((many.len(), many[0].as_str()), (MAX_ADDRESSES_PER_CHANNEL, "tcp:192.0.2.1:4000"));
+    assert_eq!((many.len(), many[0].as_str()), (MAX_ADDRESSES, "tcp:192.0.2.1:4000"));
     host.addresses.clear();
     assert_eq!(text(&host, Some("2001:db8::1".parse().unwrap())), ["tcp:[2001:db8::1]:4000"]);
 }

@@ -21,6 +21,8 @@ fn told(state: &mut State) -> Vec<String> {
     let shown = |effect| match effect {
         Effect::Up(conns, _) => format!("up {conns:?}"),
         Effect::Down(conns, _) => format!("down {conns:?}"),
+        Effect::Knocked(conns, _) => format!("knocked {conns:?}"),
+        Effect::Introduce(conn, _) => format!("introduce {conn:?}"),
         Effect::Supersede(conn) => format!("supersede {conn:?}"),
     };
     std::mem::take(&mut state.effects).into_iter().map(shown).collect()
@@ -76,4 +78,31 @@ fn who_enters_as_an_account_inherits_from_the_guest() {
     assert!(state.sessions.is_online(first.id), "the same session goes on");
     assert!(told(&mut state).is_empty());
     assert_eq!(state.enter(ConnId(9), guest(9)), Err(SessionGone));
+}
+
+#[test]
+fn a_session_that_ends_or_is_somebody_else_now_wants_to_talk_to_nobody() {
+    let wish =
+        |with: u8| Wish { subject: guest(with).subject, keys: vec![guest(with).key], addresses: Vec::new() };
+    for end in [
+        |state: &mut State| drop(state.disconnect(ConnId(1))),
+        |state: &mut State| state.sign_out(guest(1).key),
+        |state: &mut State| {
+            state.sessions.connect(ConnId(3));
+            state.enter(ConnId(3), guest(1)).unwrap();
+        },
+        |state: &mut State| {
+            let account = Subject::Account(common::id::AccountId::new());
+            state.enter(ConnId(1), Identity { subject: account, ..guest(1) }).unwrap();
+        },
+    ] {
+        let (mut state, _) = scene();
+        state.meet(ConnId(1), wish(2), &[]).unwrap();
+        assert!(!state.introductions.is_empty());
+        end(&mut state);
+        assert!(state.introductions.is_empty());
+        state.effects.clear();
+        state.meet(ConnId(2), wish(1), &[]).unwrap();
+        assert_eq!(told(&mut state), [""; 0]);
+    }
 }
