@@ -149,15 +149,14 @@ impl Visitor<'_> {
         loop {
             let request = self.next().await?;
             let id = request.id;
+            if let Err(refusal) = Hello::check_version(&request) {
+                self.refuse(id, refusal.clone());
+                return Err(self.end(refusal));
+            }
             match HostRequest::parse(&request.command, &request.body) {
-                Ok(HostRequest::Hello(hello)) => match check_hello(&hello) {
+                Ok(HostRequest::Hello(hello)) => match check_purpose(&hello) {
                     Ok(welcome) => return self.link.answer(id, &Ok(welcome)),
-                    Err(refusal) => {
-                        self.refuse(id, refusal.clone());
-                        if refusal.code == Code::UnsupportedVersion {
-                            return Err(self.end(refusal));
-                        }
-                    }
+                    Err(refusal) => self.refuse(id, refusal),
                 },
                 other => self.refuse_other(id, other),
             }
@@ -205,10 +204,7 @@ impl Visitor<'_> {
     }
 }
 
-fn check_hello(hello: &Hello) -> Result<Welcome, Refusal> {
-    if hello.protocol != PROTOCOL_VERSION {
-        return Err(Code::UnsupportedVersion.into());
-    }
+fn check_purpose(hello: &Hello) -> Result<Welcome, Refusal> {
     if hello.purpose != Purpose::Channel {
         return Err(Refusal::new(Code::BadRequest, "a peer serves the purpose channel only"));
     }

@@ -59,9 +59,11 @@ pub async fn serve(
     };
     match begun {
         Ok(conn) => {
+            let known = Known { tracker: tracker.clone(), conn, is_over: false };
             let span = tracing::info_span!("session", conn = conn.0);
             let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
             session.run(&link, &mut inbox).instrument(span).await;
+            known.end().await;
         }
         Err(reason) => {
             tracing::debug!(reason = ?reason.to_string(), path = %link.path(), "connection ended before it began")
@@ -74,6 +76,33 @@ pub async fn serve(
 fn hang_up(link: &Link, reason: Refusal) -> CloseReason {
     link.close_because(reason.clone());
     CloseReason::Told(reason)
+}
+
+/// A connection that the tracker counts: what it hosts is no longer online once it is over, even when its task panics
+/// or is cut off.
+struct Known {
+    tracker: TrackerHandle,
+    conn: ConnId,
+    is_over: bool,
+}
+
+impl Known {
+    async fn end(mut self) {
+        self.tracker.clone().forget(self.conn).await;
+        self.is_over = true;
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        // Without a runtime the whole tracker is at its end.
+        if !self.is_over
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (tracker, conn) = (self.tracker.clone(), self.conn);
+            runtime.spawn(async move { tracker.forget(conn).await });
+        }
+    }
 }
 
 impl Session {
@@ -91,9 +120,6 @@ impl Session {
             }
         };
         link.close();
-        if let Err(failure) = self.tracker.disconnect(self.conn).await {
-            tracing::warn!(err = ?failure.to_string(), "the end of a connection was not noted whole");
-        }
         tracing::debug!(reason = ?reason.to_string(), "disconnected");
     }
 
@@ -156,7 +182,9 @@ async fn greet(
 
 /// Whether the session has begun.
 fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Result<bool, CloseReason> {
-    let welcome = match TrackerRequest::parse(&request.command, &request.body) {
+    let parsed =
+        Hello::check_version(&request).and_then(|()| TrackerRequest::parse(&request.command, &request.body));
+    let welcome = match parsed {
         Ok(TrackerRequest::Hello(hello)) => welcome(&hello, tracker),
         Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| false),
         Ok(_) => Err(Refusal::new(Code::WrongPhase, "the first request of a connection is HELLO")),
@@ -172,13 +200,6 @@ fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Resul
 }
 
 fn welcome(hello: &Hello, tracker: &TrackerHandle) -> Result<Welcome, Refusal> {
-    if hello.protocol != PROTOCOL_VERSION {
-        let (theirs, ours) = (hello.protocol, PROTOCOL_VERSION);
-        let older = if theirs < ours { "the program that connects" } else { "the tracker" };
-        let reason =
-            format!("this tracker speaks version {ours} of the protocol and not {theirs}: update {older}");
-        return Err(Refusal::new(Code::UnsupportedVersion, reason));
-    }
     if hello.purpose != Purpose::Control {
         return Err(Refusal::new(Code::BadRequest, "a tracker serves the purpose control only"));
     }

@@ -94,7 +94,7 @@ impl TrackerHandle {
         (self.clock)()
     }
 
-    /// A connection has said HELLO. Every connection is to be [disconnected](Self::disconnect) in the end.
+    /// A connection has said HELLO. Every connection is to be [forgotten](Self::forget) in the end.
     ///
     /// # Errors
     /// When the tracker stops.
@@ -104,14 +104,16 @@ impl TrackerHandle {
         Ok(conn)
     }
 
-    /// A connection has ended, and with it its leases.
-    ///
-    /// # Errors
-    /// When the actor has ended, or the directory cannot be written: then guests' names lapse a little early.
-    pub async fn disconnect(&self, conn: ConnId) -> Result<(), Failure> {
-        let now = self.now();
-        let of_guests = self.actor.send(messages::Disconnect { conn }).await?;
-        self.note_seen(of_guests, now).await
+    /// A connection has ended, and with it its leases. When the directory cannot be written, guests' names lapse a
+    /// little early.
+    pub async fn forget(self, conn: ConnId) {
+        let noted = async {
+            let of_guests = self.actor.send(messages::Disconnect { conn }).await?;
+            self.note_seen(of_guests, self.now()).await
+        };
+        if let Err(failure) = noted.await {
+            tracing::warn!(conn = conn.0, err = ?failure.to_string(), "the end of a connection was not noted whole");
+        }
     }
 
     /// Whoever shows itself to be `identity` enters over `conn`, and gets a pass that says so.

@@ -6,12 +6,12 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::clock::Timestamp;
 use common::identity::Identity;
-use common::link::{CloseReason, Link};
+use common::link::{CloseReason, Link, RequestError};
 use common::pass::PASS_LIFETIME;
 use common::proto::directory::{ChannelRecord, Guest, List};
 use common::proto::status::Code;
@@ -177,5 +177,27 @@ async fn a_start_that_fails_says_why_and_leaves_nothing_locked() {
     let error = fails(Config { listen: tracker.ready.address, ..config(other.path()) }).await;
     assert!(matches!(error, StartError::Listen(_)) && error.to_string().contains("port"), "{error}");
     start(config(other.path())).await.stop().await;
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_session_that_panics_takes_its_channels_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let panics = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&panics);
+    let mut config = config(folder.path());
+    config.clock = Arc::new(move || {
+        assert!(!asked.swap(false, Ordering::SeqCst), "the clock breaks once, for a test");
+        Timestamp::now()
+    });
+    let tracker = start(config).await;
+    let (ken, mut charlie) = (tracker.guest("ken").await, tracker.guest("charlie").await);
+    let first = channel("first");
+    ken.host(&first).await.unwrap();
+    assert!(charlie.locate("first").await.unwrap().online);
+    panics.store(true, Ordering::SeqCst);
+    assert!(matches!(within(ken.link.request(&first)).await, Err(RequestError::Lost(_))));
+    assert_eq!(charlie.expect_down().await, first.id);
+    assert!(!charlie.locate("first").await.unwrap().online);
     tracker.stop().await;
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES};
-use super::{Empty, commands};
+use super::limits::{MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES, PROTOCOL_VERSION};
+use super::status::{Code, Refusal};
+use super::{Command, Empty, Request, commands};
 use crate::id::DirectoryId;
 use crate::identity::PeerKey;
 
@@ -53,6 +54,36 @@ pub struct Hello {
     pub limits: Limits,
 }
 
+impl Hello {
+    /// Whether a request is a HELLO of this version of the protocol, or no HELLO at all. What else is in the body of
+    /// another version, nobody here can know: it is looked at before the body is read.
+    ///
+    /// # Errors
+    /// `unsupported_version`, with which side to update.
+    pub fn check_version(request: &Request) -> Result<(), Refusal> {
+        #[derive(Deserialize)]
+        struct Version {
+            protocol: u64,
+        }
+        if request.command != Self::NAME {
+            return Ok(());
+        }
+        let (theirs, ours) = match serde_json::from_str(request.body.get()) {
+            Ok(Version { protocol }) => (protocol, u64::from(PROTOCOL_VERSION)),
+            // Without a number it is of no version, and will be told what is missing.
+            Err(_) => return Ok(()),
+        };
+        if theirs == ours {
+            return Ok(());
+        }
+        let older = if theirs < ours { "connects" } else { "was called" };
+        let reason = format!(
+            "this program speaks version {ours} of the protocol and not {theirs}: update the one that {older}"
+        );
+        Err(Refusal::new(Code::UnsupportedVersion, reason))
+    }
+}
+
 /// The answer to HELLO.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Welcome {
@@ -84,4 +115,34 @@ pub struct Ping {}
 commands! {
     "HELLO" Hello => Welcome;
     "PING" Ping => Empty;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::id::RequestId;
+
+    fn checked(command: &str, body: &str) -> Option<Refusal> {
+        let body = RawValue::from_string(body.to_owned()).unwrap();
+        Hello::check_version(&Request { id: RequestId::new(), command: command.to_owned(), body }).err()
+    }
+
+    #[test]
+    fn another_version_is_told_whatever_else_its_hello_has_or_lacks() {
+        for (body, older) in [
+            (r#"{"protocol":0}"#, "the one that connects"),
+            (r#"{"protocol":2,"purpose":7}"#, "the one that was called"),
+            (r#"{"protocol":18446744073709551615,"program":"x"}"#, "the one that was called"),
+        ] {
+            let refusal = checked("HELLO", body).unwrap();
+            assert_eq!(refusal.code, Code::UnsupportedVersion);
+            assert!(refusal.reason.ends_with(older), "{refusal}");
+        }
+        for (command, body) in [("HELLO", r#"{"protocol":1}"#), ("HELLO", "{}"), ("HELLO", "7")] {
+            assert_eq!(checked(command, body), None, "{command} {body}");
+        }
+        assert_eq!(checked("PING", r#"{"protocol":2}"#), None);
+    }
 }
