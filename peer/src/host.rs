@@ -46,7 +46,7 @@ pub use record::{HostRecord, forget, load_records};
 use actor::Host;
 use gate::Gate;
 use log::{Log, LogError};
-use messages::{Close, Inspect, SetOwner, SetTerm, Summarise};
+use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, TurnBehind};
 
 /// What a host is made of.
 pub struct HostConfig {
@@ -112,7 +112,7 @@ struct Shared {
     gate: Arc<Mutex<Gate>>,
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
-    behind: watch::Receiver<bool>,
+    behind: watch::Receiver<Option<String>>,
 }
 
 impl std::fmt::Debug for HostHandle {
@@ -141,7 +141,7 @@ impl HostHandle {
         let (tell_head, watch_head) = watch::channel(head);
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
-        let (tell_behind, behind) = watch::channel(false);
+        let (tell_behind, behind) = watch::channel(None);
         let gate_of_actor = Arc::clone(&gate);
         let shared = Shared { id, name, log: log.clone(), gate, head: watch_head, ended, behind };
         let parts = actor::Parts {
@@ -231,12 +231,23 @@ impl HostHandle {
     }
 
     /// Waits until the log on disk is found to lack entries that were there: from then on the host takes nothing, until
-    /// it is opened again on what is whole. Never returns for a host that ends without that.
-    pub async fn log_is_behind(&self) {
+    /// it is opened again on what is whole. Returns what was found; never for a host that ends without that.
+    pub async fn log_is_behind(&self) -> String {
         let mut behind = self.shared.behind.clone();
-        if behind.wait_for(|behind| *behind).await.is_err() {
-            std::future::pending::<()>().await;
+        let why = behind.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
         }
+    }
+
+    /// Somebody has proven that the log was longer once: the host takes nothing more, and says why to whoever waits for
+    /// that.
+    ///
+    /// # Errors
+    /// When the host has ended.
+    pub async fn turn_behind(&self, why: String) -> Result<(), HostError> {
+        self.tell(TurnBehind { why }).await
     }
 
     /// Waits until the host has ended, however.

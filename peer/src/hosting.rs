@@ -268,13 +268,12 @@ impl Hosting {
     fn watch(&self, host: HostHandle) {
         let (alarm, events) = (self.config.alarm.clone(), self.config.events.clone());
         actix::spawn(async move {
-            tokio::select! {
-                () = host.log_is_behind() => {}
+            let why = tokio::select! {
+                why = host.log_is_behind() => why,
                 ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
-            }
+            };
             let name = host.name();
-            let reason =
-                format!("{name} has lost the end of its log here; it is read, and takes no messages");
+            let reason = format!("{name} can be read, and takes no messages: {why}");
             let channel = Some(name.clone());
             events.tell(Event::Warning { code: Code::LogBehind, reason, channel }).await;
             raise_if_died(&alarm, &host, host.stopped().await);

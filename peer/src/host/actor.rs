@@ -23,7 +23,7 @@ use super::gate::Gate;
 use super::log::Log;
 use super::messages::{
     Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
-    Permit, Post, Renew, SetOwner, SetTerm, Summarise, role_of,
+    Permit, Post, Renew, SetOwner, SetTerm, Summarise, TurnBehind, role_of,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -54,7 +54,7 @@ pub(super) struct Parts {
     pub gate: Arc<Mutex<Gate>>,
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,
-    pub behind: watch::Sender<bool>,
+    pub behind: watch::Sender<Option<String>>,
 }
 
 /// The actor.
@@ -307,6 +307,16 @@ impl Handler<SetTerm> for Host {
 
     fn handle(&mut self, SetTerm(term): SetTerm, _: &mut Context<Self>) -> Self::Result {
         self.change(move |record| record.term = record.term.max(term))
+    }
+}
+
+impl Handler<TurnBehind> for Host {
+    type Result = ();
+
+    fn handle(&mut self, TurnBehind { why }: TurnBehind, ctx: &mut Context<Self>) {
+        self.channel.turn_behind();
+        self.tell_behind(why);
+        self.apply(ctx);
     }
 }
 

@@ -35,8 +35,6 @@ enum Log {
     Appending(Arc<Vec<NewEntry>>),
     /// It is not known where the log ends.
     Unsettled,
-    /// Entries are gone from the disk that were there: nothing more is taken.
-    Behind,
 }
 
 /// A message that has not been put on disk yet, under its id.
@@ -54,6 +52,8 @@ struct Claim {
 pub struct Channel {
     head: Position,
     log: Log,
+    /// Entries are gone from the disk that were there: nothing more is taken.
+    is_behind: bool,
     waiting: VecDeque<(NewMessage, Timestamp)>,
     waiting_bytes: usize,
     claims: HashMap<MessageId, Claim>,
@@ -67,6 +67,7 @@ impl Channel {
         Self {
             head,
             log: Log::Settled,
+            is_behind: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             claims: HashMap::new(),
@@ -160,10 +161,11 @@ impl Channel {
                 Err(Code::IdReused.into())
             };
         }
-        match self.log {
-            Log::Settled | Log::Appending(_) => {}
-            Log::Unsettled => return Err(Code::StorageFailed.into()),
-            Log::Behind => return Err(Code::LogBehind.into()),
+        if self.is_behind {
+            return Err(Code::LogBehind.into());
+        }
+        if self.is_unsettled() {
+            return Err(Code::StorageFailed.into());
         }
         let bytes = message.body.get().len();
         if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
@@ -241,12 +243,12 @@ impl Channel {
         }
         let expected = self.head.seq + beyond.len() as u64;
         let is_lost = head.seq != expected || (beyond.is_empty() && head != self.head);
+        self.log = Log::Settled;
         if is_lost {
-            self.log = Log::Behind;
+            self.is_behind = true;
             return;
         }
         self.head = head;
-        self.log = Log::Settled;
         if !beyond.is_empty() {
             self.effects.push_back(Effect::Deliver(beyond));
         }
@@ -259,7 +261,19 @@ impl Channel {
 
     /// Whether entries are gone from the disk that were there.
     pub fn is_behind(&self) -> bool {
-        matches!(self.log, Log::Behind)
+        self.is_behind
+    }
+
+    /// It was proven that the log once went on beyond what is here: nothing more is taken. An append that is under way
+    /// goes its way.
+    pub fn turn_behind(&mut self) {
+        self.is_behind = true;
+        self.waiting_bytes = 0;
+        let waiting: Vec<MessageId> = self.waiting.drain(..).map(|(message, _)| message.id).collect();
+        let refusal = Refusal::from(Code::LogBehind);
+        let drained: Vec<ConnId> =
+            waiting.into_iter().filter_map(|id| self.settle(id, &Err(refusal.clone()))).collect();
+        self.effects.extend(drained.into_iter().map(Effect::Drained));
     }
 
     /// Everything that is under way ends with `refusal`.

@@ -185,9 +185,10 @@ impl Host {
                 Ok(found) => {
                     host.channel.recovered(found.head, found.beyond);
                     if host.channel.is_behind() {
-                        let seq = found.head.seq;
-                        tracing::error!(channel = %id, seq, known = known.seq, "the log has lost entries");
-                        host.parts.behind.send_replace(true);
+                        let (here, there) = (found.head.seq, known.seq);
+                        host.tell_behind(format!(
+                            "its log here ends at entry {here}, and it had reached entry {there}: the disk has lost entries"
+                        ));
                     }
                 }
                 Err(error) => {
@@ -196,6 +197,18 @@ impl Host {
             }
             host.apply(ctx);
         }));
+    }
+
+    /// Says once that the log lacks entries that were there.
+    pub(super) fn tell_behind(&self, why: String) {
+        let is_news = self.parts.behind.send_if_modified(|behind| {
+            let is_news = behind.is_none();
+            behind.get_or_insert(why);
+            is_news
+        });
+        if is_news {
+            tracing::error!(channel = %self.record().id, why = ?*self.parts.behind.borrow(), "the log is behind");
+        }
     }
 
     /// Pushes entries that are on disk to all who are live: encoded once, in pieces that a writer can put together

@@ -158,6 +158,13 @@ pub(super) struct SetOwner(pub Owner);
 #[rtype(result = "Result<(), super::HostError>")]
 pub(super) struct SetTerm(pub u64);
 
+/// The log was proven to have been longer than it is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TurnBehind {
+    pub why: String,
+}
+
 /// Ends the host in order; answered when all is on disk and all are told.
 #[derive(Message)]
 #[rtype(result = "()")]

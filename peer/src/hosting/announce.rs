@@ -127,6 +127,8 @@ impl Announcing {
     fn note(&mut self, id: ChannelId, outcome: &Result<(), Refusal>) {
         if let Err(refusal) = outcome
             && refusal.code.is_passing()
+            // A log does not get longer by waiting.
+            && refusal.code != Code::LogBehind
         {
             tracing::debug!(channel = %id, code = %refusal.code, "not announced yet");
             self.failed.insert(id);
@@ -239,6 +241,12 @@ impl Hosting {
         let UnderWay { stage, waiting, again, .. } = under_way;
         let Some(host) = self.config.hosts.get(id) else { return };
         self.announcing.note(id, &outcome);
+        if let Err(refusal) = &outcome
+            && refusal.code == Code::LogBehind
+            && host.turn_behind(refusal.reason.clone()).await.is_err()
+        {
+            tracing::debug!(channel = %id, "ended before it could turn behind");
+        }
         // A channel of this peer is served while the tracker is away; only one that nobody knows yet needs its word.
         let refusal = outcome.err().filter(|refusal| stage == Stage::New || !refusal.code.is_passing());
         let result = match (refusal, stage) {
