@@ -4,6 +4,7 @@
 //! `NATTER_SPACE_MESSAGES=1000000 cargo test --release -p peer --test space -- --nocapture --test-threads 1`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(clippy::print_stderr, reason = "the figures are what it is run for")]
 #![cfg(unix)]
 
 use std::os::unix::fs::MetadataExt;
