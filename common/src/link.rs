@@ -85,6 +85,9 @@ pub enum CloseReason {
     /// Nothing was heard for [`SILENCE_LIMIT`].
     #[error("nothing was heard for {} seconds", SILENCE_LIMIT.as_secs())]
     Silent,
+    /// A request of this side was not answered within [`REQUEST_LIMIT`].
+    #[error("a request was not answered within {} seconds", REQUEST_LIMIT.as_secs())]
+    Unanswered,
     /// A frame did not end in time, or not within its cap, or too many could not be read.
     #[error("the other side does not keep to the protocol: {0}")]
     Protocol(&'static str),
@@ -300,6 +303,12 @@ impl Link {
     pub fn close(&self) {
         self.0.outgoing.close(None, false);
         self.0.close(CloseReason::Here);
+    }
+
+    /// Ends the link because a request was not answered in time, so that another one can find out what came of it.
+    pub fn give_up(&self) {
+        self.0.outgoing.close(farewell(Code::TimedOut.into()), true);
+        self.0.close(CloseReason::Unanswered);
     }
 
     /// Ends the link once what waits is written, and says why.

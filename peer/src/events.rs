@@ -177,7 +177,7 @@ mod tests {
     use crate::api::LinkState;
 
     fn event(number: usize) -> Event {
-        Event::Connection { to: number.to_string(), state: LinkState::Up, reason: None }
+        Event::Connection { to: number.to_string(), state: LinkState::Up, reason: None, since: None }
     }
 
     fn number(event: Option<Event>) -> Option<usize> {

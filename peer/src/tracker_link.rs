@@ -67,11 +67,25 @@ struct State {
     link: Option<Link>,
     /// Why it is down.
     reason: Option<Refusal>,
-    down_since: Option<Instant>,
+    down: Option<Down>,
     key: Option<PeerKey>,
     confirmed: bool,
     /// Whether the first attempt is over, however it ended.
     settled: bool,
+}
+
+/// The link is down: it was lost, or is tried for in vain.
+#[derive(Clone, Copy, Debug)]
+struct Down {
+    since: Instant,
+    /// The same for people.
+    at: Timestamp,
+}
+
+impl Down {
+    fn now() -> Self {
+        Self { since: Instant::now(), at: Timestamp::now() }
+    }
 }
 
 struct TrackerLink {
@@ -97,7 +111,7 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
     let state = watch::Sender::new(State {
         link: None,
         reason: None,
-        down_since: Some(Instant::now()),
+        down: Some(Down::now()),
         key,
         confirmed: key.is_some(),
         settled: false,
@@ -168,14 +182,14 @@ impl TrackerLink {
             let tracker = self.config.tracker.address.clone();
             self.tell(Event::TrackerKey { tracker, key, confirmed }, ctx);
         }
-        self.tell(connection(LinkState::Up, None), ctx);
+        self.tell_connection(LinkState::Up, None, None, ctx);
         self.entered(entered.map(Some), ctx);
         // Whoever waits for the link finds the session settled.
-        let (reason, down_since) = (None, None);
+        let (reason, down) = (None, None);
         self.state.send_replace(State {
             link: Some(link),
             reason,
-            down_since,
+            down,
             key: Some(key),
             confirmed,
             settled: true,
@@ -256,11 +270,12 @@ impl TrackerLink {
         self.state.send_modify(|state| {
             state.link = None;
             state.reason = Some(refusal.clone());
-            state.down_since.get_or_insert_with(Instant::now);
+            state.down.get_or_insert_with(Down::now);
             state.settled = true;
         });
         if !was_told {
-            self.tell(connection(LinkState::Retrying, Some(refusal.reason)), ctx);
+            let since = self.state.borrow().down.map(|down| down.at);
+            self.tell_connection(LinkState::Retrying, Some(refusal.reason), since, ctx);
         }
         ctx.run_later(delay, Self::connect);
     }
@@ -274,13 +289,19 @@ impl TrackerLink {
         self.tell(Event::Session { state, username, code, reason }, ctx);
     }
 
+    fn tell_connection(
+        &self,
+        state: LinkState,
+        reason: Option<String>,
+        since: Option<Timestamp>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.tell(Event::Connection { to: "tracker".to_owned(), state, reason, since }, ctx);
+    }
+
     fn tell(&self, event: Event, ctx: &mut Context<Self>) {
         ctx.wait(self.config.events.tell(event).into_actor(self));
     }
-}
-
-fn connection(state: LinkState, reason: Option<String>) -> Event {
-    Event::Connection { to: "tracker".to_owned(), state, reason }
 }
 
 struct FromTracker {

@@ -10,7 +10,7 @@ use common::proto::event::Person;
 use common::proto::status::Code;
 use serde::Serialize;
 
-use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339};
+use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
 
 /// What a user interface is told.
 ///
@@ -103,6 +103,9 @@ pub enum Event {
         /// Why.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Since when the tracker is away.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
+        since: Option<Timestamp>,
     },
     /// Members came into a channel.
     Joined {

@@ -7,7 +7,7 @@ use common::proto::status::Code;
 use serde::Serialize;
 
 use super::event::OutgoingState;
-use super::reply::rfc3339;
+use super::reply::{rfc3339, rfc3339_if_any};
 
 /// What waits to be sent.
 #[derive(Clone, Debug, Serialize)]
@@ -82,11 +82,4 @@ pub struct Retried {
     /// What still keeps the queue waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-}
-
-fn rfc3339_if_any<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => rfc3339(at, serializer),
-        None => serializer.serialize_none(),
-    }
 }

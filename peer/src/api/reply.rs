@@ -181,6 +181,9 @@ pub struct TrackerStatus {
     /// Why it is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when it is not up: lost, or tried for in vain.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
+    pub since: Option<Timestamp>,
     /// Its key, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PeerKey>,
@@ -294,6 +297,17 @@ pub struct ChatMessage {
 /// Timestamps are shown as RFC 3339 in UTC, with milliseconds.
 pub(super) fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_utc(*at))
+}
+
+/// The same for one that may be absent.
+pub(super) fn rfc3339_if_any<S: Serializer>(
+    at: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => rfc3339(at, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// A timestamp as RFC 3339 in UTC, with milliseconds. Beyond the year 9999 it stays there.

@@ -199,7 +199,7 @@ impl Client {
 
     fn give_up_link(&self) {
         if let Some(link) = self.link() {
-            link.close();
+            link.give_up();
         }
     }
 

@@ -54,7 +54,7 @@ impl Client {
 
     pub(super) fn tell_connection(&self, state: LinkState, reason: Option<String>, ctx: &mut Context<Self>) {
         let to = self.channel.name().as_str().to_owned();
-        self.tell(Event::Connection { to, state, reason }, ctx);
+        self.tell(Event::Connection { to, state, reason, since: None }, ctx);
     }
 
     pub(super) fn warn(&self, refusal: Refusal, ctx: &mut Context<Self>) {

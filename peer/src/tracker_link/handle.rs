@@ -119,12 +119,13 @@ impl TrackerHandle {
             (None, Some(reason)) => (LinkState::Retrying, Some(reason.reason.clone())),
             (None, None) => (LinkState::Retrying, Some("not tried yet".to_owned())),
         };
-        TrackerStatus { address: self.tracker.clone(), state: link_state, reason, key: state.key }
+        let since = state.down.map(|down| down.at);
+        TrackerStatus { address: self.tracker.clone(), state: link_state, reason, since, key: state.key }
     }
 
     /// Since when the link is down; `None` while it is up.
     pub fn down_since(&self) -> Option<Instant> {
-        self.state.borrow().down_since
+        self.state.borrow().down.map(|down| down.since)
     }
 
     /// Who this peer is.

@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 
-use super::{TrackerAddress, TrackerLink, TrackerLinkConfig, connection};
+use super::{TrackerAddress, TrackerLink, TrackerLinkConfig};
 use crate::api::LinkState;
 use crate::pace::{Pace, Rest, Tried};
 
@@ -22,7 +22,8 @@ impl TrackerLink {
         self.is_resting = true;
         self.state.send_modify(|state| state.reason = Some(why.clone()));
         let reason = format!("{} (tried again in {} s)", why.reason, left.as_secs_f64().ceil());
-        self.tell(connection(LinkState::Retrying, Some(reason)), ctx);
+        let since = self.state.borrow().down.map(|down| down.at);
+        self.tell_connection(LinkState::Retrying, Some(reason), since, ctx);
         ctx.run_later(left, Self::end_rest);
     }
 

@@ -119,7 +119,12 @@ mod tests {
     fn known() -> Known {
         let mut known = Known::default();
         for to in ["first", "Fine Arts", "second", "tracker"] {
-            known.see_event(&Event::Connection { to: to.into(), state: LinkState::Up, reason: None });
+            known.see_event(&Event::Connection {
+                to: to.into(),
+                state: LinkState::Up,
+                reason: None,
+                since: None,
+            });
         }
         known.see_event(&Event::Outgoing {
             id: message_id(),

@@ -56,7 +56,7 @@ impl Renderer {
             Event::MovedOn { channel, messages, between, oldest } => {
                 self.moved_on(channel.as_str(), (*messages, *between), *oldest, now)
             }
-            Event::Connection { to, state, reason } => self.connection(to, *state, reason.as_deref()),
+            Event::Connection { to, state, reason, .. } => self.connection(to, *state, reason.as_deref()),
             Event::Joined { channel, members, count } => {
                 self.notice(&came(channel.as_str(), members, *count, "joined"))
             }

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::tracker::Tracker;
-use super::{Ended, Program, command, peer_program};
+use super::{Ended, LIMIT, Program, command, peer_program};
 
 pub struct Peer {
     pub program: Program,
@@ -135,6 +136,19 @@ impl Peer {
         let result = self.ask(lines);
         assert_eq!(result["ok"], true, "{lines}: {result}, log: {}", self.program.log());
         result["body"].clone()
+    }
+
+    /// Asks until the answer is so: for what follows from something else without anybody being told.
+    pub fn ask_until(&mut self, lines: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let body = self.done(lines);
+            if is_so(&body) {
+                return body;
+            }
+            assert!(started.elapsed() < LIMIT, "{lines}: it stays {body}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     /// The code of a result that has to be bad, and its reason.

@@ -24,9 +24,9 @@ impl Renderer {
             Reply::Connected(connected) => self.connected(&connected.channels),
             Reply::Members(members) => self.members(members),
             Reply::Info(info) => self.info(info, now),
-            Reply::Status(status) => self.status(status),
+            Reply::Status(status) => self.status(status, now),
             Reply::Debug(report) => self.debug(report),
-            Reply::Client(report) => self.client(report),
+            Reply::Client(report) => self.client(report, now),
             Reply::Hosting(hosting) => {
                 let (channel, head) = (&hosting.channel, hosting.head.seq);
                 self.notice(&format!("hosting #{channel} at {}, {}", hosting.listen, messages(head)))
@@ -121,10 +121,17 @@ impl Renderer {
         )
     }
 
-    fn status(&self, status: &StatusReport) -> String {
+    fn status(&self, status: &StatusReport, now: Timestamp) -> String {
         let mut rows = identity_facts(&status.identity);
         let tracker = &status.tracker;
-        let connection = state(tracker.state, tracker.reason.as_deref());
+        let connection = match tracker.since {
+            Some(since) => {
+                let why = tracker.reason.as_deref().map(|why| format!(" ({})", one_line(why)));
+                let since = self.time(since, now);
+                format!("away since {since}, tried again by itself{}", why.unwrap_or_default())
+            }
+            None => state(tracker.state, tracker.reason.as_deref()),
+        };
         rows.push(("tracker", format!("{}, {connection}", one_line(&tracker.address))));
         if let Some(key) = tracker.key {
             rows.push(("its key", fingerprint(key)));
@@ -134,12 +141,12 @@ impl Renderer {
         format!("{}\n{}", facts(self.style, &rows), self.connected(&status.channels))
     }
 
-    fn client(&self, report: &ClientReport) -> String {
+    fn client(&self, report: &ClientReport, now: Timestamp) -> String {
         let rows = [
             ("program", one_line(&report.program).into_owned()),
             ("data", one_line(&report.data).into_owned()),
         ];
-        format!("{}\n{}", facts(self.style, &rows), self.status(&report.status))
+        format!("{}\n{}", facts(self.style, &rows), self.status(&report.status, now))
     }
 
     fn debug(&self, report: &DebugReport) -> String {

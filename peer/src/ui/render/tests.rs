@@ -100,6 +100,7 @@ fn events_are_told_in_words() {
         to: to.into(),
         state,
         reason: reason.map(Into::into),
+        since: None,
     };
     let session = |state, code| Event::Session { state, username: name(), code, reason: None };
     let table = [
@@ -206,8 +207,9 @@ fn status_says_what_is_connected_and_why_not() {
     };
     let tracker = TrackerStatus {
         address: "localhost:22236".into(),
-        state: LinkState::Down,
+        state: LinkState::Retrying,
         reason: Some("no route".into()),
+        since: Some(Timestamp::from_millis(1_700_000_000_000 - 60_000)),
         key: None,
     };
     let status = StatusReport { identity: identity(), tracker, listen: None, channels: vec![first(), away] };
@@ -218,7 +220,7 @@ fn status_says_what_is_connected_and_why_not() {
             "name       ken\n\
              as         guest\n\
              key        {group}\n\
-             tracker    localhost:22236, down (no route)\n\
+             tracker    localhost:22236, away since 23:12, tried again by itself (no route)\n\
              listening  no (nothing is hosted)\n\
              channel  as            connection  seq  to send\n\
              first    host, member  up          12   0\n\
