@@ -81,3 +81,98 @@ impl Gate {
         now > pass.expires.plus(CLOCK_SKEW).plus(self.grace(now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::id::{DirectoryId, IdentityKind, Subject};
+    use common::identity::Identity;
+    use common::pass::{PASS_LIFETIME, PASS_VERSION};
+
+    use super::*;
+
+    const ISSUED: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Scene {
+        gate: Gate,
+        pass: SignedPass,
+        claims: Pass,
+        holder: PeerKey,
+        end: Timestamp,
+    }
+
+    impl Scene {
+        fn new(tracker: TrackerState) -> Self {
+            let signer = Identity::generate().unwrap();
+            let (holder, directory) = (Identity::generate().unwrap().key(), DirectoryId::new());
+            let claims = Pass {
+                version: PASS_VERSION,
+                signing_key: signer.key(),
+                directory,
+                subject: Subject::Guest(holder),
+                name: "charlie".to_owned(),
+                kind: IdentityKind::Guest,
+                peer_key: holder,
+                serial: 1,
+                issued: ISSUED,
+                expires: ISSUED.plus(PASS_LIFETIME),
+            };
+            let pass = SignedPass::sign(&claims, &signer).unwrap();
+            let mut gate = Gate::new(tracker);
+            gate.trust(Directory { id: directory, signing_keys: vec![signer.key()] });
+            Self { gate, pass, end: claims.expires.plus(CLOCK_SKEW), claims, holder }
+        }
+
+        /// Whether it is let in, and whether it may stay.
+        fn at(&self, now: Timestamp) -> (bool, bool) {
+            let checked = self.gate.check(&self.pass, self.holder, now).map_err(|refusal| refusal.code);
+            if let Err(code) = &checked {
+                assert_eq!(*code, Code::PassExpired);
+            }
+            (checked.is_ok(), !self.gate.has_ended(&self.claims, now))
+        }
+    }
+
+    const BOTH: (bool, bool) = (true, true);
+    const NEITHER: (bool, bool) = (false, false);
+
+    #[test]
+    fn with_a_tracker_an_ended_pass_opens_nothing() {
+        let scene = Scene::new(TrackerState::Up);
+        assert_eq!(scene.at(scene.end), BOTH);
+        assert_eq!(scene.at(scene.end.plus(SECOND)), NEITHER);
+    }
+
+    #[test]
+    fn ten_minutes_without_the_tracker_make_an_ended_pass_count_for_seven_days() {
+        let mut scene = Scene::new(TrackerState::Up);
+        let down = scene.end.plus(MINUTE);
+        scene.gate.set_tracker(TrackerState::DownSince(down), down);
+        assert_eq!(scene.at(down.plus(MINUTE * 10).minus(SECOND)), NEITHER);
+        assert_eq!(scene.at(down.plus(MINUTE * 10)), BOTH);
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        assert_eq!(scene.at(scene.end.plus(week)), BOTH);
+        assert_eq!(scene.at(scene.end.plus(week + SECOND)), NEITHER);
+    }
+
+    #[test]
+    fn when_the_tracker_is_back_there_is_time_to_renew_but_not_after_a_short_absence() {
+        for (minutes, expected) in [(10, BOTH), (9, NEITHER)] {
+            let mut scene = Scene::new(TrackerState::Up);
+            let (down, back) = (scene.end, scene.end.plus(MINUTE * minutes));
+            scene.gate.set_tracker(TrackerState::DownSince(down), down);
+            scene.gate.set_tracker(TrackerState::Up, back);
+            assert_eq!(scene.at(back.plus(SECOND)), expected, "{minutes} minutes");
+            assert_eq!(scene.at(back.plus(RENEW_WITHIN)), NEITHER, "{minutes} minutes");
+        }
+    }
+
+    #[test]
+    fn a_host_that_has_met_no_tracker_lets_nobody_in() {
+        let scene = Scene::new(TrackerState::DownSince(ISSUED));
+        let gate = Gate::new(TrackerState::DownSince(ISSUED));
+        let refused = gate.check(&scene.pass, scene.holder, ISSUED.plus(MINUTE)).unwrap_err();
+        assert_eq!(refused.code, Code::HostAway);
+    }
+}
