@@ -5,12 +5,13 @@
 //! words ([`proto`]), lines out of bytes ([`codec`]), a connection over which both sides ask, answer and push
 //! ([`link`]), taking in those who connect ([`listener`], [`admission`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords ([`secret`]), remote text on
 //! its way to a terminal ([`text`]), when to try again ([`backoff`]), and what every program needs around its work
-//! ([`telemetry`], [`shutdown`], [`process`]).
+//! ([`telemetry`], [`shutdown`], [`process`]); and where tests may end them ([`crash`]).
 
 pub mod admission;
 pub mod backoff;
 pub mod clock;
 pub mod codec;
+pub mod crash;
 pub mod entry;
 pub mod files;
 mod hex_bytes;

@@ -2,7 +2,7 @@
 //! by one thread that flushes once for all that waits.
 //!
 //! A write is answered when it is on disk. A read does not wait for writes. The files, in the data folder:
-//! `lock`, `store.json` (whose store it is, and in which form) and `store/` (sled's own).
+//! `lock`, `store.json` (whose store it is, and in which form), `store.mark` (how far it goes) and `store/` (sled's own).
 //!
 //! In reading order: what is stored where ([`Table`], [`KeyRange`]), the work of one write ([`Transaction`]),
 //! then the thread (`committer`) and the database under it (`database`, `slot`).
@@ -14,6 +14,7 @@ mod fault;
 mod job;
 pub mod limits;
 mod lock;
+mod mark;
 mod reader;
 mod schema;
 mod slot;

@@ -19,6 +19,7 @@ mod trying;
 use std::time::Duration;
 
 use actix::prelude::*;
+use common::crash::{self, Point};
 use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::{Connected, Role};
@@ -226,7 +227,6 @@ impl Client {
         self.pace.worked();
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
-        self.keep_channel(ctx);
         let Connected { role, policy, head, .. } = connected;
         self.standing = Some(Standing { subject, role, policy, head });
         self.state.send_modify(|state| {
@@ -235,10 +235,7 @@ impl Client {
             state.reason = None;
         });
         self.tell_connection(LinkState::Up, None, ctx);
-        for joining in std::mem::take(&mut self.joining) {
-            // Whoever no longer waits has no use for it.
-            let _ = joining.send(self.joined());
-        }
+        self.keep_channel(ctx);
         let generation = self.generation;
         ctx.add_stream(self.writing.incoming(generation, link, inbox));
         self.keep(ctx);
@@ -328,11 +325,18 @@ impl Client {
         self.publish_waiting();
     }
 
-    fn keep_channel(&self, ctx: &mut Context<Self>) {
+    /// Keeps that the channel is joined; whoever waits for that is told when it is on disk.
+    fn keep_channel(&mut self, ctx: &mut Context<Self>) {
         let (store, channel) = (self.store.clone(), self.channel.clone());
+        let (joining, joined) = (std::mem::take(&mut self.joining), self.joined());
         let kept = async move {
             if let Err(error) = store.keep_channel(&channel).await {
                 tracing::warn!(channel = %channel.record.id, err = %error, "the channel could not be kept");
+            }
+            crash::here(Point::ClientJoined);
+            for joining in joining {
+                // Whoever no longer waits has no use for it.
+                let _ = joining.send(joined.clone());
             }
         };
         ctx.spawn(kept.into_actor(self));

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::{Addr, ArbiterHandle, MailboxError};
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::ChannelId;
 use common::identity::{Identity, PeerKey};
@@ -135,6 +136,7 @@ impl HostHandle {
     pub async fn open(config: HostConfig) -> Result<Self, HostError> {
         let HostConfig { store, identity, record, arbiter, tracker } = config;
         record::keep(&store, record.clone()).await?;
+        crash::here(Point::HostOpened);
         let log = Log::new(store.clone(), record.id, record.epoch);
         let head = log.head().await?;
         let gate = Arc::new(Mutex::new(Gate::new(tracker)));

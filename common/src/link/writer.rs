@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{CloseReason, Outgoing, Shared};
+use crate::crash::{self, Point};
 use crate::proto::limits::{DRAIN_BYTES, DRAIN_LIMIT, WRITE_LIMIT};
 use crate::transport::Stream;
 
@@ -48,7 +49,7 @@ async fn write_all(outgoing: &Outgoing, writer: &mut WriteHalf<Stream>) -> Resul
             writer.flush().await
         };
         match timeout(WRITE_LIMIT, write).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => crash::here(Point::LinkWrote),
             Ok(Err(error)) => return Err(CloseReason::Broken(error.to_string())),
             Err(_) => return Err(CloseReason::SlowReader),
         }

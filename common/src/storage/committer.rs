@@ -10,6 +10,7 @@ use super::job::{Job, Verdict};
 use super::limits::{MAX_GROUP_BYTES, MAX_GROUP_JOBS};
 use super::transaction::Transaction;
 use super::view::Overlay;
+use crate::crash::{self, Point};
 
 /// What the committer is told.
 pub(super) enum Command {
@@ -45,6 +46,7 @@ impl Committer {
             while !jobs.is_empty() {
                 self.commit_group(&mut jobs);
             }
+            self.database.rest();
         }
     }
 
@@ -76,8 +78,10 @@ impl Committer {
             ran.push(job);
         }
         // A job that wrote nothing is answered after the flush too: it may have seen what others wrote.
+        crash::here(Point::StoreRan);
         let verdict = self.database.commit(&db, group.written);
         answer(ran, &verdict);
+        crash::here(Point::StoreAnswered);
     }
 }
 

@@ -18,9 +18,11 @@ use super::fault::Disk;
 use super::job::{Verdict, panic_text};
 use super::limits::{CACHE_BYTES, MIN_FREE_BYTES, REOPEN_FOR, REOPEN_PAUSE, SEGMENT_BYTES};
 use super::lock::FolderLock;
+use super::mark::{self, Mark};
 use super::schema::Schema;
 use super::slot::Slot;
 use super::view::Overlay;
+use crate::crash::{self, Point};
 use crate::files;
 
 /// In the database, under a table name that no table has: what [`Schema`] says.
@@ -34,6 +36,9 @@ pub(super) struct Database {
     slot: Arc<Slot>,
     /// sled's file once more, for `fdatasync`.
     file: File,
+    /// How many groups of writes it has.
+    groups: u64,
+    mark: Mark,
     /// A write failed: the database must be opened again before the next.
     failed: bool,
     _lock: FolderLock,
@@ -59,12 +64,15 @@ impl Database {
         } else {
             make_inside(&db, schema, folder).map_err(|error| error.into_open_error(folder))?;
         }
+        let groups = count_groups(&db).map_err(damaged)?;
+        let mark = Mark::open(folder, groups)?;
         let file = sync_all(folder).map_err(io)?;
+        crash::here(Point::StoreMade);
         if stored.is_none() {
             schema.write(folder).map_err(io)?;
         }
-        let slot = Arc::new(Slot::new(db));
-        Ok(Self { folder: folder.to_owned(), schema, disk, slot, file, failed: false, _lock: lock })
+        let (folder, slot) = (folder.to_owned(), Arc::new(Slot::new(db)));
+        Ok(Self { folder, schema, disk, slot, file, groups, mark, failed: false, _lock: lock })
     }
 
     /// Where readers find the database.
@@ -90,7 +98,12 @@ impl Database {
             return Verdict::Settled;
         }
         match self.write_and_flush(db, written) {
-            Ok(()) => Verdict::Settled,
+            Ok(()) => {
+                self.groups += 1;
+                self.mark.note(self.groups);
+                crash::here(Point::StoreMarked);
+                Verdict::Settled
+            }
             Err(reason) => {
                 tracing::error!(reason, "the store could not write; it will open its database again");
                 self.failed = true;
@@ -109,9 +122,20 @@ impl Database {
         }
         self.disk.before_write()?;
         db.apply_batch(batch).map_err(|error| error.to_string())?;
+        mark::number(db, self.groups + 1).map_err(|error| error.to_string())?;
+        crash::here(Point::StoreApplied);
         self.disk.before_flush()?;
         db.flush().map_err(|error| error.to_string())?;
-        self.file.sync_data().map_err(|error| error.to_string())
+        crash::here(Point::StoreFlushed);
+        self.disk.before_sync()?;
+        self.file.sync_data().map_err(|error| error.to_string())?;
+        crash::here(Point::StoreSynced);
+        Ok(())
+    }
+
+    /// What may be done while nobody waits.
+    pub fn rest(&mut self) {
+        self.mark.sync_if_due();
     }
 
     /// Opens the database again after a failure, or after an attempt at this that failed.
@@ -119,18 +143,20 @@ impl Database {
         if !self.failed && self.slot.get().is_ok() {
             return Ok(());
         }
-        let (folder, schema) = (&self.folder, self.schema);
-        let mut file = None;
+        let (folder, schema, mark) = (&self.folder, self.schema, &self.mark);
+        let mut opened = None;
         self.slot.replace(|| {
             check_present(folder)?;
             forget_cached(&self.file);
             let db = open_sled(folder).map_err(|error| error.to_string())?;
             check_inside(&db, schema)?;
-            file = Some(sync_all(folder).map_err(|error| error.to_string())?);
+            let groups = count_groups(&db)?;
+            mark.check(groups).map_err(|error| error.to_string())?;
+            opened = Some((sync_all(folder).map_err(|error| error.to_string())?, groups));
             Ok(db)
         })?;
-        if let Some(file) = file {
-            self.file = file;
+        if let Some((file, groups)) = opened {
+            (self.file, self.groups) = (file, groups);
         }
         self.failed = false;
         tracing::info!("the store has opened its database again");
@@ -142,6 +168,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         // Before the lock goes: readers may live on, the database may not.
         self.slot.close();
+        self.mark.sync();
     }
 }
 
@@ -242,6 +269,13 @@ fn check_inside(db: &sled::Db, schema: Schema) -> Result<(), String> {
         Some(_) => Err("the database is of another store".to_owned()),
         None => Err("the database has lost what was in it".to_owned()),
     }
+}
+
+/// sled panics where it finds what it does not expect.
+fn count_groups(db: &sled::Db) -> Result<u64, String> {
+    catch_unwind(AssertUnwindSafe(|| mark::groups(db)))
+        .map_err(|panic| panic_text(&*panic).to_owned())?
+        .map_err(|error| error.to_string())
 }
 
 /// Makes a new database ours; one with more in it than an interrupted making leaves is not.

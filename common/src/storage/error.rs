@@ -64,6 +64,22 @@ pub enum OpenError {
         /// What was found.
         what: String,
     },
+    /// The database ends before what was acknowledged.
+    #[error(
+        "the store in {} has lost its end (its database ends with write {found}, and {noted} were acknowledged): \
+         put back a copy of the whole folder, or remove {mark} there to go on without what is lost",
+        folder.display()
+    )]
+    Shorter {
+        /// The data folder.
+        folder: PathBuf,
+        /// How many groups of writes are there.
+        found: u64,
+        /// How many were acknowledged.
+        noted: u64,
+        /// The file that says so.
+        mark: &'static str,
+    },
     /// The file system refused.
     #[error("cannot open the store in {}: {source}", folder.display())]
     Io {

@@ -55,6 +55,18 @@ impl Disk {
         Ok(())
     }
 
+    /// Called before sled's file is put on disk.
+    #[cfg_attr(not(any(test, feature = "testing")), allow(clippy::unused_self, clippy::unnecessary_wraps))]
+    pub fn before_sync(&self) -> Result<(), String> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(faults) = &self.faults
+            && faults.fail_next_sync.swap(false, Ordering::SeqCst)
+        {
+            return Err("made to fail before the fsync".to_owned());
+        }
+        Ok(())
+    }
+
     /// A disk that does as `faults` says.
     #[cfg(any(test, feature = "testing"))]
     pub fn with_faults(faults: Arc<Faults>) -> Self {
@@ -70,6 +82,7 @@ pub struct Faults {
     free_bytes: AtomicU64,
     lose_next_write: AtomicBool,
     fail_next_flush: AtomicBool,
+    fail_next_sync: AtomicBool,
     panic_at_next_flush: AtomicBool,
     flushes: AtomicU64,
 }
@@ -90,6 +103,11 @@ impl Faults {
     /// The next group is answered `Unknown`, and is there after all.
     pub fn fail_next_flush(&self) {
         self.fail_next_flush.store(true, Ordering::SeqCst);
+    }
+
+    /// The next group is answered `Unknown`, and the kernel has it.
+    pub fn fail_next_sync(&self) {
+        self.fail_next_sync.store(true, Ordering::SeqCst);
     }
 
     /// The next group kills the committer.

@@ -1,6 +1,7 @@
 //! What the host tells: entries of the log, who came and went.
 
 use actix::prelude::*;
+use common::crash::{self, Point};
 use common::entry::{Header, RawEntry};
 use common::link::{CloseReason, Link};
 use common::name::ChannelName;
@@ -59,6 +60,7 @@ impl Client {
     }
 
     fn received(&mut self, entry: &RawEntry, ctx: &mut Context<Self>) {
+        crash::here(Point::ClientReceived);
         let writing = &mut self.writing;
         match writing.keeper.receive(self.channel.name(), entry, writing.at_home) {
             Received::Next(_) => {

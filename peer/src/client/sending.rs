@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::entry::{Position, TEXT, TextBody, check_text};
 use common::id::{MessageId, Subject};
 use common::link::{Link, RequestError};
@@ -59,6 +60,7 @@ impl Handler<Send> for Client {
 
 impl StreamHandler<Written> for Client {
     fn handle(&mut self, written: Written, ctx: &mut Self::Context) {
+        crash::here(Point::ClientQueued);
         let Written { id, number, outcome, reply } = written;
         self.outbox.written(number, outcome.is_ok());
         if outcome.is_ok() {
@@ -110,6 +112,7 @@ impl Client {
             refused: None,
             wish: None,
         };
+        crash::here(Point::ClientTyped);
         let on_disk = self.store.keep_item(self.channel.record.id, &item)?;
         let (id, number) = (item.id, item.number);
         self.outbox.begin(item);
@@ -160,10 +163,12 @@ impl Client {
     }
 
     fn send_out(&mut self, link: &Link, item: Item, restart: bool, ctx: &mut Context<Self>) {
+        crash::here(Point::ClientSending);
         let Item { id, text, sent_at, .. } = item;
         let asked = body_of(&text).map_err(RequestError::Refused).and_then(|body| {
             link.send(&Entry { id, kind: TEXT.to_owned(), sent_at, about: None, body, restart })
         });
+        crash::here(Point::ClientSent);
         self.tell_outgoing(id, OutgoingState::Sending, Detail::default(), ctx);
         let generation = self.generation;
         let answered = async move {
@@ -181,7 +186,10 @@ impl Client {
 
     fn answered(&mut self, Answered { id, answer, .. }: Answered, ctx: &mut Context<Self>) {
         let answer = match answer {
-            Ok(stored) => Answer::Stored(stored.seq),
+            Ok(stored) => {
+                crash::here(Point::ClientAnswered);
+                Answer::Stored(stored.seq)
+            }
             Err(RequestError::Refused(refusal)) => Answer::Refused(refusal),
             Err(error @ RequestError::TooLong) => Answer::Refused(error.into_refusal()),
             Err(error) => {
@@ -329,6 +337,7 @@ impl Client {
             if let Err(error) = dropped {
                 tracing::warn!(err = %error, "stored message stays in the outbox and goes out again");
             }
+            crash::here(Point::ClientRemoved);
         };
         ctx.spawn(dropped.into_actor(self));
     }

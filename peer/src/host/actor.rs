@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::entry::{Author, Checkpoint, Hash, Position};
 use common::id::Subject;
 use common::identity::Identity;
@@ -180,6 +181,7 @@ impl Handler<Post> for Host {
     type Result = ();
 
     fn handle(&mut self, post: Post, ctx: &mut Context<Self>) {
+        crash::here(Point::HostReceived);
         let Post { conn, request, restart, message } = post;
         let message = self.compose(conn, message);
         let found = match &message {

@@ -3,6 +3,7 @@
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::{Bytes, BytesMut};
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::entry::{Author, Checkpoint, Position};
 use common::link::Link;
 use common::proto::channel::{Connect, Connected};
@@ -166,9 +167,11 @@ impl Host {
         let due = batch.entries.iter().filter(|entry| entry.position.seq % CHECKPOINT_EVERY == 0);
         let signed = due.filter_map(|entry| Some((entry.position.seq, self.sign(entry.position).ok()?)));
         let checkpoints = signed.collect();
+        crash::here(Point::HostAppending);
         let log = self.parts.log.clone();
         let work = async move { log.append(batch, checkpoints).await };
         ctx.spawn(work.into_actor(self).map(|outcome, host, ctx| {
+            crash::here(Point::HostAppended);
             host.channel.appended(outcome);
             host.apply(ctx);
         }));
@@ -214,6 +217,7 @@ impl Host {
     /// Pushes entries that are on disk to all who are live: encoded once, in pieces that a writer can put together
     /// with others.
     fn deliver(&mut self, entries: &[Bytes]) {
+        crash::here(Point::HostAnswered);
         self.parts.head.send_replace(self.channel.head());
         let mut lines = BytesMut::new();
         for entry in entries {
@@ -223,12 +227,14 @@ impl Host {
             event::put_message(&mut lines, entry);
         }
         self.push_to_live(lines.freeze());
+        crash::here(Point::HostDelivered);
     }
 
     fn push_to_live(&self, lines: Bytes) {
         for seat in self.seats.values().filter(|seat| seat.live) {
             // A member that does not keep up is closed by this, and noticed by its reader; the others go on.
             let _ = seat.link.push(lines.clone());
+            crash::here(Point::HostDelivering);
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a member catches up: from the log, at its own pace, until the host hands it over to live.
 
+use common::crash::{self, Point};
 use common::link::Link;
 use common::proto::limits::{CATCH_UP_BYTES, MAX_PAGE_ROWS};
 use common::proto::status::Code;
@@ -36,6 +37,7 @@ async fn push_pages(host: &HostHandle, link: &Link, mut after: u64, upto: u64) -
         match host.shared.log.lines(range).await {
             Ok((lines, count)) => {
                 link.push(lines).ok()?;
+                crash::here(Point::HostStreamed);
                 after += count;
             }
             Err(error) => {

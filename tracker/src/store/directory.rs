@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
+use common::crash::{self, Point};
 use common::storage::{Abort, Direction, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -155,7 +156,10 @@ impl Directory {
             tx.put(REVISION, LATEST, revision.0.to_be_bytes().to_vec());
             Ok(revision)
         };
-        match self.0.write(job).await {
+        crash::here(Point::TrackerChanging);
+        let outcome = self.0.write(job).await;
+        crash::here(Point::TrackerChanged);
+        match outcome {
             Ok(revision) => Ok(Some(revision)),
             Err(StoreError::Rejected(Conflict)) => Ok(None),
             Err(error) => Err(DirectoryError::Write(error)),

@@ -1,6 +1,7 @@
 //! Accounts: made, bound to the keys that enter as them, and protected by a password.
 
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::id::{AccountId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
@@ -33,6 +34,7 @@ impl TrackerHandle {
         self.try_signup(key, &signup.name, None).await?;
         let hash = self.passwords.hash(signup.password).await?;
         let identity = self.try_signup(key, &signup.name, Some(hash)).await?;
+        crash::here(Point::TrackerSignedUp);
         tracing::info!(conn = conn.0, account = %identity.subject, "account made");
         self.admit(conn, identity).await
     }

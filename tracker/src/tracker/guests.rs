@@ -1,6 +1,7 @@
 //! Entering without an account: a name that nobody else has, which then stays with the key for a while.
 
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::id::Subject;
 use common::identity::PeerKey;
 use common::name::UserName;
@@ -36,6 +37,7 @@ impl TrackerHandle {
             }
             hold(&mut change, row, key, &name, self.now()).await?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
+                crash::here(Point::TrackerHeld);
                 let identity = Identity { subject: Subject::Guest(key), name, key };
                 return self.admit(conn, identity).await;
             }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use common::clock::Timestamp;
+use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::{ChannelId, Subject};
 use common::proto::directory::{ChannelRecord, Host, Unhost};
@@ -45,8 +46,11 @@ impl TrackerHandle {
             let lapsed = claim(&mut change, who, known.as_ref(), &row, now).await?;
             change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
             if let Committed::Done(revision) = change.commit(&mut tries).await? {
+                crash::here(Point::TrackerListed);
                 let row = Row { value: row, revision };
-                return Ok(self.actor.send(Announce { conn, row, lapsed }).await??);
+                let announced = self.actor.send(Announce { conn, row, lapsed }).await??;
+                crash::here(Point::TrackerLeased);
+                return Ok(announced);
             }
         }
     }
@@ -101,7 +105,9 @@ impl TrackerHandle {
             row.seen = now;
             true
         })
-        .await
+        .await?;
+        crash::here(Point::TrackerSeen);
+        Ok(())
     }
 
     /// Changes rows that are still there, one by one.

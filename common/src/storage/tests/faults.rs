@@ -26,6 +26,9 @@ async fn after_a_failed_flush_the_database_is_opened_again() {
     faults.fail_next_flush();
     assert!(matches!(put(&store, "b", "1").await, Err(StoreError::Unknown { .. })));
     assert_eq!(settled(&store, "b").await.as_deref(), Some("1"));
+    faults.fail_next_sync();
+    assert!(matches!(put(&store, "b", "2").await, Err(StoreError::Unknown { .. })));
+    assert_eq!(settled(&store, "b").await.as_deref(), Some("2"));
     put(&store, "c", "1").await.unwrap();
     assert_eq!(reader.scan(LOG, .., 10, Direction::Forward).unwrap().len(), 3, "an old reader reads on");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
+use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::ChannelId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
@@ -169,10 +170,14 @@ impl Client {
         }
         let Some(batch) = self.writing.keeper.next_batch(self.events.taken()) else { return };
         self.writing.hold_back();
+        crash::here(Point::ClientArchiving);
         let (archive, since, generation) = (self.writing.archive.clone(), Instant::now(), self.generation);
         let work = async move { archive.keep(batch).await };
         ctx.spawn(work.into_actor(self).map(move |outcome, client, ctx| match outcome {
-            Ok(()) => client.written(since.elapsed(), ctx),
+            Ok(()) => {
+                crash::here(Point::ClientArchived);
+                client.written(since.elapsed(), ctx);
+            }
             Err(error) => client.not_written(&error, generation, ctx),
         }));
     }
@@ -243,6 +248,7 @@ impl Client {
         if let Some(told) = told {
             ctx.wait(told.into_actor(self));
         }
+        crash::here(Point::ClientShown);
         self.writing.keeper.told(self.events.told(), last);
         self.plan_mark(ctx);
     }
