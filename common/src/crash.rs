@@ -50,7 +50,7 @@ macro_rules! points {
 }
 
 points! {
-    /// A new database is made, and nothing says so yet.
+    /// The database is open; of a new one nothing says so yet.
     StoreMade = "store.made" by Any,
     /// Write jobs have run; nothing of what they write is in the database.
     StoreRan = "store.ran" by Any,
