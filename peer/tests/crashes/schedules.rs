@@ -90,7 +90,7 @@ fn run_all(first: u64, schedules: u64, limit: Option<Duration>) {
 
 /// A quarter of the usual ones, or all that a long run wants.
 fn quarter(at: u64) {
-    let minutes = std::env::var("NATTER_CRASH_MINUTES").ok().map(|text| text.parse::<f64>().unwrap());
+    let minutes = std::env::var("NATTER_MINUTES").ok().map(|text| text.parse::<f64>().unwrap());
     let limit = minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
     let wanted = std::env::var_os("NATTER_SCHEDULES").is_some();
     if wanted || limit.is_some() {

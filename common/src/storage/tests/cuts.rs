@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -182,7 +183,10 @@ async fn start(folder: &Path, acknowledged: &BTreeMap<Vec<u8>, Vec<u8>>) -> Resu
 
 #[tokio::test]
 async fn a_store_that_was_cut_or_overwritten_is_whole_or_is_refused() {
-    let (seed, cuts) = (setting("NATTER_SEED", 1), setting("NATTER_CUTS", 150));
+    let minutes = std::env::var("NATTER_MINUTES").ok().map(|text| text.parse::<f64>().unwrap());
+    let limit = minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes));
+    let usual = if limit.is_some() { u64::MAX } else { 150 };
+    let (seed, cuts) = (setting("NATTER_SEED", 1), setting("NATTER_CUTS", usual));
     let mut stores = Vec::new();
     // Stores that are so worn that sled uses segments again take seconds to make.
     let worn = setting("NATTER_WORN", 0);
@@ -192,8 +196,8 @@ async fn a_store_that_was_cut_or_overwritten_is_whole_or_is_refused() {
         // The same ones for each seed, so that one seed does the same damage alone as among others.
         stores.push((life, make(&mut Dice(groups), life, groups).await));
     }
-    let (mut starts, mut wrong) = ([0; 3], Vec::new());
-    for cut in 0..cuts {
+    let (mut starts, mut wrong, started) = ([0; 3], Vec::new(), Instant::now());
+    for cut in (0..cuts).take_while(|_| limit.is_none_or(|limit| started.elapsed() < limit)) {
         let mut dice = Dice(seed.wrapping_add(cut));
         let (life, Made { folder: made, acknowledged }) = &stores[dice.roll(stores.len() as u64) as usize];
         let folder = tempfile::tempdir().unwrap();
@@ -214,8 +218,11 @@ async fn a_store_that_was_cut_or_overwritten_is_whole_or_is_refused() {
         }
     }
     println!(
-        "{cuts} damaged stores from seed {seed}: {} whole, {} refused, {} noticed when read",
-        starts[0], starts[1], starts[2]
+        "{} damaged stores from seed {seed}: {} whole, {} refused, {} noticed when read",
+        starts.iter().sum::<u64>(),
+        starts[0],
+        starts[1],
+        starts[2]
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -240,7 +247,8 @@ async fn a_store_that_lost_its_end_says_how_to_go_on_without_it() {
 /// Writes that may or may not have happened are looked up, as their callers have to.
 #[tokio::test]
 async fn whatever_fails_under_writes_what_was_acknowledged_is_there() {
-    for seed in 0..setting("NATTER_FAULTS", 10) {
+    let (seed, rounds) = (setting("NATTER_SEED", 1), setting("NATTER_FAULTS", 10));
+    for seed in (0..rounds).map(|round| seed.wrapping_add(round)) {
         let mut dice = Dice(seed);
         let living = tempfile::tempdir().unwrap();
         let (store, faults) = open_with_faults(living.path());
@@ -272,4 +280,5 @@ async fn whatever_fails_under_writes_what_was_acknowledged_is_there() {
             store.close().await;
         }
     }
+    println!("{rounds} failing disks from seed {seed}: everything acknowledged was there");
 }
