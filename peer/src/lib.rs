@@ -2,8 +2,8 @@
 //!
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
-//! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), how often what fails is tried
-//! ([`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
+//! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), when what fails is tried
+//! again ([`reconnect`], [`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
@@ -15,6 +15,7 @@ pub mod hosting;
 pub mod listener;
 pub mod node;
 pub mod pace;
+pub mod reconnect;
 pub mod session;
 mod start;
 pub mod store;

@@ -1,21 +1,15 @@
-//! How often something is tried that does not work: kept on disk, so that a peer which is restarted in a loop does not
-//! knock more often than one that runs on.
+//! How often something is tried that does not work. Pure; what is to be kept of it is handed out, so that a peer which
+//! is restarted in a loop does not knock more often than one that runs on.
 
 use std::time::Duration;
 
-use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::backoff::{Backoff, BackoffLimits};
 use common::clock::Timestamp;
 use common::id::ChannelId;
 use common::proto::status::Refusal;
-use common::storage::ReadError;
 use serde::{Deserialize, Serialize};
 
-use crate::store::PeerStore;
-
-/// What another side may want to be waited for.
-const SHORTEST_ASKED: Duration = Duration::from_millis(50);
-/// See [`SHORTEST_ASKED`].
-const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
+use crate::reconnect::Now;
 
 /// What is tried again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +45,7 @@ pub struct KeptPace {
 }
 
 /// What is left of a pause that began before the restart.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
     /// How long.
     pub left: Duration,
@@ -60,9 +54,8 @@ pub struct Rest {
 }
 
 /// How often something is tried.
+#[derive(Debug)]
 pub struct Pace {
-    store: PeerStore,
-    tried: Tried,
     backoff: Backoff,
     is_kept: bool,
     rest: Option<Rest>,
@@ -70,23 +63,14 @@ pub struct Pace {
 
 impl Pace {
     /// The pace as it was kept.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn load(store: PeerStore, tried: Tried) -> Result<Self, ReadError> {
-        let Some(KeptPace { backoff, next_at, why }) = store.pace(&tried)? else {
-            return Ok(Self { is_kept: false, ..Self::fresh(store, tried) });
+    pub fn new(kept: Option<KeptPace>, now: Timestamp) -> Self {
+        let Some(KeptPace { backoff, next_at, why }) = kept else {
+            return Self { backoff: Backoff::new(BackoffLimits::default()), is_kept: false, rest: None };
         };
         // A clock that was put back must not keep anybody waiting for hours.
-        let left = next_at.since(Timestamp::now()).min(BackoffLimits::default().longest);
+        let left = next_at.since(now).min(BackoffLimits::default().longest);
         let rest = (!left.is_zero()).then_some(Rest { left, why });
-        Ok(Self { store, tried, backoff, is_kept: true, rest })
-    }
-
-    /// A pace that starts anew, when the kept one cannot be read.
-    pub fn fresh(store: PeerStore, tried: Tried) -> Self {
-        let backoff = Backoff::new(BackoffLimits::default());
-        Self { store, tried, backoff, is_kept: true, rest: None }
+        Self { backoff, is_kept: true, rest }
     }
 
     /// What an attempt of before the restart still keeps the next one waiting; nothing from the second call on.
@@ -94,77 +78,67 @@ impl Pace {
         self.rest.take()
     }
 
-    /// It failed: how long to wait now, as long as the other side wants when it said so.
-    pub fn failed(&mut self, why: &Refusal, asked: Option<Duration>) -> Duration {
-        let delay = self.backoff.next_delay(random_fraction());
-        let delay = asked.map_or(delay, |asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED));
+    /// It failed. `delay` makes of the failures in a row, and of the delay they lead to, how long to wait; what is to be
+    /// kept says until when.
+    pub fn failed(
+        &mut self,
+        why: &Refusal,
+        now: Now,
+        delay: impl FnOnce(u32, Duration) -> Duration,
+    ) -> KeptPace {
+        let by_itself = self.backoff.next_delay(now.random);
+        let delay = delay(self.backoff.attempts(), by_itself);
         self.is_kept = true;
-        let next_at = Timestamp::now().plus(delay);
-        let kept = KeptPace { backoff: self.backoff.clone(), next_at, why: why.clone() };
-        self.store.keep_pace(&self.tried, Some(&kept));
-        delay
+        KeptPace { backoff: self.backoff.clone(), next_at: now.at.plus(delay), why: why.clone() }
     }
 
-    /// It worked, or there is news that it may: the next failure is the first again.
-    pub fn worked(&mut self) {
+    /// It worked: the next failure is the first again. Returns whether what is kept is to be forgotten.
+    pub fn worked(&mut self) -> bool {
         self.backoff.reset();
-        if std::mem::take(&mut self.is_kept) {
-            self.store.keep_pace(&self.tried, None);
-        }
+        std::mem::take(&mut self.is_kept)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use common::proto::status::Code;
-    use common::storage::{Program, Schema, Store};
 
     use super::*;
 
-    #[tokio::test]
-    async fn the_wait_outlives_a_restart_and_ends_with_success() {
-        let folder = tempfile::tempdir().unwrap();
-        let schema = Schema { program: Program::Peer, version: 1 };
-        let tried = || Tried::Tracker("192.0.2.1:22236".into());
-        let store = Store::open(folder.path(), schema).unwrap();
-        let mut pace = Pace::load(PeerStore::new(store.clone()), tried()).unwrap();
-        assert!(pace.take_rest().is_none());
-        let why = Refusal::from(Code::HostAway);
-        for _ in 0..5 {
-            pace.failed(&why, None);
-        }
-        let delay = pace.failed(&why, Some(Duration::from_secs(40)));
-        assert_eq!(delay, Duration::from_secs(40));
-        store.close().await;
-
-        let store = Store::open(folder.path(), schema).unwrap();
-        let mut pace = Pace::load(PeerStore::new(store.clone()), tried()).unwrap();
-        let Rest { left, why: kept } = pace.take_rest().unwrap();
-        assert!(left > Duration::from_secs(30) && left <= delay, "{left:?}");
-        assert_eq!((kept, pace.take_rest().is_none(), pace.backoff.attempts()), (why, true, 6));
-        let other = Pace::load(PeerStore::new(store.clone()), Tried::Tracker("other".into())).unwrap();
-        assert_eq!((other.rest.is_none(), other.backoff.attempts()), (true, 0));
-        pace.worked();
-        store.close().await;
-
-        let store = Store::open(folder.path(), schema).unwrap();
-        let pace = Pace::load(PeerStore::new(store), tried()).unwrap();
-        assert_eq!((pace.rest.is_none(), pace.backoff.attempts()), (true, 0));
+    fn at(millis: u64) -> Now {
+        Now { at: Timestamp::from_millis(millis), random: 1.0 }
     }
 
-    #[tokio::test]
-    async fn a_clock_that_was_put_back_does_not_keep_anybody_waiting_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let schema = Schema { program: Program::Peer, version: 1 };
-        let store = PeerStore::new(Store::open(folder.path(), schema).unwrap());
-        let tried = Tried::Channel(ChannelId::new());
-        let next_at = Timestamp::now().plus(Duration::from_secs(86_400));
+    #[test]
+    fn the_wait_outlives_a_restart_and_ends_with_success() {
+        let why = Refusal::from(Code::HostAway);
+        let mut pace = Pace::new(None, at(0).at);
+        assert!(pace.take_rest().is_none() && !pace.worked());
+        for _ in 0..5 {
+            pace.failed(&why, at(0), |_, delay| delay);
+        }
+        let kept = pace.failed(&why, at(1000), |attempts, delay| {
+            assert_eq!((attempts, delay), (6, Duration::from_secs(60)));
+            Duration::from_secs(40)
+        });
+        assert_eq!(kept.next_at, Timestamp::from_millis(41_000));
+
+        let mut pace = Pace::new(Some(kept.clone()), at(11_000).at);
+        assert_eq!(pace.take_rest(), Some(Rest { left: Duration::from_secs(30), why: why.clone() }));
+        assert_eq!((pace.take_rest(), pace.backoff.attempts()), (None, 6));
+        assert!(pace.worked() && !pace.worked(), "forgotten once");
+        assert_eq!(pace.backoff.attempts(), 0);
+
+        let mut late = Pace::new(Some(kept), at(41_000).at);
+        assert_eq!((late.take_rest(), late.backoff.attempts()), (None, 6));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_does_not_keep_anybody_waiting_for_ever() {
         let backoff = Backoff::new(BackoffLimits::default());
+        let next_at = Timestamp::from_millis(86_400_000);
         let kept = KeptPace { backoff, next_at, why: Code::HostAway.into() };
-        store.keep_pace(&tried, Some(&kept));
-        // Another write behind it is answered when both are on disk.
-        store.keep_port(1).await.unwrap();
-        let rest = Pace::load(store, tried).unwrap().take_rest().unwrap();
+        let rest = Pace::new(Some(kept), at(0).at).take_rest().unwrap();
         assert_eq!(rest.left, BackoffLimits::default().longest);
     }
 }

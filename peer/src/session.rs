@@ -26,6 +26,9 @@ pub struct Session {
     /// Whether the tracker has let this peer in on the present connection.
     #[serde(skip)]
     pub entered: bool,
+    /// The number of the present connection to the tracker, or of the last; from 1.
+    #[serde(skip)]
+    pub contact: u64,
 }
 
 /// A pass of this peer.
@@ -70,7 +73,12 @@ impl Session {
 
     /// A session nobody has let in yet.
     pub fn new(username: UserName, key: PeerKey) -> Self {
-        Self { username, key, held: None, directory: None, entered: false }
+        Self { username, key, held: None, directory: None, entered: false, contact: 0 }
+    }
+
+    /// The number of the connection over which the tracker has let this peer in, while it lasts.
+    pub fn entered_over(&self) -> Option<u64> {
+        self.entered.then_some(self.contact)
     }
 
     /// Whether the tracker has let this peer in, and as what.

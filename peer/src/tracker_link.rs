@@ -2,10 +2,10 @@
 //!
 //! One actor owns it and alone changes the [`Session`]; requests of others go over the link directly, past its mailbox.
 
+mod connection;
 mod contact;
 mod entry;
 mod handle;
-mod rest;
 pub mod trust;
 
 use std::time::Duration;
@@ -29,10 +29,9 @@ pub use handle::TrackerHandle;
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, Identity, LinkState};
 use crate::events::Events;
-use crate::pace::Pace;
+use crate::reconnect::Reconnect;
 use crate::session::Session;
 use crate::store::PeerStore;
-use contact::Contact;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -72,6 +71,8 @@ struct State {
     confirmed: bool,
     /// Whether the first attempt is over, however it ended.
     settled: bool,
+    /// Whether an attempt is under way.
+    is_dialling: bool,
 }
 
 /// The link is down: it was lost, or is tried for in vain.
@@ -93,12 +94,8 @@ struct TrackerLink {
     session: watch::Sender<Session>,
     state: watch::Sender<State>,
     to_node: mpsc::Sender<TrackerEvent>,
-    /// How often connecting is tried.
-    pace: Pace,
-    /// Whether the first attempt still waits for the end of a pause of before the restart.
-    is_resting: bool,
-    /// Which connection is meant; what comes late of an earlier one is passed over.
-    generation: u64,
+    /// When connecting is tried.
+    reconnect: Reconnect,
     stopping: bool,
     death: Death,
 }
@@ -115,24 +112,15 @@ pub fn start(config: TrackerLinkConfig) -> (TrackerHandle, mpsc::Receiver<Tracke
         key,
         confirmed: key.is_some(),
         settled: false,
+        is_dialling: false,
     });
     let (view, states) = (session.subscribe(), state.subscribe());
     let (tracker, trust) = (config.tracker.address.clone(), config.trust.clone());
     let addr = TrackerLink::create(|ctx: &mut Context<TrackerLink>| {
         ctx.set_mailbox_capacity(MAILBOX);
-        let pace = rest::load_pace(&config);
+        let reconnect = connection::load_reconnect(&config);
         let death = Death::of("the link to the tracker", &config.alarm);
-        TrackerLink {
-            config,
-            session,
-            state,
-            to_node,
-            pace,
-            is_resting: false,
-            generation: 0,
-            stopping: false,
-            death,
-        }
+        TrackerLink { config, session, state, to_node, reconnect, stopping: false, death }
     });
     (TrackerHandle::new(addr, view, states, tracker, trust), from_tracker)
 }
@@ -141,62 +129,11 @@ impl Actor for TrackerLink {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.pace.take_rest() {
-            Some(rest) => self.rest(rest, ctx),
-            None => self.connect(ctx),
-        }
+        self.start(ctx);
     }
 }
 
 impl TrackerLink {
-    fn connect(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping {
-            return;
-        }
-        self.generation += 1;
-        let generation = self.generation;
-        let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
-        let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
-        let is_wanted = self.config.name_was_given && self.session.borrow().held.is_none();
-        let attempt = async move {
-            let mut contact = contact::contact(&transport, &tracker, &trust).await?;
-            match entry::enter_silently(&contact.link, &mut contact.inbox, &name, is_wanted).await {
-                // Tried again like a connection that failed: nobody else would.
-                Err(refusal) if refusal.code.is_passing() => Err(refusal),
-                entered => Ok((contact, entered)),
-            }
-        };
-        ctx.spawn(Box::pin(attempt).into_actor(self).map(move |outcome, link, ctx| match outcome {
-            _ if generation != link.generation || link.stopping => {}
-            Ok((contact, entered)) => link.up(contact, entered, ctx),
-            Err(refusal) => link.down(refusal, ctx),
-        }));
-    }
-
-    fn up(&mut self, contact: Contact, entered: Result<Entered, Refusal>, ctx: &mut Context<Self>) {
-        let Contact { link, inbox, directory, confirmed, is_first } = contact;
-        self.pace.worked();
-        let key = link.peer_key();
-        self.session.send_modify(|session| session.directory = Some(directory));
-        if is_first {
-            let tracker = self.config.tracker.address.clone();
-            self.tell(Event::TrackerKey { tracker, key, confirmed }, ctx);
-        }
-        self.tell_connection(LinkState::Up, None, None, ctx);
-        self.entered(entered.map(Some), ctx);
-        // Whoever waits for the link finds the session settled.
-        let (reason, down) = (None, None);
-        self.state.send_replace(State {
-            link: Some(link),
-            reason,
-            down,
-            key: Some(key),
-            confirmed,
-            settled: true,
-        });
-        self.read(inbox, ctx);
-    }
-
     /// Takes the outcome of an entry the user did not ask for.
     fn entered(&mut self, entered: Result<Option<Entered>, Refusal>, ctx: &mut Context<Self>) {
         let adopted = entered.and_then(|entered| self.adopt(entered, ctx));
@@ -234,19 +171,19 @@ impl TrackerLink {
     fn plan_renewal(&self, session: &Session, ctx: &mut Context<Self>) {
         let Some(held) = &session.held else { return };
         let wait = held.claims.renew_at().since(Timestamp::now()).max(SHORTEST_RENEWAL);
-        let (serial, generation) = (held.claims.serial, self.generation);
+        let (serial, generation) = (held.claims.serial, self.generation());
         ctx.run_later(wait, move |link, ctx| link.renew(serial, generation, ctx));
     }
 
     fn renew(&mut self, serial: u64, generation: u64, ctx: &mut Context<Self>) {
         let is_current = self.session.borrow().held.as_ref().is_some_and(|held| held.claims.serial == serial);
         let Some(link) = self.state.borrow().link.clone() else { return };
-        if !is_current || generation != self.generation {
+        if !is_current || generation != self.generation() {
             return;
         }
         let renewal = async move { Entry::Renew.ask(&link).await };
         ctx.spawn(renewal.into_actor(self).map(move |renewed, link, ctx| match renewed {
-            _ if generation != link.generation => {}
+            _ if generation != link.generation() => {}
             Err(error) if error.clone().into_refusal().code.is_passing() => {
                 ctx.run_later(SHORTEST_RENEWAL, move |link, ctx| link.renew(serial, generation, ctx));
             }
@@ -255,29 +192,9 @@ impl TrackerLink {
     }
 
     fn read(&self, inbox: Inbox, ctx: &mut Context<Self>) {
-        let generation = self.generation;
+        let generation = self.generation();
         let inbound = inbox.into_stream().map(move |inbound| FromTracker { generation, inbound });
         ctx.add_stream(inbound);
-    }
-
-    fn down(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
-        let delay = self.pace.failed(&refusal, None);
-        self.session.send_if_modified(|session| std::mem::take(&mut session.entered));
-        let was_told = {
-            let state = self.state.borrow();
-            state.settled && state.reason.as_ref().map(|reason| &reason.code) == Some(&refusal.code)
-        };
-        self.state.send_modify(|state| {
-            state.link = None;
-            state.reason = Some(refusal.clone());
-            state.down.get_or_insert_with(Down::now);
-            state.settled = true;
-        });
-        if !was_told {
-            let since = self.state.borrow().down.map(|down| down.at);
-            self.tell_connection(LinkState::Retrying, Some(refusal.reason), since, ctx);
-        }
-        ctx.run_later(delay, Self::connect);
     }
 
     fn tell_session(&self, refusal: Option<Refusal>, ctx: &mut Context<Self>) {
@@ -311,7 +228,7 @@ struct FromTracker {
 
 impl StreamHandler<FromTracker> for TrackerLink {
     fn handle(&mut self, item: FromTracker, ctx: &mut Self::Context) {
-        if item.generation != self.generation || self.stopping {
+        if item.generation != self.generation() || self.stopping {
             return;
         }
         match item.inbound {
@@ -329,10 +246,7 @@ impl StreamHandler<FromTracker> for TrackerLink {
                     let _ = link.answer_unexpected(&request);
                 }
             }
-            Err(reason) => {
-                let lost = format!("the connection to the tracker was lost: {reason}");
-                self.down(Refusal::new(Code::TrackerAway, lost), ctx);
-            }
+            Err(reason) => self.lost(&reason, ctx),
         }
     }
 
@@ -350,7 +264,7 @@ impl Handler<Enter> for TrackerLink {
 
     fn handle(&mut self, Enter(entry): Enter, _: &mut Self::Context) -> Self::Result {
         let state = self.state.borrow().clone();
-        let generation = self.generation;
+        let generation = self.generation();
         let asked = async move {
             let link = state.link.ok_or_else(|| state.reason.unwrap_or_else(|| Code::TrackerAway.into()))?;
             if entry.needs_trust() && !state.confirmed {
@@ -359,7 +273,7 @@ impl Handler<Enter> for TrackerLink {
             entry.ask(&link).await.map_err(common::link::RequestError::into_refusal)
         };
         Box::pin(asked.into_actor(self).map(move |entered, link, ctx| {
-            if generation != link.generation {
+            if generation != link.generation() {
                 return Err(Code::ConnectionLost.into());
             }
             link.adopt(entered?, ctx)

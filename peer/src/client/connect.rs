@@ -2,7 +2,7 @@
 
 use common::entry::Position;
 use common::id::Subject;
-use common::link::{Inbox, Link, RequestError};
+use common::link::{CloseReason, Inbox, Link, RequestError};
 use common::pass::SignedPass;
 use common::proto::channel::{Connect, Connected};
 use common::proto::directory::{ChannelRecord, Locate};
@@ -195,7 +195,12 @@ fn check(connected: &Connected, record: &ChannelRecord, have: Option<Position>) 
 
 /// A host that is up but does not have the channel (yet) is as good as away.
 fn host_refusal(error: RequestError, record: &ChannelRecord) -> Refusal {
-    match error.into_refusal() {
+    let refusal = match error {
+        // Why it hung up is what matters.
+        RequestError::Lost(CloseReason::Told(refusal)) => refusal,
+        error => error.into_refusal(),
+    };
+    match refusal {
         refusal if refusal.code == Code::NoSuchChannel => {
             Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name))
         }

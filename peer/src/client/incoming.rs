@@ -102,19 +102,17 @@ impl Client {
             return;
         }
         if held.is_none_or(|held| !self.is_entered_as(&held)) {
-            self.disconnect();
-            self.connect(ctx);
+            self.connect_again(ctx);
         }
     }
 
     /// Shows a new pass within the session.
     pub(super) fn show_pass(&mut self, link: Link, held: HeldPass, ctx: &mut Context<Self>) {
-        let generation = self.generation;
+        let generation = self.generation();
         let shown = async move { link.request(&Pass { pass: held.signed }).await };
         ctx.spawn(shown.into_actor(self).map(move |shown, client, ctx| {
-            if generation == client.generation && shown.is_err() {
-                client.disconnect();
-                client.connect(ctx);
+            if generation == client.generation() && shown.is_err() {
+                client.connect_again(ctx);
             }
         }));
     }

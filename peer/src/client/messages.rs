@@ -5,11 +5,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use common::proto::channel::Disconnect;
 use common::proto::directory::ChannelRecord;
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 use tokio::sync::oneshot;
 
 use super::{Client, follow};
 use crate::api::{ChannelStatus, JoinedChannel, LinkState, Queued};
+use crate::reconnect::{Now, Nudge};
 
 #[derive(Message)]
 #[rtype(result = "oneshot::Receiver<Result<JoinedChannel, Refusal>>")]
@@ -42,7 +43,8 @@ impl Handler<Join> for Client {
         }
         self.release(ctx);
         self.joining.push(joining);
-        self.connect(ctx);
+        let effects = self.reconnect.try_once(Now::real());
+        self.react(effects, ctx);
         MessageResult(joined)
     }
 }
@@ -60,7 +62,7 @@ impl Handler<Leave> for Client {
         self.state.send_modify(|state| state.joined = false);
         let parting = link.and_then(|link| link.send(&Disconnect {}).ok());
         let (store, channel) = (self.store.clone(), self.channel.clone());
-        self.disconnect();
+        self.disconnect(Refusal::new(Code::NotJoined, "the channel was left meanwhile"));
         self.tell_connection(LinkState::Down, None, ctx);
         self.pump(ctx);
         Box::pin(async move {
@@ -88,10 +90,11 @@ impl Handler<Located> for Client {
         match follow(&self.channel.record, record) {
             Ok(record) => {
                 self.channel.record = record;
-                self.pace.worked();
-                self.connect(ctx);
+                self.nudge(Nudge::Seen, ctx);
             }
-            Err(refusal) => self.retry(refusal, ctx),
+            Err(refusal) if self.reconnect.is_waiting() => self.failed(refusal, ctx),
+            // What the attempt under way comes to is told by itself.
+            Err(_) => {}
         }
     }
 }
@@ -138,7 +141,7 @@ impl Handler<Finish> for Client {
     fn handle(&mut self, _: Finish, _: &mut Self::Context) -> Self::Result {
         self.stopping = true;
         let link = self.link();
-        self.disconnect();
+        self.disconnect(Code::GoingAway.into());
         Box::pin(async move {
             if let Some(link) = link {
                 link.finished().await;
@@ -158,7 +161,7 @@ impl Handler<Shutdown> for Client {
         self.stopping = true;
         self.death.expected();
         let (kept, link) = (self.keep_last(), self.link());
-        self.disconnect();
+        self.disconnect(Code::GoingAway.into());
         ctx.run_later(Duration::ZERO, |_, ctx| ctx.stop());
         Box::pin(async move {
             kept.await;

@@ -9,6 +9,7 @@ use super::outbox::{Decision, Row, Waits, Wish};
 use super::sending::check;
 use super::telling::short_id;
 use crate::api::{OutboxChange, OutboxItem, OutgoingState, Retried, WishedChange};
+use crate::reconnect::Nudge;
 
 /// What waits, in order, at most so many; and how many in all.
 #[derive(Message)]
@@ -53,6 +54,7 @@ impl Handler<Retry> for Client {
         let messages = effects.len();
         self.apply(effects, ctx);
         self.release(ctx);
+        self.nudge(Nudge::Command, ctx);
         let reason = self.blocked().or_else(|| self.queue_waits());
         Ok(Retried { channel: self.channel.name().clone(), messages, reason })
     }

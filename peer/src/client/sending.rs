@@ -20,8 +20,10 @@ use super::Client;
 use super::messages::Send;
 use super::outbox::{Answer, Change, Effect, Item, Late, Waits};
 use super::telling::{Detail, too_late};
-use super::trying::LATE_AFTER;
+use super::trying::{LATE_AFTER, LONGEST_ASKED, SHORTEST_ASKED};
 use crate::api::{Event, OutgoingState, Queued};
+use crate::pace::Tried;
+use crate::reconnect::Now;
 
 type OnDisk = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
@@ -81,7 +83,7 @@ impl StreamHandler<Written> for Client {
 
 impl StreamHandler<Answered> for Client {
     fn handle(&mut self, answered: Answered, ctx: &mut Self::Context) {
-        if answered.generation == self.generation {
+        if answered.generation == self.generation() {
             self.answered(answered, ctx);
         }
     }
@@ -170,7 +172,7 @@ impl Client {
         });
         crash::here(Point::ClientSent);
         self.tell_outgoing(id, OutgoingState::Sending, Detail::default(), ctx);
-        let generation = self.generation;
+        let generation = self.generation();
         let answered = async move {
             let answer = match asked {
                 Ok(answer) => answer.await,
@@ -218,10 +220,10 @@ impl Client {
             return;
         }
         let asked = link.send(&StatusOf { ids: ids.clone() });
-        let generation = self.generation;
+        let generation = self.generation();
         let answered = async move { asked?.await };
         ctx.spawn(answered.into_actor(self).map(move |answer, client, ctx| {
-            if generation == client.generation {
+            if generation == client.generation() {
                 client.told_outcomes(&ids, answer, ctx);
             }
         }));
@@ -260,7 +262,9 @@ impl Client {
             match effect {
                 Effect::Keep(item) => self.keep_item(&item, ctx),
                 Effect::Stored { number, id, seq } => {
-                    self.flow.pace.worked();
+                    if self.flow.pace.worked() {
+                        self.store.keep_pace(&Tried::Outbox(self.channel.record.id), None);
+                    }
                     self.drop_item(number, ctx);
                     let detail = Detail { seq: Some(seq), ..Detail::default() };
                     self.tell_outgoing(id, OutgoingState::Stored, detail, ctx);
@@ -344,9 +348,13 @@ impl Client {
 
     fn hold(&mut self, refusal: Option<Refusal>, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
         let why = refusal.unwrap_or_else(|| Code::AfterRefused.into());
-        let delay = self.flow.pace.failed(&why, retry_after);
+        let now = Now::real();
+        let kept = self.flow.pace.failed(&why, now, |_, delay| {
+            retry_after.map_or(delay, |asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED))
+        });
+        self.store.keep_pace(&Tried::Outbox(self.channel.record.id), Some(&kept));
         self.flow.held_because = Some(why);
-        self.hold_for(delay, ctx);
+        self.hold_for(kept.next_at.since(now.at), ctx);
     }
 
     pub(super) fn publish_waiting(&self) {

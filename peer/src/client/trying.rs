@@ -1,20 +1,23 @@
-//! When things are tried again: connecting after a restart, sending after a passing refusal, giving up what is too late.
+//! When sending is tried again: after a restart, after a passing refusal; and when it is given up as too late.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use common::clock::Timestamp;
 use common::id::ChannelId;
-use common::proto::directory::Locate;
 use common::proto::status::Refusal;
 use common::storage::ReadError;
 
-use super::{Client, follow};
+use super::Client;
 use crate::pace::{Pace, Rest, Tried};
 use crate::store::PeerStore;
 
 /// The user is told how far a channel has moved on before text of this age goes out.
 pub(super) const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// What a host may want to be waited for.
+pub(super) const SHORTEST_ASKED: Duration = Duration::from_millis(50);
+/// See [`SHORTEST_ASKED`].
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
 /// Timers stand still while a machine sleeps: what ends by the clock is looked at this often.
 const LOOK_AT_EXPIRY_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,14 +33,12 @@ pub(super) struct Flow {
     expiry: Option<(Timestamp, SpawnHandle)>,
     /// Which hold is meant; an earlier one ends nothing.
     holds: u64,
-    /// Whether the client still waits for an attempt of before the restart.
-    is_resting: bool,
 }
 
 impl Flow {
-    pub fn load(store: PeerStore, channel: ChannelId, expire: Option<Duration>) -> Result<Self, ReadError> {
-        let pace = Pace::load(store, Tried::Outbox(channel))?;
-        Ok(Self { pace, held_because: None, expire, expiry: None, holds: 0, is_resting: false })
+    pub fn load(store: &PeerStore, channel: ChannelId, expire: Option<Duration>) -> Result<Self, ReadError> {
+        let pace = Pace::new(store.pace(&Tried::Outbox(channel))?, Timestamp::now());
+        Ok(Self { pace, held_because: None, expire, expiry: None, holds: 0 })
     }
 
     /// When a message that is written, or tried again, now is too late.
@@ -55,36 +56,9 @@ impl Client {
             self.hold_for(left, ctx);
         }
         self.pump(ctx);
-        if !self.channel.joined {
-            return;
+        if self.channel.joined {
+            self.start_connecting(ctx);
         }
-        let Some(Rest { left, why }) = self.pace.take_rest() else { return self.connect(ctx) };
-        self.flow.is_resting = true;
-        let (channel, seconds) = (self.channel.name(), left.as_secs_f64().ceil());
-        let reason = format!("{} (tried again in {seconds} s, or at once with: join {channel})", why.reason);
-        self.wait(Refusal { reason, ..why }, left, ctx);
-    }
-
-    /// Whether the next attempt is left to the timer that was set at the start. What the tracker is asked meanwhile has
-    /// it tell when the channel comes up.
-    pub(super) fn is_resting(&self, ctx: &mut Context<Self>) -> bool {
-        if !self.flow.is_resting {
-            return false;
-        }
-        let (tracker, record) = (self.way.tracker.clone(), self.channel.record.clone());
-        let locating = async move { tracker.request(&Locate::Id(record.id)).await };
-        ctx.spawn(locating.into_actor(self).map(|located, client, _| {
-            let fresh = located.ok().and_then(|fresh| follow(&client.channel.record, fresh).ok());
-            if let Some(fresh) = fresh.filter(|_| client.link().is_none()) {
-                client.channel.record = fresh;
-            }
-        }));
-        true
-    }
-
-    /// An attempt is made now, whatever was planned.
-    pub(super) fn end_rest(&mut self) {
-        self.flow.is_resting = false;
     }
 
     /// Lets go what was held back for a while.

@@ -1,17 +1,22 @@
 //! What the rest of the peer sees of its link to the tracker.
 
+use std::time::Duration;
+
 use actix::Addr;
 use common::identity::PeerKey;
 use common::link::{Link, RequestError};
 use common::proto::Command;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::rest::TryNow;
+use super::connection::TryNow;
 use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile};
 use crate::api::{Identity, LinkState, TrackerStatus, Trust};
 use crate::session::SessionView;
+
+/// A command that asks the tracker waits so long for the outcome of an attempt that is not the first.
+const WAIT_FOR_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// The handle of the link to the tracker. Cheap to clone.
 #[derive(Clone)]
@@ -59,13 +64,16 @@ impl TrackerHandle {
         let _ = self.state.clone().wait_for(|state| state.settled).await;
     }
 
-    /// The same for something that the user wants: what keeps the first attempt waiting ends.
+    /// The same for something that the user wants: it is tried at once, and waited for a little.
     pub async fn settled_soon(&self) {
-        if !self.state.borrow().settled {
-            // An ended actor settles nothing any more; whoever asks next is told so.
-            let _ = self.addr.send(TryNow).await;
+        if self.state.borrow().link.is_some() {
+            return;
         }
+        // An ended actor settles nothing any more; whoever asks next is told so.
+        let _ = self.addr.send(TryNow).await;
         self.settled().await;
+        let mut state = self.state.clone();
+        let _ = timeout(WAIT_FOR_ATTEMPT, state.wait_for(|state| !state.is_dialling)).await;
     }
 
     /// Waits until the link is up, or was found down for another reason than before.

@@ -107,12 +107,12 @@ impl Client {
 
     fn ask_page(&mut self, epoch: Epoch, gap: Gap, ctx: &mut Context<Self>) {
         let Some(link) = self.link() else { return };
-        let generation = self.generation;
+        let generation = self.generation();
         self.writing.filling.is_under_way = true;
         let asked = History { before: Some(gap.upto + 1), after: Some(gap.after), limit: None };
         let page = async move { link.request(&asked).await };
         ctx.spawn(page.into_actor(self).map(move |page, client, ctx| {
-            if generation != client.generation {
+            if generation != client.generation() {
                 return;
             }
             client.writing.filling.is_under_way = false;
@@ -151,11 +151,11 @@ impl Client {
 
     /// Counts the chain through from one interval to the next.
     fn prove(&mut self, epoch: Epoch, proof: Proof, ctx: &mut Context<Self>) {
-        let (generation, archive) = (self.generation, self.writing.archive.clone());
+        let (generation, archive) = (self.generation(), self.writing.archive.clone());
         self.writing.filling.is_under_way = true;
         let chain = async move { archive.chain(epoch, proof.from, proof.to.seq).await };
         ctx.spawn(chain.into_actor(self).map(move |chain, client, ctx| {
-            if generation != client.generation {
+            if generation != client.generation() {
                 return;
             }
             client.writing.filling.is_under_way = false;

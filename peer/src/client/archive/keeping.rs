@@ -151,7 +151,7 @@ impl Client {
     /// Writes what waits, unless a write is under way or the disk rests; shows at once what the disk has already.
     pub(in crate::client) fn keep(&mut self, ctx: &mut Context<Self>) {
         // While a connection is made, what is on disk has to stay what CONNECT says.
-        if self.is_connecting {
+        if self.reconnect.is_dialling() {
             return;
         }
         if self.writing.at_home {
@@ -165,13 +165,13 @@ impl Client {
     }
 
     fn write_batch(&mut self, ctx: &mut Context<Self>) {
-        if self.writing.rests || self.is_connecting {
+        if self.writing.rests || self.reconnect.is_dialling() {
             return;
         }
         let Some(batch) = self.writing.keeper.next_batch(self.events.taken()) else { return };
         self.writing.hold_back();
         crash::here(Point::ClientArchiving);
-        let (archive, since, generation) = (self.writing.archive.clone(), Instant::now(), self.generation);
+        let (archive, since, generation) = (self.writing.archive.clone(), Instant::now(), self.generation());
         let work = async move { archive.keep(batch).await };
         ctx.spawn(work.into_actor(self).map(move |outcome, client, ctx| match outcome {
             Ok(()) => {
@@ -205,7 +205,7 @@ impl Client {
     fn not_written(&mut self, error: &StoreError, generation: u64, ctx: &mut Context<Self>) {
         tracing::warn!(channel = %self.channel.record.id, err = %error, "the archive could not be written");
         // After the end of its connection everything that is not on disk comes again.
-        let comes_again = generation != self.generation || self.link().is_none();
+        let comes_again = generation != self.generation() || self.link().is_none();
         self.writing.keeper.not_written(!comes_again);
         self.writing.hold_back();
         self.rest(WRITE_AGAIN_AFTER, ctx);
@@ -224,9 +224,8 @@ impl Client {
     }
 
     fn connect_if_wanted(&mut self, ctx: &mut Context<Self>) {
-        let is_wanted = self.channel.joined || !self.joining.is_empty();
-        if std::mem::take(&mut self.writing.connect_after) && is_wanted {
-            self.connect(ctx);
+        if std::mem::take(&mut self.writing.connect_after) {
+            self.dial(ctx);
         }
     }
 
