@@ -191,10 +191,16 @@ impl Reconnect {
             return (vec![self.wait(hold, after)], Some(after));
         }
         let is_rare = hold == Hold::Lasting || !why.code.is_passing();
-        let kept = self.pace.failed(why, now, |attempts, delay| {
+        let mut by_itself = Duration::ZERO;
+        let mut kept = self.pace.failed(why, now, |attempts, delay| {
+            by_itself = delay;
             if is_rare { rare(&why.code, attempts) } else { delay.max(asked(why)) }
         });
         let mut after = kept.next_at.since(now.at);
+        if !why.code.is_passing() {
+            // Whoever restarts may have changed what was in the way.
+            kept.next_at = now.at.plus(by_itself);
+        }
         if was_outdated && hold == Hold::BackOff {
             after = after.min(BETWEEN_ATTEMPTS);
         }

@@ -110,6 +110,14 @@ fn the_rest_of_a_pause_is_waited_out_unless_something_speaks_against_it() {
 }
 
 #[test]
+fn a_restart_may_mend_what_lasts_otherwise() {
+    let mut reconnect = started();
+    let (effects, after) = reconnect.failed(&Code::TrackerKeyChanged.into(), at(0));
+    let Effect::Keep(Some(kept)) = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!((after, kept.next_at), (Some(secs(60)), at(2).at));
+}
+
+#[test]
 fn a_new_session_ends_a_wait_that_it_may_help_and_no_other() {
     for (code, dials) in [
         (Code::HostAway, true),
