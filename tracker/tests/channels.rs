@@ -5,7 +5,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use common::id::{ChannelId, Subject};
 use common::identity::Identity;
@@ -213,7 +212,6 @@ async fn ten_thousand_channels_are_listed_page_by_page() {
     for answer in hosting {
         answer.await.unwrap();
     }
-    let started = Instant::now();
     let mut found = HashSet::new();
     let mut after = None;
     let mut last = String::new();
@@ -230,7 +228,6 @@ async fn ten_thousand_channels_are_listed_page_by_page() {
         }
     }
     assert_eq!(found, wanted);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 
     let page = |pattern: &str, limit| List { pattern: Some(pattern.into()), limit, after: None };
     let found = ken.ask(&page("NUMBER 1234", None)).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::process::Command as Process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use common::shutdown::termination;
 use expectrl::{ControlCode, Expect, Regex, Session};
@@ -262,10 +261,8 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         let mut pty = Pty::start(data.path(), "xterm");
         pty.session.send(typed).unwrap();
         pty.see(if typed == "half" { "half" } else { "yes/no: " });
-        let asked = Instant::now();
         kill_process(pty.pid, signal).unwrap();
         pty.see_end();
-        assert!(asked.elapsed() < Duration::from_secs(5));
     }
 }
 
