@@ -22,6 +22,7 @@ use tokio::time::{Instant, interval_at, timeout};
 pub use inbox::Inbox;
 pub use outgoing::{NotTaken, Outgoing};
 pub use pending::{Pending, Refused};
+use writer::WritingEnd;
 
 use crate::id::RequestId;
 use crate::identity::PeerKey;
@@ -120,6 +121,7 @@ impl Inbound {
 
 struct Shared {
     outgoing: Outgoing,
+    writing_end: WritingEnd,
     pending: Mutex<Pending<Waiter>>,
     closed: watch::Sender<Option<CloseReason>>,
     written: watch::Sender<bool>,
@@ -153,13 +155,23 @@ impl Shared {
 
     /// Appends lines. Never waits: a link whose other side does not read ends by this.
     fn push(&self, lines: Bytes) -> Result<(), CloseReason> {
-        self.outgoing.push(lines).map_err(|not_taken| {
-            if not_taken == NotTaken::Overflow {
-                self.outgoing.close(farewell(Code::SlowReader.into()), true);
-                self.close(CloseReason::SlowReader);
-            }
-            self.reason()
-        })
+        self.outgoing.push(lines).map_err(|not_taken| self.not_taken(not_taken))
+    }
+
+    /// The same, but lines that nothing waits before are written on this thread, as far as the system takes them.
+    fn push_now(&self, lines: Bytes) -> Result<(), CloseReason> {
+        if let Some(lines) = self.outgoing.begin(lines).map_err(|not_taken| self.not_taken(not_taken))? {
+            self.outgoing.end(self.writing_end.write_now(lines));
+        }
+        Ok(())
+    }
+
+    fn not_taken(&self, not_taken: NotTaken) -> CloseReason {
+        if not_taken == NotTaken::Overflow {
+            self.outgoing.close(farewell(Code::SlowReader.into()), true);
+            self.close(CloseReason::SlowReader);
+        }
+        self.reason()
     }
 
     fn reason(&self) -> CloseReason {
@@ -183,6 +195,7 @@ impl Link {
         let (reader, writer) = tokio::io::split(connection.stream);
         let link = Self(Arc::new(Shared {
             outgoing: Outgoing::default(),
+            writing_end: WritingEnd::new(writer),
             pending: Mutex::new(Pending::new(MAX_PENDING_REQUESTS)),
             closed: watch::Sender::new(None),
             written: watch::Sender::new(false),
@@ -191,7 +204,7 @@ impl Link {
             path: connection.path,
         }));
         let (inbox, left_over) = Inbox::new(link.0.clone(), reader);
-        tokio::spawn(writer::write(link.0.clone(), writer, left_over));
+        tokio::spawn(writer::write(link.0.clone(), left_over));
         (link, inbox)
     }
 
@@ -297,6 +310,16 @@ impl Link {
     /// When the link has ended, or ends by this.
     pub fn push(&self, lines: Bytes) -> Result<(), CloseReason> {
         self.0.push(lines)
+    }
+
+    /// The same, but writes the lines on this thread when nothing waits before them. Never waits either: what the system
+    /// does not take now is left to the link's writer. For lines that go to many, whose writers would all have to be
+    /// woken; with what goes to one, whatever else is said at that moment had better go out together.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_now(&self, lines: Bytes) -> Result<(), CloseReason> {
+        self.0.push_now(lines)
     }
 
     /// Ends the link once what waits is written.

@@ -1,16 +1,18 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`channel`], [`seats`], [`presence`], [`gate`]), what is on disk ([`log`],
-//! [`record`]), the actor that owns it all (`actor`), one member's connection (`member`), and the stream by which a
-//! member catches up (`stream`).
+//! [`record`]), the actor that owns it all (`actor`), one member's connection (`member`), the stream by which a
+//! member catches up (`stream`), and what goes to those who have (`fanout`).
 //!
 //! A message takes this way: a member's task reads and checks it, and hands it to the actor; [`channel`] puts it into
-//! the next batch; the store writes and flushes that; then the actor answers the sender and pushes the encoded lines,
-//! the same bytes for all, into the queue of each live member's link. No message of the actor is made for a delivery.
+//! the next batch; the store writes and flushes that; then the actor answers the sender and hands the encoded lines, the
+//! same bytes for all, to the tasks of `fanout`, which write them to the live members. No message of the actor is made
+//! for a delivery, and no task is woken for one.
 
 mod actor;
 pub mod channel;
 mod effects;
+mod fanout;
 pub mod gate;
 pub mod log;
 pub(crate) mod member;
@@ -38,6 +40,7 @@ use common::proto::directory::Owner;
 use common::proto::session::Directory;
 use common::proto::status::{Code, Refusal};
 use common::storage::{Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::TrackerState;
@@ -45,6 +48,7 @@ pub use messages::HostSummary;
 pub use record::{HostRecord, forget, load_records};
 
 use actor::Host;
+use fanout::Fanout;
 use gate::Gate;
 use log::{Log, LogError};
 use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, TurnBehind};
@@ -129,7 +133,7 @@ fn lock(gate: &Mutex<Gate>) -> MutexGuard<'_, Gate> {
 
 impl HostHandle {
     /// Begins to host a channel, whose record and log are on disk or are made. Nobody is let in before
-    /// [`Self::trust`].
+    /// [`Self::trust`]. Has to be called within a tokio runtime, on which the members are written to.
     ///
     /// # Errors
     /// When the record cannot be kept or the log not be read.
@@ -156,7 +160,9 @@ impl HostHandle {
             ended: tell_ended,
             behind: tell_behind,
         };
-        let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head));
+        // On the threads of whoever opens it, as the members' connections are; the actor has a thread to itself.
+        let fanout = Fanout::start(&Handle::current());
+        let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head, fanout));
         tracing::info!(channel = %id, seq = head.seq, "hosting");
         Ok(Self { addr, shared: Arc::new(shared) })
     }

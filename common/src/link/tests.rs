@@ -311,3 +311,74 @@ async fn the_last_words_are_heard() {
     drop((inbox, other));
     timeout(DRAIN_LIMIT / 2, closing.finished()).await.unwrap();
 }
+
+/// Lines that say which they are, of many lengths.
+fn numbered(number: usize) -> Bytes {
+    Bytes::from(format!("{number} {}\n", "x".repeat(number * 37 % 500)))
+}
+
+#[tokio::test]
+async fn what_is_written_at_once_is_there_without_the_writer() {
+    let (link, _inbox, mut far) = raw(ROOM);
+    link.push_now(numbered(7)).unwrap();
+    // This task has not yielded: nobody else can have written it.
+    assert_eq!(line(&mut far).now_or_never().unwrap().as_bytes(), numbered(7));
+}
+
+#[tokio::test]
+async fn what_does_not_go_at_once_goes_whole_and_in_order() {
+    let (link, _inbox, mut far) = raw(100);
+    for number in 0..300 {
+        match number % 3 {
+            0 => link.push(numbered(number)).unwrap(),
+            _ => link.push_now(numbered(number)).unwrap(),
+        }
+        if number % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    link.close();
+    for number in 0..300 {
+        assert_eq!(line(&mut far).await.as_bytes(), numbered(number));
+    }
+    assert_eq!(line(&mut far).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_two_threads_are_never_torn() {
+    let (link, _inbox, mut far) = raw(300);
+    let other = link.clone();
+    let pushing = tokio::task::spawn_blocking(move || {
+        (0..1000).for_each(|number| other.push(numbered(number * 2)).unwrap());
+    });
+    let writing = tokio::task::spawn_blocking(move || {
+        (0..1000).for_each(|number| link.push_now(numbered(number * 2 + 1)).unwrap());
+    });
+    let mut next = [0, 1];
+    for _ in 0..2000 {
+        let line = line(&mut far).await;
+        let number: usize = line.split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(line.as_bytes(), numbered(number));
+        assert_eq!(number, next[number % 2]);
+        next[number % 2] += 2;
+    }
+    pushing.await.unwrap();
+    writing.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_read_what_is_written_at_once_is_closed_between_two_lines() {
+    let (link, mut inbox, mut far) = raw(1000);
+    let reading = tokio::spawn(async move { inbox.next().await });
+    let lines = Bytes::from(format!("{}\n", "x".repeat(9999)));
+    while link.push_now(lines.clone()).is_ok() {}
+    assert_eq!(reading.await.unwrap().unwrap_err(), CloseReason::SlowReader);
+    // What had begun is ended before the last words.
+    let (mut told, mut whole) = (String::new(), 0);
+    while told.is_empty() {
+        let next = line(&mut far).await;
+        if next.as_bytes() == lines { whole += 1 } else { told = next }
+    }
+    assert!(told.contains("slow_reader"), "{told}");
+    assert_eq!((whole, line(&mut far).await.as_str()), (1, ""));
+}

@@ -74,6 +74,15 @@ pub const DRAIN_BYTES: usize = 4 * 1024 * 1024;
 /// How long a request waits for its answer.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
+/// Nothing more is put on disk in a channel while more bytes than this are on their way to its members.
+pub const FANOUT_BYTES: usize = 256 * 1024;
+/// The members of a channel are written to by as many tasks as there are processors, and no more than this.
+pub const MAX_FANOUT_GROUPS: usize = 16;
+/// So many members have one task for themselves before there is another.
+pub const FANOUT_GROUP_MEMBERS: usize = 64;
+/// How many members are written to before other tasks get a turn.
+pub const FANOUT_TURN: usize = 32;
+
 /// JOINED and LEFT are gathered for so long before they are sent.
 pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 /// More names than this in one JOINED or LEFT are sent as a count.

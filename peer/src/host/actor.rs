@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::HostError;
 use super::channel::{Channel, ConnId, NewMessage, Offer};
+use super::fanout::Fanout;
 use super::gate::Gate;
 use super::log::Log;
 use super::messages::{
@@ -67,9 +68,13 @@ pub(super) struct Host {
     pub seating: Seats<Box<Enter>>,
     /// Those who sit.
     pub seats: HashMap<ConnId, Seat>,
+    /// Those of them who are live, as they are written to.
+    pub fanout: Fanout,
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
+    /// Whether all is done but to end.
+    pub is_ending: bool,
     /// Who waits for the end.
     pub closing: Vec<oneshot::Sender<()>>,
 }
@@ -84,15 +89,17 @@ impl Actor for Host {
 }
 
 impl Host {
-    pub fn new(parts: Parts, head: Position) -> Self {
+    pub fn new(parts: Parts, head: Position, fanout: Fanout) -> Self {
         Self {
             parts,
             channel: Channel::new(head),
             presence: Presence::default(),
             seating: Seats::default(),
             seats: HashMap::new(),
+            fanout,
             checkpoint: None,
             is_recovering: false,
+            is_ending: false,
             closing: Vec::new(),
         }
     }
@@ -209,6 +216,7 @@ impl Handler<GoLive> for Host {
             None => Handover::Gone,
             Some(seat) if after == head => {
                 seat.live = true;
+                self.fanout.enter(conn, seat.link.clone());
                 Handover::Live
             }
             Some(_) => Handover::ReadTo(head),

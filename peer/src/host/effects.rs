@@ -8,7 +8,7 @@ use common::entry::{Author, Checkpoint, Position};
 use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
-use common::proto::limits::{CHECKPOINT_EVERY, MAX_PAGE_ROWS, WRITE_BATCH_BYTES};
+use common::proto::limits::{CHECKPOINT_EVERY, MAX_PAGE_ROWS};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Pushed};
 use common::signed::Signed;
@@ -73,6 +73,9 @@ impl Host {
             // Nobody serves it; the seat is cleared by the next sweep.
             link.close();
         }
+        if is_live {
+            self.fanout.enter(conn, link.clone());
+        }
         self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(Who { pass, author }) });
     }
 
@@ -130,6 +133,7 @@ impl Host {
     /// A member's connection is over.
     pub(super) fn depart(&mut self, conn: ConnId) {
         let Some(seat) = self.seats.remove(&conn) else { return };
+        self.fanout.leave(conn);
         self.presence.leave(seat.who.pass.subject);
         self.seating.leave(conn, self.channel.leave(conn));
     }
@@ -158,8 +162,10 @@ impl Host {
                 Effect::Overrun(conn) => self.dismiss(conn, Code::TooManyUnanswered.into()),
             }
         }
-        if self.is_closing() && self.channel.is_idle() {
-            self.finish(ctx);
+        if self.is_closing() && self.channel.is_idle() && !self.is_ending {
+            self.is_ending = true;
+            let drained = self.fanout.drained();
+            ctx.spawn(drained.into_actor(self).map(|(), host, ctx| host.finish(ctx)));
         }
     }
 
@@ -169,7 +175,12 @@ impl Host {
         let checkpoints = signed.collect();
         crash::here(Point::HostAppending);
         let log = self.parts.log.clone();
-        let work = async move { log.append(batch, checkpoints).await };
+        // What is stored faster than it can be written out makes the senders wait, and nobody a slow reader.
+        let room = self.fanout.room();
+        let work = async move {
+            room.await;
+            log.append(batch, checkpoints).await
+        };
         ctx.spawn(work.into_actor(self).map(|outcome, host, ctx| {
             crash::here(Point::HostAppended);
             host.channel.appended(outcome);
@@ -214,28 +225,13 @@ impl Host {
         }
     }
 
-    /// Pushes entries that are on disk to all who are live: encoded once, in pieces that a writer can put together
-    /// with others.
+    /// Has entries that are on disk go out to all who are live, encoded once.
     fn deliver(&mut self, entries: &[Bytes]) {
         crash::here(Point::HostAnswered);
         self.parts.head.send_replace(self.channel.head());
-        let mut lines = BytesMut::new();
-        for entry in entries {
-            if lines.len() + entry.len() > WRITE_BATCH_BYTES {
-                self.push_to_live(lines.split().freeze());
-            }
-            event::put_message(&mut lines, entry);
-        }
-        self.push_to_live(lines.freeze());
-        crash::here(Point::HostDelivered);
-    }
-
-    fn push_to_live(&self, lines: Bytes) {
-        for seat in self.seats.values().filter(|seat| seat.live) {
-            // A member that does not keep up is closed by this, and noticed by its reader; the others go on.
-            let _ = seat.link.push(lines.clone());
-            crash::here(Point::HostDelivering);
-        }
+        let mut lines = BytesMut::with_capacity(entries.iter().map(|entry| entry.len() + 32).sum());
+        entries.iter().for_each(|entry| event::put_message(&mut lines, entry));
+        self.fanout.push(&lines.freeze());
     }
 
     /// Once a second: who came and went is told, who may not stay goes, what failed is tried again.
@@ -251,6 +247,11 @@ impl Host {
         }
         if self.channel.is_unsettled() && !self.is_recovering {
             self.recover(ctx);
+        }
+        if self.fanout.is_broken() {
+            tracing::error!(channel = %self.record().id, "the members of a channel are not written to any more");
+            // Without a word to whoever waits for the end: it is a death.
+            return ctx.stop();
         }
         self.apply(ctx);
     }
@@ -268,7 +269,8 @@ impl Host {
 
     fn tell_all<E: Pushed>(&self, event: &E) {
         let Ok(line) = proto::encode_event(event) else { return };
-        for seat in self.seats.values() {
+        self.fanout.push(&line);
+        for seat in self.seats.values().filter(|seat| !seat.live) {
             let _ = seat.link.push(line.clone());
         }
     }
