@@ -13,6 +13,8 @@ use crate::ui::parse::quoted;
 
 /// How much of a text the table shows.
 const SHOWN_TEXT: usize = 32;
+/// How many messages a reason names that all have.
+const SHOWN_IDS: usize = 3;
 
 impl Renderer {
     pub(super) fn outbox(&self, list: &OutboxList, now: Timestamp) -> String {
@@ -30,6 +32,7 @@ impl Renderer {
         };
         let rows = list.messages.iter().map(row).collect::<Vec<_>>();
         let mut lines = vec![table(self.style, ["id", "channel", "written", "state", "text"], &rows)];
+        lines.extend(reasons(&list.messages).iter().map(|reason| self.notice(reason)));
         if list.total > list.messages.len() {
             lines.push(self.notice(&format!("and {} more", list.total - list.messages.len())));
         }
@@ -134,12 +137,33 @@ fn standing(item: &OutboxItem) -> String {
         Some(WishedChange::Edit) => ", to be edited",
         None => "",
     };
-    let why = match (&item.code, &item.reason) {
-        (None, None) => String::new(),
-        (None, Some(reason)) => format!(": {}", one_line(reason)),
-        (code, reason) => format!(": {}", refused(code.as_ref(), reason.as_deref())),
+    format!("{state}{wish}")
+}
+
+fn why(item: &OutboxItem) -> Option<String> {
+    match (&item.code, &item.reason) {
+        (None, None) => None,
+        (None, Some(reason)) => Some(one_line(reason).into_owned()),
+        (code, reason) => Some(refused(code.as_ref(), reason.as_deref())),
+    }
+}
+
+/// Why messages stand where they stand: each reason once, as many often have the same.
+fn reasons(messages: &[OutboxItem]) -> Vec<String> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for item in messages {
+        let Some(why) = why(item) else { continue };
+        let id = short_id(item.id);
+        match found.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, ids)) => ids.push(id),
+            None => found.push((why, vec![id])),
+        }
+    }
+    let line = |(why, ids): (String, Vec<String>)| match ids.len().checked_sub(SHOWN_IDS) {
+        None | Some(0) => format!("{}: {why}", ids.join(", ")),
+        Some(more) => format!("{} and {more} more: {why}", ids[..SHOWN_IDS].join(", ")),
     };
-    format!("{state}{wish}{why}")
+    found.into_iter().map(line).collect()
 }
 
 fn shortened(text: &str) -> String {

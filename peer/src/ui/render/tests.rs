@@ -319,17 +319,19 @@ fn the_outbox_is_a_table_that_says_what_to_type() {
         wish: Some(WishedChange::Cancel),
         ..waiting(OutgoingState::Queued, &"x".repeat(40))
     };
-    let shown = reply(&Reply::Outbox(OutboxList { messages: vec![refused, behind], total: 9 }));
+    let mut messages = vec![refused];
+    messages.extend(vec![behind; 5]);
+    let shown = reply(&Reply::Outbox(OutboxList { messages, total: 9 }));
     let lines = shown.lines().collect::<Vec<_>>();
-    assert_eq!(lines.len(), 6, "{shown}");
-    assert!(
-        lines[1].starts_with("00000001  #first   23:13    refused: you may not do this here (not_allowed)")
-    );
+    assert_eq!(lines.len(), 12, "{shown}");
+    assert!(lines[1].starts_with("00000001  #first   23:13    refused                  one␤two"), "{shown}");
     assert!(!shown.contains('\x1b'));
-    assert!(lines[2].contains("queued, to be cancelled: behind 00000001") && lines[2].ends_with("x…"));
-    assert_eq!(lines[3], "* and 7 more");
-    assert_eq!(lines[4], "* all of a channel again: outbox retry first");
-    assert!(lines[5].contains("outbox edit 00000001 text…"), "{shown}");
+    assert!(lines[2].contains("queued, to be cancelled  x") && lines[2].ends_with("x…"), "{shown}");
+    assert_eq!(lines[7], "* 00000001: you may not do this here (not_allowed)");
+    assert_eq!(lines[8], "* 00000001, 00000001, 00000001 and 2 more: behind 00000001");
+    assert_eq!(lines[9], "* and 3 more");
+    assert_eq!(lines[10], "* all of a channel again: outbox retry first");
+    assert!(lines[11].contains("outbox edit 00000001 text…"), "{shown}");
     let none = OutboxList { messages: vec![], total: 0 };
     assert_eq!(reply(&Reply::Outbox(none)), "* nothing waits to be sent");
 }
