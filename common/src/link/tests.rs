@@ -199,6 +199,33 @@ async fn silence_ends_a_link_and_pings_keep_it_alive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_that_takes_a_minute_to_read_is_not_silence() {
+    let (far, near) = memory_pair(key(1), key(2), 4096);
+    let ((host, mut inbox), (member, mut slow)) = (Link::open(far), Link::open(near));
+    member.keep_alive();
+    let answers = host.clone();
+    let answering = tokio::spawn(async move {
+        loop {
+            let ping = request(&mut inbox).await;
+            // Its turn comes behind all that waits already.
+            answers.answer(ping.id, &Ok(Empty {})).unwrap();
+        }
+    });
+    let line = proto::encode_event(&proto::event::ChannelDown { id: crate::id::ChannelId::new() }).unwrap();
+    let piece = Bytes::from(line.repeat(16));
+    let (begun, pieces) = (Instant::now(), OUTGOING_BYTES / 2 / piece.len());
+    for _ in 0..pieces {
+        host.push(piece.clone()).unwrap();
+    }
+    for _ in 0..pieces * 16 {
+        assert!(matches!(slow.next().await, Ok(Inbound::Event(_))));
+        tokio::time::sleep(Duration::from_millis(12)).await;
+    }
+    assert!(begun.elapsed() > SILENCE_LIMIT * 3, "{:?}", begun.elapsed());
+    assert!(!host.is_closed() && !member.is_closed() && !answering.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_go_on_while_nobody_reads_their_answers_and_while_all_places_are_taken() {
     let ((dialled, _unread), (accepted, mut inbox)) = pair();
     dialled.keep_alive();

@@ -1,5 +1,5 @@
 //! Fills the gaps of the archive behind the newest entries: page by page from the host, newest first, one request at a
-//! time, and only while nothing else waits. Where it is stands in the intervals, so it goes on after any break.
+//! time, while nothing else waits, and now and then while there is always something. Where it is stands in the intervals, so it goes on after any break.
 
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// While something else is under way, filling looks again after so long.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// In a channel where something is always under way it takes its turn after so long.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// After a failure of the host that passes, a page is asked again after so long.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub(in crate::client) struct Filling {
     /// Until the next connection.
     is_given_up: bool,
     began: Option<Instant>,
+    /// Since when something else has come first.
+    waits_since: Option<Instant>,
 }
 
 impl Filling {
@@ -72,14 +76,20 @@ impl Client {
         self.writing.keeper.next_proof(self.writing.archive.root(epoch))
     }
 
-    /// Whether nothing waits that comes before filling: the stream up to where the log was when we came in, what is
-    /// sent, what the user asks.
-    fn is_quiet(&self) -> bool {
-        let caught_up = self.standing.as_ref().is_some_and(|own| own.head.seq <= self.writing.keeper.seq());
-        caught_up
-            && self.writing.keeper.is_idle()
-            && self.outbox.under_way() == 0
-            && !self.writing.asking.is_asking()
+    /// Whether it is filling's turn. The stream up to where the log was when we came in and what the user asks always
+    /// come first; what comes in and what is sent, unless that never ends.
+    fn is_its_turn(&mut self) -> bool {
+        let keeper = &self.writing.keeper;
+        let caught_up = self.standing.as_ref().is_some_and(|own| own.head.seq <= keeper.seq());
+        let is_possible =
+            caught_up && !self.writing.asking.is_asking() && !keeper.is_filling() && !keeper.is_full();
+        let is_quiet = keeper.is_idle() && self.outbox.under_way() == 0;
+        let since = *self.writing.filling.waits_since.get_or_insert_with(Instant::now);
+        let is_its_turn = is_possible && (is_quiet || since.elapsed() >= PATIENCE);
+        if is_its_turn {
+            self.writing.filling.waits_since = None;
+        }
+        is_its_turn
     }
 
     fn fill_now(&mut self, ctx: &mut Context<Self>) {
@@ -87,7 +97,7 @@ impl Client {
             // The next connection begins again.
             return;
         }
-        if !self.is_quiet() {
+        if !self.is_its_turn() {
             return self.plan_to_fill(LOOK_AGAIN_AFTER, ctx);
         }
         let Some(epoch) = self.writing.keeper.epoch() else { return };

@@ -168,6 +168,13 @@ impl Keeper {
         self.under_way.is_none() && self.waiting.is_empty() && self.page.is_none() && self.settled.is_none()
     }
 
+    /// Whether a page or a proof is at the store, or waits to be written.
+    pub fn is_filling(&self) -> bool {
+        let at_store = self.under_way.as_ref();
+        let is_at_store = at_store.is_some_and(|batch| batch.page.is_some() || batch.settled.is_some());
+        is_at_store || self.page.is_some() || self.settled.is_some()
+    }
+
     /// Whether so much waits that no more should come.
     pub fn is_full(&self) -> bool {
         self.waiting.len() >= MAX_WAITING_ENTRIES || self.waiting_bytes >= MAX_WAITING_BYTES
