@@ -259,7 +259,9 @@ impl Hosting {
             }
             (Some(refusal), Stage::Running) => Err(refusal),
             (Some(refusal), Stage::Opened | Stage::New) => {
-                self.take_back(&host, stage).await.and(Err(refusal))
+                // Without an answer the tracker may have it: the same channel is announced when the user tries again.
+                let is_to_forget = stage == Stage::New && !refusal.code.is_passing();
+                self.take_back(&host, is_to_forget).await.and(Err(refusal))
             }
         };
         for reply in waiting {
@@ -273,10 +275,10 @@ impl Hosting {
     }
 
     /// A channel that was opened to be hosted is not, after all.
-    async fn take_back(&mut self, host: &HostHandle, stage: Stage) -> Result<(), Refusal> {
+    async fn take_back(&mut self, host: &HostHandle, is_to_forget: bool) -> Result<(), Refusal> {
         self.announcing.forget(host.id());
         self.close(host.id()).await;
-        if stage == Stage::New {
+        if is_to_forget {
             host::forget(self.config.store.store(), host.id()).await?;
         }
         Ok(())

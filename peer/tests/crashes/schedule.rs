@@ -65,6 +65,13 @@ impl Schedule {
         Self { tracker, peers, stages, texts: 4, ahead, insists: false, signs_up }
     }
 
+    /// One in which the tracker alone dies, once.
+    pub fn tracker_dies(point: Point) -> Self {
+        let tracker = vec![Death::At { point, nth: 1 }];
+        let (peers, ahead) = (vec![Plan::new(); PEERS], vec![1; PEERS]);
+        Self { tracker, peers, stages: 1, texts: 1, ahead, insists: false, signs_up: false }
+    }
+
     /// One that comes by every point there is: each program dies at all of its own.
     pub fn tour() -> Self {
         let of = |role| points(role).into_iter().map(|point| Death::At { point, nth: 1 }).collect::<Plan>();

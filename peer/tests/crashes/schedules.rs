@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use common::crash::Point;
+
 use super::history::repeats;
 use super::schedule::{Role, Schedule, points};
 use super::world::{Outcome, Wrong, run};
@@ -121,6 +123,14 @@ fn random_3_acknowledged_messages_survive_and_are_shown_once() {
 #[test]
 fn random_4_acknowledged_messages_survive_and_are_shown_once() {
     quarter(3);
+}
+
+/// What the tracker has written and not answered is this peer's channel all the same, and not a name that is taken.
+#[test]
+fn a_channel_whose_announcement_was_cut_short_can_be_hosted_again() {
+    let outcome = run(&Schedule::tracker_dies(Point::TrackerListed));
+    let Outcome { hit, .. } = outcome.unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    assert!(hit.contains_key(&("tracker", Point::TrackerListed.name())), "{hit:?}");
 }
 
 #[test]
