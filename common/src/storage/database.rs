@@ -18,7 +18,7 @@ use super::fault::Disk;
 use super::job::{Verdict, panic_text};
 use super::limits::{CACHE_BYTES, MIN_FREE_BYTES, REOPEN_FOR, REOPEN_PAUSE, SEGMENT_BYTES};
 use super::lock::FolderLock;
-use super::mark::{self, Mark};
+use super::mark::{self, Mark, Noted};
 use super::schema::Schema;
 use super::slot::Slot;
 use super::view::Overlay;
@@ -58,6 +58,11 @@ impl Database {
             schema.check(found, folder)?;
             check_present(folder).map_err(damaged)?;
         }
+        let noted = Noted::read(folder)?;
+        let is_doubted = match noted.filter(|_| stored.is_some()) {
+            Some(noted) => noted.doubts(length(folder).map_err(io)?, folder).map_err(io)?,
+            None => false,
+        };
         let db = open_sled(folder).map_err(|error| error.into_open_error(folder))?;
         if stored.is_some() {
             check_inside(&db, schema).map_err(damaged)?;
@@ -65,7 +70,11 @@ impl Database {
             make_inside(&db, schema, folder).map_err(|error| error.into_open_error(folder))?;
         }
         let groups = count_groups(&db).map_err(damaged)?;
-        let mark = Mark::open(folder, groups)?;
+        if is_doubted {
+            read_all(&db).map_err(damaged)?;
+        }
+        let found = Noted { groups, bytes: length(folder).map_err(io)? };
+        let mark = Mark::open(folder, noted, found)?;
         let file = sync_all(folder).map_err(io)?;
         crash::here(Point::StoreMade);
         if stored.is_none() {
@@ -100,7 +109,8 @@ impl Database {
         match self.write_and_flush(db, written) {
             Ok(()) => {
                 self.groups += 1;
-                self.mark.note(self.groups);
+                let bytes = self.file.metadata().map_or(0, |data| data.len());
+                self.mark.note(Noted { groups: self.groups, bytes });
                 crash::here(Point::StoreMarked);
                 Verdict::Settled
             }
@@ -249,6 +259,10 @@ fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+fn length(folder: &Path) -> io::Result<u64> {
+    Ok(std::fs::metadata(data_file(folder))?.len())
+}
+
 /// sled would make a new one in its place.
 fn check_present(folder: &Path) -> Result<(), String> {
     match std::fs::metadata(data_file(folder)) {
@@ -276,6 +290,14 @@ fn count_groups(db: &sled::Db) -> Result<u64, String> {
     catch_unwind(AssertUnwindSafe(|| mark::groups(db)))
         .map_err(|panic| panic_text(&*panic).to_owned())?
         .map_err(|error| error.to_string())
+}
+
+/// Reads every page that there is.
+fn read_all(db: &sled::Db) -> Result<(), String> {
+    let read = || db.iter().try_for_each(|row| row.map(drop));
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(|panic| panic_text(&*panic).to_owned())?
+        .map_err(|error| format!("a part of the database is gone: {error}"))
 }
 
 /// Makes a new database ours; one with more in it than an interrupted making leaves is not.

@@ -1,8 +1,9 @@
-//! How many groups of writes were acknowledged: noted beside the database, which may lose its end without a word.
+//! How far the database goes: noted beside it, since it may lose its end without a word.
 //!
-//! sled cuts a damaged end off its log when it opens. So groups are numbered: the number is written in the database
-//! behind the group, and once both are on disk, into a small file of ours. A database that does not reach the number in
-//! the file has lost what was acknowledged.
+//! sled cuts a damaged end off its log when it opens. So groups of writes are numbered: the number is written in the
+//! database behind the group, and once both are on disk, into a small file of ours. A database that does not reach the
+//! number in the file has lost what was acknowledged. What is old may lie behind what is new, and sled reads it only
+//! when it is asked for; so the file also has the database's length, and one that is shorter is read as a whole.
 //!
 //! The file is overwritten in place, and put on disk by itself once a second at most, so that a group costs no second
 //! wait for the disk. It is never ahead of the database. A killed process leaves it exact; after a power cut it may be
@@ -27,8 +28,42 @@ const ROW: &[u8] = b"groups";
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const NUMBER_DIGITS: usize = 20;
 const CHECK_DIGITS: usize = 16;
-/// Two fields of fixed width, so that one write replaces all of it.
-const FILE_BYTES: usize = NUMBER_DIGITS + 1 + CHECK_DIGITS + 1;
+/// Fields of fixed width, so that one write replaces all of it.
+const FILE_BYTES: usize = 2 * (NUMBER_DIGITS + 1) + CHECK_DIGITS + 1;
+/// A database that was found shorter stays so for the next starts, whatever sled makes of its length.
+const UNKNOWN_LENGTH: u64 = u64::MAX;
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// How many groups were acknowledged.
+    pub groups: u64,
+    /// How long the database was then.
+    pub bytes: u64,
+}
+
+impl Noted {
+    /// What is noted of the store in `folder`; nothing where there is no file.
+    pub fn read(folder: &Path) -> Result<Option<Self>, OpenError> {
+        match std::fs::read(folder.join(FILE)) {
+            Ok(text) => parse(&text).map(Some).ok_or_else(|| OpenError::Damaged {
+                folder: folder.to_owned(),
+                what: format!("{FILE} does not say how far it goes"),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(OpenError::Io { folder: folder.to_owned(), source }),
+        }
+    }
+
+    /// Whether a database of `bytes` has to be read as a whole before it counts; to be asked before sled opens it.
+    pub fn doubts(self, bytes: u64, folder: &Path) -> io::Result<bool> {
+        if bytes >= self.bytes {
+            return Ok(false);
+        }
+        files::write_private_file(&folder.join(FILE), &line(Self { bytes: UNKNOWN_LENGTH, ..self }))?;
+        Ok(true)
+    }
+}
 
 /// The file, open.
 #[derive(Debug)]
@@ -41,26 +76,19 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Opens the file and holds it against the database, which has `found` groups. Without a file one is made: that is
-    /// how a store is made, and how its owner goes on with one that lost its end.
-    pub fn open(folder: &Path, found: u64) -> Result<Self, OpenError> {
+    /// Opens the file and holds it against the database, which has `found`. Without a file one is made: that is how a
+    /// store is made, and how its owner goes on with one that lost its end.
+    pub fn open(folder: &Path, noted: Option<Noted>, found: Noted) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         let io = |source| OpenError::Io { folder: folder.to_owned(), source };
-        let noted = match std::fs::read(&path) {
-            Ok(text) => Some(parse(&text).ok_or_else(|| OpenError::Damaged {
-                folder: folder.to_owned(),
-                what: format!("{FILE} does not say how far it goes"),
-            })?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(io(source)),
-        };
-        match noted {
-            Some(noted) => check(noted, found, folder)?,
-            None => make(&path, found).map_err(io)?,
+        if let Some(noted) = noted {
+            check(noted.groups, found.groups, folder)?;
+        } else if found.groups > 0 {
+            tracing::warn!(writes = found.groups, "{FILE} is gone: the store's end is taken as it is");
         }
+        files::write_private_file(&path, &line(found)).map_err(io)?;
         let file = OpenOptions::new().write(true).open(&path).map_err(io)?;
-        let (groups, synced) = (noted.unwrap_or(found), Instant::now());
-        Ok(Self { file, path, groups, synced, is_synced: true })
+        Ok(Self { file, path, groups: found.groups, synced: Instant::now(), is_synced: true })
     }
 
     /// Whether a database that has `found` groups has all that were acknowledged.
@@ -69,10 +97,10 @@ impl Mark {
     }
 
     /// A group is on disk. The write is acknowledged even when that cannot be noted.
-    pub fn note(&mut self, groups: u64) {
-        self.groups = groups;
+    pub fn note(&mut self, noted: Noted) {
+        self.groups = noted.groups;
         self.is_synced = false;
-        if let Err(error) = self.file.write_all_at(&line(groups), 0) {
+        if let Err(error) = self.file.write_all_at(&line(noted), 0) {
             tracing::warn!(%error, "cannot note how far the store goes");
         }
     }
@@ -91,13 +119,6 @@ impl Mark {
             tracing::warn!(%error, "cannot put on disk how far the store goes");
         }
     }
-}
-
-fn make(path: &Path, found: u64) -> io::Result<()> {
-    if found > 0 {
-        tracing::warn!(writes = found, "what says how far the store goes is gone: its end is taken as it is");
-    }
-    files::write_private_file(path, &line(found))
 }
 
 /// How many groups a database has.
@@ -119,15 +140,16 @@ fn check(noted: u64, found: u64, folder: &Path) -> Result<(), OpenError> {
     Err(OpenError::Shorter { folder: folder.to_owned(), found, noted, mark: FILE })
 }
 
-fn line(groups: u64) -> Vec<u8> {
-    let number = format!("{groups:0NUMBER_DIGITS$}");
-    let check = blake3::hash(number.as_bytes()).to_hex();
-    format!("{number} {}\n", &check[..CHECK_DIGITS]).into_bytes()
+fn line(Noted { groups, bytes }: Noted) -> Vec<u8> {
+    let numbers = format!("{groups:0NUMBER_DIGITS$} {bytes:0NUMBER_DIGITS$}");
+    let check = blake3::hash(numbers.as_bytes()).to_hex();
+    format!("{numbers} {}\n", &check[..CHECK_DIGITS]).into_bytes()
 }
 
-fn parse(text: &[u8]) -> Option<u64> {
-    let number = std::str::from_utf8(text.get(..NUMBER_DIGITS)?).ok()?.parse().ok()?;
-    (text.len() == FILE_BYTES && text == line(number)).then_some(number)
+fn parse(text: &[u8]) -> Option<Noted> {
+    let mut fields = std::str::from_utf8(text).ok()?.split(' ');
+    let noted = Noted { groups: fields.next()?.parse().ok()?, bytes: fields.next()?.parse().ok()? };
+    (text.len() == FILE_BYTES && text == line(noted)).then_some(noted)
 }
 
 #[cfg(test)]
@@ -137,8 +159,9 @@ mod tests {
     #[test]
     fn a_line_is_read_again_and_no_other() {
         for number in [0, 1, 4711, u64::MAX] {
-            let good = line(number);
-            assert_eq!(parse(&good), Some(number));
+            let noted = Noted { groups: number, bytes: number / 3 };
+            let good = line(noted);
+            assert_eq!(parse(&good), Some(noted));
             for cut in 0..good.len() {
                 assert_eq!(parse(&good[..cut]), None);
             }

@@ -159,7 +159,10 @@ async fn start(folder: &Path, acknowledged: &BTreeMap<Vec<u8>, Vec<u8>>) -> Resu
         Ok(store) => store,
         Err(refused) => {
             let text = refused.to_string();
-            let is_clear = text.contains(folder.to_str().unwrap()) && text.contains("put back a copy");
+            // Another digit in store.json is another release.
+            let says_what_to_do = ["put back a copy", "start that release", "start a release between"];
+            let is_clear = text.contains(folder.to_str().unwrap())
+                && says_what_to_do.iter().any(|what| text.contains(what));
             return if is_clear { Ok(Start::Refused) } else { Err(format!("unclear: {text}")) };
         }
     };
