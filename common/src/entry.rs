@@ -18,6 +18,9 @@ use crate::proto::status::{Code, Refusal};
 /// The type of an entry that carries a message's text.
 pub const TEXT: &str = "text";
 
+/// What an entry has around its header and its body: the names of the two.
+const ENVELOPE_BYTES: usize = r#"{"header":,"body":}"#.len();
+
 /// A BLAKE3 hash, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash([u8; 32]);
@@ -196,8 +199,16 @@ impl RawEntry {
     /// When the header has no JSON form, which does not happen.
     pub fn seal(mut header: Header, body: Box<RawValue>) -> Result<(Header, Self), BadEntry> {
         header.body_hash = Hash::of(body.get().as_bytes());
-        let raw = Self { header: to_raw_value(&header)?, body: Some(body) };
+        let raw = Self::sealed(&header, body)?;
         Ok((header, raw))
+    }
+
+    /// Makes the entry of a header that has the hash of `body` already.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn sealed(header: &Header, body: Box<RawValue>) -> Result<Self, BadEntry> {
+        Ok(Self { header: to_raw_value(header)?, body: Some(body) })
     }
 
     /// Reads an entry from its stored bytes.
@@ -213,7 +224,10 @@ impl RawEntry {
     /// # Errors
     /// When the entry has no JSON form, which does not happen.
     pub fn to_bytes(&self) -> Result<Bytes, BadEntry> {
-        Ok(serde_json::to_vec(self)?.into())
+        let body = self.body.as_ref().map_or(0, |body| body.get().len());
+        let mut bytes = Vec::with_capacity(self.header.get().len() + body + ENVELOPE_BYTES);
+        serde_json::to_writer(&mut bytes, self)?;
+        Ok(bytes.into())
     }
 
     /// Reads the header and checks that the body is the one it names.

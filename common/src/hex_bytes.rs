@@ -3,9 +3,18 @@
 /// Text, serde and byte access of a fixed number of bytes that is written as lower-case hex digits.
 macro_rules! hex_bytes {
     ($name:ident, $len:literal, $error:ident) => {
+        impl $name {
+            /// Calls `with` with its digits. On the stack, since an entry of a log has four of these.
+            fn with_digits<R>(&self, with: impl FnOnce(&str) -> R) -> Option<R> {
+                let mut digits = [0; 2 * $len];
+                hex::encode_to_slice(self.0, &mut digits).ok()?;
+                std::str::from_utf8(&digits).ok().map(with)
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                self.with_digits(|digits| f.write_str(digits)).unwrap_or(Err(std::fmt::Error))
             }
         }
 
@@ -30,7 +39,8 @@ macro_rules! hex_bytes {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let wrong = || Err(serde::ser::Error::custom("it has no digits"));
+                self.with_digits(|digits| serializer.serialize_str(digits)).unwrap_or_else(wrong)
             }
         }
 

@@ -67,7 +67,7 @@ pub fn decode(line: &[u8], codec: &mut LineCodec, buffer: &mut BytesMut) {
 
 /// One entry of the log, and the line that everybody gets.
 pub fn encode(head: &mut Position, lines: &mut BytesMut) {
-    let (_, raw) = RawEntry::seal(header(head.seq + 1), body()).unwrap();
+    let raw = RawEntry::sealed(&header(head.seq + 1), body()).unwrap();
     *head = Position { seq: head.seq + 1, hash: head.hash.next(&raw.header), ..*head };
     lines.clear();
     event::put_message(lines, &raw.to_bytes().unwrap());
@@ -121,7 +121,8 @@ impl LogAppend {
     pub fn append(&mut self) {
         let after = self.head;
         let entries = (0..APPENDED).map(|_| {
-            let (header, raw) = RawEntry::seal(header(self.head.seq + 1), body()).unwrap();
+            let header = header(self.head.seq + 1);
+            let raw = RawEntry::sealed(&header, body()).unwrap();
             let hash = self.head.hash.next(&raw.header);
             self.head = Position { seq: header.seq, hash, ..self.head };
             let (id, stored_at) = (header.id, header.stored_at);

@@ -325,7 +325,7 @@ fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<New
     let seq = head.seq + 1;
     let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, body_hash };
     let sealed =
-        RawEntry::seal(header, body).and_then(|(_, raw)| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
+        RawEntry::sealed(&header, body).and_then(|raw| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
     let (hash, bytes) = sealed.map_err(|error| {
         tracing::error!(err = ?error.to_string(), seq, "cannot make an entry");
         Refusal::from(Code::Internal)
