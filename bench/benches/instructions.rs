@@ -28,10 +28,10 @@ struct HotPath {
 }
 
 const PATHS: &[HotPath] = &[
-    HotPath { name: "decode", rounds: 2000, tolerance: 5, run: decode },
-    HotPath { name: "encode", rounds: 2000, tolerance: 5, run: encode },
+    HotPath { name: "decode", rounds: 2000, tolerance: 10, run: decode },
+    HotPath { name: "encode", rounds: 2000, tolerance: 10, run: encode },
     HotPath { name: "permission", rounds: 2000, tolerance: 10, run: permission },
-    HotPath { name: "outgoing", rounds: 2000, tolerance: 5, run: outgoing },
+    HotPath { name: "outgoing", rounds: 2000, tolerance: 10, run: outgoing },
     HotPath { name: "log_append", rounds: 20, tolerance: 20, run: log_append },
 ];
 
@@ -86,6 +86,10 @@ fn run(name: &str, rounds: &str) -> Fallible<bool> {
 
 /// Counts, and holds what was counted against the file.
 fn check() -> Fallible<bool> {
+    if !cfg!(target_arch = "x86_64") {
+        writeln!(stdout(), "the known counts are of x86-64: nothing to hold these against")?;
+        return Ok(true);
+    }
     let (known, mut out, mut is_well) = (known()?, stdout().lock(), true);
     writeln!(out, "{:<12} {:>12} {:>12} {:>8}", "path", "known", "counted", "change")?;
     for path in PATHS {

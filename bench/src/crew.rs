@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Fallible;
+use crate::dialect::{Dialect, Mark, Said, mark_of};
 use crate::order::{OutOfOrder, Stream};
-use crate::text::stamp_of;
+use crate::text::{put_message, stamp_of};
 use crate::wire::{End, Ends};
 
 /// What every MESSAGE event begins with: the host makes entries in this one form.
@@ -62,6 +63,8 @@ pub struct Member {
     pub tail: u32,
     /// The messages it has got.
     pub stream: Stream,
+    /// The same by sender, where it is the senders who number them.
+    by_sender: Vec<Stream>,
     /// Whether the time of its messages is kept.
     pub is_timed: bool,
     /// When each unanswered message was sent.
@@ -80,6 +83,10 @@ pub struct Crew {
     /// Whose a connection is.
     owners: Vec<usize>,
     pub channels: Vec<Channel>,
+    /// What another server speaks, and what it is dialled with.
+    pub other: Option<(Dialect, Arc<ClientConfig>)>,
+    /// How many messages each sender has sent to it.
+    sent: Vec<u64>,
     /// What went wrong: nothing may.
     pub faults: Vec<String>,
     /// How many connections ended that were not closed from here.
@@ -98,6 +105,8 @@ impl Crew {
             members: Vec::new(),
             owners: Vec::new(),
             channels: Vec::new(),
+            other: None,
+            sent: Vec::new(),
             faults: Vec::new(),
             lost: 0,
             latencies: Vec::new(),
@@ -109,9 +118,12 @@ impl Crew {
 
     /// Makes somebody new.
     pub fn add(&mut self, name: String) -> Fallible {
-        let transport = Transport::new(Identity::generate()?)?;
+        let config = match &self.other {
+            Some((_, config)) => config.clone(),
+            None => Transport::new(Identity::generate()?)?.client_config(Expected::Any),
+        };
         self.members.push(Member {
-            config: transport.client_config(Expected::Any),
+            config,
             name,
             pass: None,
             stage: Stage::Out,
@@ -119,6 +131,7 @@ impl Crew {
             channel: 0,
             tail: 0,
             stream: Stream::default(),
+            by_sender: Vec::new(),
             is_timed: false,
             unanswered: VecDeque::new(),
             stored: 0,
@@ -135,6 +148,11 @@ impl Crew {
         }
         self.owners[end] = member;
         self.members[member].end = Some(end);
+    }
+
+    /// What the server speaks, if it is another.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.other.as_ref().map(|(dialect, _)| *dialect)
     }
 
     pub fn nanos(&self) -> u64 {
@@ -154,7 +172,63 @@ impl Crew {
 
     /// How many messages members did not get, and how many they got again.
     pub fn losses(&self) -> u64 {
-        self.members.iter().map(|member| member.stream.lost() + member.stream.repeated()).sum()
+        let streams = |member: &Member| {
+            let all = member.by_sender.iter().chain([&member.stream]);
+            all.map(|stream| stream.lost() + stream.repeated()).sum::<u64>()
+        };
+        self.members.iter().map(streams).sum()
+    }
+
+    /// Appends what has `member` send a text, and counts it.
+    pub fn put_message(&mut self, out: &mut Vec<u8>, member: usize, bytes: usize) {
+        let nanos = self.nanos();
+        self.members[member].unanswered.push_back(Instant::now());
+        let Some(dialect) = self.dialect() else { return put_message(out, bytes, nanos) };
+        let number = slot(&mut self.sent, member);
+        dialect.put_message(out, bytes, Mark { nanos, sender: member, number: *number });
+        *number += 1;
+        if !dialect.echoes() {
+            self.members[member].stream.skip();
+        }
+    }
+
+    /// What another server says.
+    fn said(&mut self, index: usize, dialect: Dialect, line: &[u8], reply: &mut Vec<u8>) {
+        match dialect.read(line) {
+            Said::Message(text) => self.text(index, text),
+            Said::Reply(answer) => reply.extend_from_slice(&answer),
+            Said::In => {
+                self.members[index].stage = Stage::In;
+                self.members[index].in_at = Some(Instant::now());
+            }
+            Said::Refused => {
+                let line = String::from_utf8_lossy(line).into_owned();
+                self.fault(format!("{} was refused: {line}", self.members[index].name));
+            }
+            Said::Nothing => {}
+        }
+    }
+
+    fn text(&mut self, index: usize, text: &[u8]) {
+        let Some(Mark { nanos, sender, number }) = mark_of(text) else {
+            return self.fault("a text came that nobody sent".to_owned());
+        };
+        let member = &mut self.members[index];
+        if let Err(OutOfOrder { expected, found }) = slot(&mut member.by_sender, sender).take(number) {
+            let name = member.name.clone();
+            self.fault(format!("{name} got message {found} of sender {sender} instead of {expected}"));
+        }
+        let member = &mut self.members[index];
+        member.stream.skip();
+        self.delivered += 1;
+        if member.is_timed {
+            let latency = self.nanos().saturating_sub(nanos);
+            self.latencies.push(latency);
+        }
+        // Nobody is answered there: what the last member has counts as done.
+        if index + 1 == self.members.len() {
+            self.members[sender].unanswered.pop_front();
+        }
     }
 
     fn fault(&mut self, text: String) {
@@ -232,6 +306,14 @@ impl Crew {
     }
 }
 
+/// A place of a list that grows as needed.
+fn slot<T: Clone + Default>(list: &mut Vec<T>, place: usize) -> &mut T {
+    if list.len() <= place {
+        list.resize(place + 1, T::default());
+    }
+    &mut list[place]
+}
+
 /// Appends a request.
 pub fn request(out: &mut Vec<u8>, command: &str, body: &Value) {
     let line = json!({ "id": Uuid::new_v4().to_string(), "command": command, "body": body });
@@ -241,6 +323,9 @@ pub fn request(out: &mut Vec<u8>, command: &str, body: &Value) {
 
 impl Ends for Crew {
     fn opened(&mut self, end: End, reply: &mut Vec<u8>) {
+        if let Some(dialect) = self.dialect() {
+            return reply.extend(dialect.greeting(&self.members[self.owners[end]].name));
+        }
         let purpose = match self.members[self.owners[end]].stage {
             Stage::Entering => "control",
             _ => "channel",
@@ -251,7 +336,9 @@ impl Ends for Crew {
 
     fn line(&mut self, end: End, line: &[u8], reply: &mut Vec<u8>) {
         let index = self.owners[end];
-        if line.starts_with(MESSAGE) {
+        if let Some(dialect) = self.dialect() {
+            self.said(index, dialect, line, reply);
+        } else if line.starts_with(MESSAGE) {
             self.message(index, line);
         } else if line.starts_with(PONG) {
             // Nobody waits for it.

@@ -1,15 +1,17 @@
 //! The program `bench`: drives a tracker and a host with thousands of members over the real wire, and measures.
 //!
 //! In reading order: what is measured ([`process`], [`bare`]), the wire ([`tls`], [`wire`]), those who are on it
-//! ([`crew`], [`text`], [`order`]), both together ([`world`]), what is done with them ([`scenario`]) and what comes out
-//! ([`report`]).
+//! ([`crew`], [`text`], [`dialect`], [`order`]), both together ([`world`]), what is done with them ([`scenario`]) and what comes out
+//! ([`report`], [`table`]).
 
 mod bare;
 mod crew;
+mod dialect;
 mod order;
 mod process;
 mod report;
 mod scenario;
+mod table;
 mod text;
 mod tls;
 mod wire;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use common::process::raise_open_file_limit;
 
+use crate::dialect::Dialect;
 use crate::report::Report;
 use crate::scenario::{directory, fanout, growth, history, paced, stalled, stored, storm};
 use crate::world::Target;
@@ -55,9 +58,18 @@ struct Arguments {
     /// Measure a tracker that runs already; give --host-pid too, and host the channel `bench` there
     #[arg(long, global = true, requires = "host_pid")]
     tracker: Option<SocketAddr>,
-    /// The process of the host that runs already
-    #[arg(long, global = true, requires = "tracker")]
+    /// Measure another chat server that runs already, with --speaks and --host-pid; `fanout` and `paced` only
+    #[arg(long, global = true, value_name = "ADDRESS", requires_all = ["speaks", "host_pid"])]
+    other: Option<SocketAddr>,
+    /// What the other server speaks, over TLS
+    #[arg(long, global = true, requires = "other")]
+    speaks: Option<Dialect>,
+    /// The process of the host, or of the other server, that runs already
+    #[arg(long, global = true)]
     host_pid: Option<u32>,
+    /// What the measured server is called in the results
+    #[arg(long, global = true)]
+    label: Option<String>,
     /// The folder in which started programs keep their state for the time of the run
     #[arg(long, global = true, default_value_os_t = std::env::temp_dir())]
     data: PathBuf,
@@ -81,6 +93,11 @@ enum Scenario {
     Tracker(directory::Tracker),
     /// How costs grow: tables of four points
     Growth,
+    /// Puts lines of JSON of many runs together, as medians beside what is to be held
+    Table {
+        /// The file with the lines
+        results: PathBuf,
+    },
     /// The bare limit itself; started by --bare
     #[command(hide = true)]
     BareServer,
@@ -100,18 +117,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is to be measured.
+fn target(arguments: &Arguments) -> Target {
+    let Arguments { bare, tracker, other, speaks, host_pid, .. } = arguments;
+    match (bare, tracker, other.zip(*speaks), host_pid) {
+        (true, ..) => Target::Bare,
+        (false, Some(tracker), _, Some(id)) => Target::Running { tracker: *tracker, host_id: *id },
+        (false, None, Some((address, dialect)), Some(id)) => Target::Other { dialect, address, host_id: *id },
+        _ => Target::Natter { data: arguments.data.clone() },
+    }
+}
+
 /// Whether nothing was lost.
 fn run(arguments: &Arguments) -> Fallible<bool> {
     raise_open_file_limit()?;
     if !matches!(arguments.scenario, Scenario::BareServer) {
         process::end_with_signal()?;
     }
-    let target = match (arguments.bare, arguments.tracker, arguments.host_pid) {
-        (true, ..) => Target::Bare,
-        (false, Some(tracker), Some(host_id)) => Target::Running { tracker, host_id },
-        _ => Target::Natter { data: arguments.data.clone() },
-    };
-    let reports: Vec<Report> = match &arguments.scenario {
+    let target = target(arguments);
+    let mut reports: Vec<Report> = match &arguments.scenario {
         Scenario::Fanout(options) => vec![fanout::run(&target, options)?],
         Scenario::Paced(options) => vec![paced::run(&target, options)?],
         Scenario::Stored(options) => vec![stored::run(&target, options)?],
@@ -120,12 +144,17 @@ fn run(arguments: &Arguments) -> Fallible<bool> {
         Scenario::Stalled(options) => vec![stalled::run(&target, options)?],
         Scenario::Tracker(options) => vec![directory::run(&target, options)?],
         Scenario::Growth => growth::run(&target)?,
+        Scenario::Table { results } => {
+            write!(std::io::stdout(), "{}", table::tables(&std::fs::read_to_string(results)?)?)?;
+            Vec::new()
+        }
         Scenario::BareServer => {
             bare::serve()?;
             Vec::new()
         }
     };
-    for report in &reports {
+    for report in &mut reports {
+        report.server = arguments.label.clone().unwrap_or_else(|| target.name().to_owned());
         report.print()?;
     }
     Ok(reports.iter().all(Report::is_clean))

@@ -53,6 +53,12 @@ impl Stream {
         if found == expected { Ok(()) } else { Err(OutOfOrder { expected, found }) }
     }
 
+    /// Counts the next as taken, whichever it is.
+    pub fn skip(&mut self) {
+        self.next += 1;
+        self.received += 1;
+    }
+
     /// The stream begins, or goes on over another connection, with number `next`.
     pub fn resume(&mut self, next: u64) {
         self.next = next;

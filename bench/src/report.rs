@@ -11,6 +11,8 @@ use crate::crew::Crew;
 #[derive(Default)]
 pub struct Report {
     name: String,
+    /// What was measured.
+    pub server: String,
     rows: Vec<(String, f64, &'static str)>,
     /// What went wrong; the run has failed when there is any.
     pub faults: Vec<String>,
@@ -58,6 +60,7 @@ impl Report {
     pub fn print(&self) -> Fallible {
         let mut line = Map::new();
         line.insert("scenario".into(), json!(self.name));
+        line.insert("server".into(), json!(self.server));
         for (name, value, unit) in &self.rows {
             let key = format!("{name} {unit}").trim().replace([' ', '/'], "_");
             line.insert(key, json!((value * 1000.0).round() / 1000.0));
@@ -66,7 +69,7 @@ impl Report {
         line.insert("faults".into(), json!(self.faults.len()));
         let mut out = stdout().lock();
         writeln!(out, "{}", Value::Object(line))?;
-        writeln!(out, "  {}", self.name)?;
+        writeln!(out, "  {}: {}", self.server, self.name)?;
         for (name, value, unit) in &self.rows {
             writeln!(out, "    {name:<36} {:>14} {unit}", shown(*value))?;
         }
@@ -78,7 +81,8 @@ impl Report {
     }
 }
 
-fn shown(value: f64) -> String {
+/// A figure with as many digits as say something.
+pub fn shown(value: f64) -> String {
     match value.abs() {
         size if size >= 1000.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -41,6 +41,8 @@ struct Conn {
     out: Vec<u8>,
     /// Whether it is left unread.
     is_paused: bool,
+    /// Whether the server still has to say a line before TLS begins.
+    has_preamble: bool,
 }
 
 /// All connections.
@@ -65,8 +67,15 @@ impl Wire {
         })
     }
 
-    /// Begins a connection; `opened` is told when it can be used.
-    pub fn dial(&mut self, from: IpAddr, to: SocketAddr, config: Arc<ClientConfig>) -> Fallible<End> {
+    /// Begins a connection; `opened` is told when it can be used. With a preamble, TLS begins after the server's first
+    /// line.
+    pub fn dial(
+        &mut self,
+        from: IpAddr,
+        to: SocketAddr,
+        config: Arc<ClientConfig>,
+        has_preamble: bool,
+    ) -> Fallible<End> {
         let mut socket = connect(from, to)?;
         let end = self.free.pop().unwrap_or_else(|| {
             self.conns.push(None);
@@ -76,7 +85,7 @@ impl Wire {
         self.poll.registry().register(&mut socket, Token(end), Interest::READABLE | Interest::WRITABLE)?;
         let tls = Tls::new(config)?;
         let (record, line, out) = (Vec::new(), Vec::new(), Vec::new());
-        self.conns[end] = Some(Conn { socket, tls, record, line, out, is_paused: false });
+        self.conns[end] = Some(Conn { socket, tls, record, line, out, is_paused: false, has_preamble });
         Ok(end)
     }
 
@@ -124,7 +133,9 @@ impl Wire {
         if is_writable {
             if !conn.tls.is_open() {
                 conn.socket.set_nodelay(true)?;
-                conn.feed(&mut [], |_| {})?;
+                if !conn.has_preamble {
+                    conn.feed(&mut [], |_| {})?;
+                }
             }
             conn.flush()?;
         }
@@ -162,6 +173,14 @@ impl Conn {
         let may_be_more = kept + length == buffer.len();
         let mut line = std::mem::take(&mut self.line);
         let input = &mut buffer[..kept + length];
+        if self.has_preamble {
+            // The server waits for TLS now, so that nothing can be behind the end of the line.
+            self.has_preamble = !input.ends_with(b"\n");
+            if !self.has_preamble {
+                self.feed(&mut [], |_| {})?;
+            }
+            return Ok(may_be_more);
+        }
         let (opened, used) =
             self.feed(input, |plain| cut(&mut line, plain, |line| ends.line(end, line, reply)))?;
         self.line = line;

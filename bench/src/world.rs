@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::Fallible;
 use crate::crew::{Channel, Crew, PING, Stage, request};
+use crate::dialect::Dialect;
 use crate::process::{Program, Scratch, Usage, programs, usage};
-use crate::text::put_message;
+use crate::tls::any_server;
 use crate::wire::{Wire, origin};
 
 /// How many are on their way in at a time.
@@ -28,6 +29,20 @@ pub enum Target {
     Bare,
     /// A tracker and a host that run already.
     Running { tracker: SocketAddr, host_id: u32 },
+    /// Another chat server, which runs already.
+    Other { dialect: Dialect, address: SocketAddr, host_id: u32 },
+}
+
+impl Target {
+    /// What it is called in the results.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Natter { .. } | Self::Running { .. } => "natter",
+            Self::Bare => "bare",
+            Self::Other { dialect: Dialect::Nats, .. } => "nats",
+            Self::Other { dialect: Dialect::Irc, .. } => "irc",
+        }
+    }
 }
 
 /// What is measured, and those who drive it.
@@ -52,8 +67,9 @@ impl World {
             Target::Natter { data } => Self::natter(data, channels)?,
             Target::Bare => Self::bare()?,
             Target::Running { tracker, host_id } => Self::new(Some(*tracker), *host_id)?,
+            Target::Other { dialect, address, host_id } => Self::other(*dialect, *address, *host_id)?,
         };
-        if !matches!(target, Target::Bare) {
+        if !matches!(target, Target::Bare | Target::Other { .. }) {
             world.locate(channels)?;
         }
         Ok(world)
@@ -119,6 +135,13 @@ impl World {
         Ok(world)
     }
 
+    fn other(dialect: Dialect, address: SocketAddr, host_id: u32) -> Fallible<Self> {
+        let mut world = Self::new(None, host_id)?;
+        world.crew.channels.push(Channel { id: String::new(), host: address });
+        world.crew.other = Some((dialect, any_server()?));
+        Ok(world)
+    }
+
     /// Asks the tracker where the channels are.
     fn locate(&mut self, channels: &[String]) -> Fallible {
         self.recruit(1)?;
@@ -168,7 +191,9 @@ impl World {
         let upto = (part * self.crew.members.len() as f64) as usize;
         for n in begin..upto.min(self.crew.members.len()) {
             let member = &self.crew.members[n];
-            if let (Stage::In | Stage::Entered, Some(end)) = (member.stage, member.end) {
+            if let (Stage::In | Stage::Entered, Some(end), None) =
+                (member.stage, member.end, &self.crew.other)
+            {
                 // Whose connection has gone is told when it is read.
                 let _ = self.wire.send(end, PING);
             }
@@ -217,7 +242,8 @@ impl World {
     /// Begins a member's connection.
     pub fn dial(&mut self, member: usize, to: SocketAddr, stage: Stage) -> Fallible {
         let config = self.crew.members[member].config.clone();
-        let end = self.wire.dial(origin(member, to), to, config)?;
+        let has_preamble = self.crew.dialect().is_some_and(Dialect::has_preamble);
+        let end = self.wire.dial(origin(member, to), to, config, has_preamble)?;
         self.crew.own(end, member);
         self.crew.members[member].stage = stage;
         Ok(())
@@ -256,8 +282,7 @@ impl World {
     pub fn post(&mut self, member: usize, count: usize, bytes: usize) -> Fallible {
         let mut lines = Vec::with_capacity(count * (bytes + 256));
         for _ in 0..count {
-            put_message(&mut lines, bytes, self.crew.nanos());
-            self.crew.members[member].unanswered.push_back(Instant::now());
+            self.crew.put_message(&mut lines, member, bytes);
         }
         let end = self.crew.members[member].end.ok_or("the sender has lost its connection")?;
         self.wire.send(end, &lines)

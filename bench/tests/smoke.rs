@@ -62,6 +62,19 @@ fn a_tracker_lists_all_channels() {
 }
 
 #[test]
+fn lines_of_several_runs_become_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.jsonl");
+    let burst = ["fanout", "--members", "5", "--senders", "1", "--messages", "100", "--label", "small"];
+    let lines: String = (0..2).map(|_| format!("{}\n", bench(&burst))).collect();
+    std::fs::write(&file, lines).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("table").arg(&file).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(table.contains("| burst, 5 members, 100 bytes | small | losses | 0 | 0 to 0 |"), "{table}");
+}
+
+#[test]
 fn what_cannot_be_started_is_an_error_and_not_a_figure() {
     let output = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(["fanout", "--members", "2", "--data", "/proc/no-such-folder"])
