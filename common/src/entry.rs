@@ -13,6 +13,7 @@ use crate::hex_bytes::hex_bytes;
 use crate::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use crate::identity::PeerKey;
 use crate::proto::limits::MAX_TEXT_BYTES;
+use crate::proto::policy::Holder;
 use crate::proto::status::{Code, Refusal};
 
 /// The type of an entry that carries a message's text.
@@ -111,6 +112,15 @@ impl Author {
     /// An author at the device with this key.
     pub fn new(subject: Subject, name: String, kind: IdentityKind, key: PeerKey) -> Self {
         Self { subject, name, kind, key: (subject != Subject::Guest(key)).then_some(key) }
+    }
+
+    /// Who they are, with the key of their device; an account's without one was written by no host.
+    pub fn holder(&self) -> Option<Holder> {
+        let key = self.key.or(match self.subject {
+            Subject::Guest(key) => Some(key),
+            Subject::Account(_) => None,
+        });
+        key.map(|key| Holder { subject: self.subject, key })
     }
 }
 

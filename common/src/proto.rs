@@ -2,7 +2,7 @@
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
 //! connection), [`directory`] and [`knock`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
-//! another) and [`event`] (pushed); refusals in [`status`], numbers in [`limits`].
+//! another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`].
 
 pub mod channel;
 pub mod direct;
@@ -10,6 +10,7 @@ pub mod directory;
 pub mod event;
 pub mod knock;
 pub mod limits;
+pub mod policy;
 pub mod session;
 pub mod status;
 

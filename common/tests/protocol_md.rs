@@ -149,11 +149,13 @@ fn check_request(exchange: &Exchange) {
     by_name! { exchange.command.as_str(), check_exchange(exchange):
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
-        directory::Renew, directory::List, directory::Host, directory::Unhost, directory::Locate,
+        directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,
+        directory::Resolve, directory::Locate,
         knock::Knock, knock::Introduce,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
-        channel::Members, channel::RetInfo, channel::Debug,
+        channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
+        channel::Deauthorize, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
     }
 }
 
@@ -166,6 +168,7 @@ fn check_event(name: &str, body: &RawValue) {
     by_name! { name, check(body):
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction,
+        event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked,
     }
 }
 

@@ -8,11 +8,11 @@ mod event;
 mod outbox;
 mod reply;
 
-pub use command::{Command, OutboxCommand};
+pub use command::{Command, ModerationCommand, OutboxCommand, WhoIs};
 pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use reply::{
-    ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, HistoryOf, Hosting, Identity,
-    JoinedChannel, LinkState, MembersOf, Missing, Outcome, Queued, Reply, SessionState, StatusReport,
-    TrackerStatus, Trust, format_utc,
+    AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, Done, DoorState,
+    HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing, Moderated, Outcome, Queued,
+    Reply, SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
 };

@@ -25,7 +25,7 @@ use common::crash::{self, Point};
 use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
 use common::proto::channel::Role;
-use common::proto::directory::Policy;
+use common::proto::directory::Switches;
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::Refusal;
 use common::storage::ReadError;
@@ -96,7 +96,7 @@ struct Standing {
     /// As whom.
     subject: Subject,
     role: Role,
-    policy: Policy,
+    policy: Switches,
     head: common::entry::Position,
 }
 

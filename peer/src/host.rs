@@ -1,8 +1,9 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
-//! In reading order: what is pure ([`permission`], [`channel`], [`seats`], [`presence`], [`gate`]), what is on disk ([`log`],
-//! [`record`]), the actor that owns it all (`actor`), one member's connection (`member`), the stream by which a
-//! member catches up (`stream`), and what goes to those who have (`fanout`).
+//! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`presence`],
+//! [`gate`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
+//! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
+//! (`stream`), and what goes to those who have (`fanout`).
 //!
 //! A message takes this way: a member's task reads and checks it, and hands it to the actor; [`channel`] puts it into
 //! the next batch; the store writes and flushes that; then the actor answers the sender and hands the encoded lines, the
@@ -10,46 +11,49 @@
 //! for a delivery, and no task is woken for one.
 
 mod actor;
+mod acts;
 pub mod channel;
 mod effects;
 mod fanout;
 pub mod gate;
+pub mod kicked;
 pub mod log;
 pub(crate) mod member;
 mod messages;
+mod moderate;
+pub mod moderation;
 pub mod permission;
 pub mod presence;
+mod reading;
 pub mod record;
 pub mod seats;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::{Addr, ArbiterHandle, MailboxError};
-use common::clock::Timestamp;
 use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::ChannelId;
-use common::identity::{Identity, PeerKey};
+use common::identity::Identity;
 use common::name::ChannelName;
-use common::pass::{Pass, SignedPass};
 use common::proto::channel::DebugReport;
 use common::proto::directory::Owner;
-use common::proto::session::Directory;
+use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::storage::{Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-pub use gate::TrackerState;
+pub use gate::{SharedGate, TrackerState};
 pub use messages::HostSummary;
 pub use record::{HostRecord, forget, load_records};
 
-use actor::Host;
+use actor::{Admission, Host};
+use acts::Acts;
 use fanout::Fanout;
-use gate::Gate;
 use log::{Log, LogError};
 use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, TurnBehind};
 
@@ -65,8 +69,8 @@ pub struct HostConfig {
     /// a message and nothing for a delivery but a push, and it may wait for the disk when it looks up an id, which
     /// should hold up neither the user nor the tracker's connection. Writing and reading of members is elsewhere.
     pub arbiter: ArbiterHandle,
-    /// How the connection to the tracker is now.
-    pub tracker: TrackerState,
+    /// Whose passes count.
+    pub gate: SharedGate,
 }
 
 /// Why a host could not do what its peer wants of it.
@@ -114,7 +118,9 @@ struct Shared {
     id: ChannelId,
     name: ChannelName,
     log: Log,
-    gate: Arc<Mutex<Gate>>,
+    acts: Acts,
+    gate: SharedGate,
+    admission: watch::Receiver<Admission>,
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
     behind: watch::Receiver<Option<String>>,
@@ -126,36 +132,43 @@ impl std::fmt::Debug for HostHandle {
     }
 }
 
-// A gate is whole after every statement that changes it, so a panic elsewhere does not spoil it.
-fn lock(gate: &Mutex<Gate>) -> MutexGuard<'_, Gate> {
-    gate.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl HostHandle {
-    /// Begins to host a channel, whose record and log are on disk or are made. Nobody is let in before
-    /// [`Self::trust`]. Has to be called within a tokio runtime, on which the members are written to.
+    /// Begins to host a channel, whose record and log are on disk or are made. Nobody is let in before the gate knows
+    /// whose passes count. Has to be called within a tokio runtime, on which the members are written to.
     ///
     /// # Errors
     /// When the record cannot be kept or the log not be read.
     pub async fn open(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { store, identity, record, arbiter, tracker } = config;
+        let HostConfig { store, identity, record, arbiter, gate } = config;
         record::keep(&store, record.clone()).await?;
         crash::here(Point::HostOpened);
         let log = Log::new(store.clone(), record.id, record.epoch);
         let head = log.head().await?;
-        let gate = Arc::new(Mutex::new(Gate::new(tracker)));
+        let acts = Acts::new(store.clone(), record.id);
+        let (tell_admission, admission) = watch::channel(Admission::of(&record));
         let (tell_head, watch_head) = watch::channel(head);
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
         let (tell_behind, behind) = watch::channel(None);
-        let gate_of_actor = Arc::clone(&gate);
-        let shared = Shared { id, name, log: log.clone(), gate, head: watch_head, ended, behind };
+        let shared = Shared {
+            id,
+            name,
+            log: log.clone(),
+            acts: acts.clone(),
+            gate: gate.clone(),
+            admission,
+            head: watch_head,
+            ended,
+            behind,
+        };
         let parts = actor::Parts {
             store,
             identity,
             record,
             log,
-            gate: gate_of_actor,
+            acts,
+            gate,
+            admission: tell_admission,
             head: tell_head,
             ended: tell_ended,
             behind: tell_behind,
@@ -182,18 +195,24 @@ impl HostHandle {
         *self.shared.head.borrow()
     }
 
-    /// The directory whose passes count from now on.
-    pub fn trust(&self, directory: Directory) {
-        lock(&self.shared.gate).trust(directory);
+    /// Whether somebody may know of the channel: looked at by whoever lets people in, before the host itself decides.
+    pub fn admits(&self, who: Holder) -> bool {
+        let admission = self.shared.admission.borrow();
+        admission.policy.admits(who, admission.owner)
     }
 
-    /// The connection to the tracker has changed: with it goes how strictly ended passes are taken.
-    pub fn tracker_link(&self, tracker: TrackerState) {
-        lock(&self.shared.gate).set_tracker(tracker, Timestamp::now());
+    /// Which policy is in force.
+    pub fn policy_rev(&self) -> u64 {
+        self.shared.admission.borrow().policy.rev
     }
 
-    fn check_pass(&self, pass: &SignedPass, holder: PeerKey) -> Result<Pass, Refusal> {
-        lock(&self.shared.gate).check(pass, holder, Timestamp::now())
+    /// Waits until the policy has another `rev`, which is returned; never returns for a host that has ended.
+    pub async fn policy_changed(&self, rev: u64) -> u64 {
+        let mut admission = self.shared.admission.clone();
+        match admission.wait_for(|admission| admission.policy.rev != rev).await {
+            Ok(admission) => admission.policy.rev,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// What the channel is announced with.

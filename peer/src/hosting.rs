@@ -73,6 +73,8 @@ enum Job {
     Start(ChannelName, Reply<api::Hosting>),
     Release(ChannelId, Reply<()>),
     Stop(ChannelId, Reply<()>),
+    /// Who may do what in the channel has changed.
+    Policy(ChannelId),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -141,6 +143,8 @@ struct Hosting {
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
     announcing: Announcing,
+    /// Where hosts' own news goes. Does not keep the task from its end.
+    jobs: mpsc::WeakSender<Job>,
     death: Death,
 }
 
@@ -153,9 +157,18 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
     let (tell_listening, listening) = watch::channel(None);
     let death = Death::of("hosting", &config.alarm);
     let (listener, arbiter, announcing) = (None, Arbiter::new(), Announcing::new());
-    let listening_at = tell_listening;
-    let mut hosting =
-        Hosting { config, session, listener, listening: listening_at, arbiter, announcing, death };
+    let (listening_at, news) = (tell_listening, jobs.downgrade());
+    let mut hosting = Hosting {
+        config,
+        session,
+        listener,
+        listening: listening_at,
+        arbiter,
+        announcing,
+        jobs: news,
+        death,
+    };
+    hosting.tell_tracker_state();
     hosting.resume().await;
     actix::spawn(hosting.run(waiting));
     HostingHandle { jobs, hosts, listening }
@@ -195,6 +208,7 @@ impl Hosting {
                 Ok(tell) => self.announcing.spawn(async move { drop(reply.send(tell.await)) }),
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
+            Job::Policy(channel) => self.tell_policy(channel),
             Job::Shutdown(reply) => {
                 self.shut_down().await;
                 let _ = reply.send(());
@@ -252,15 +266,33 @@ impl Hosting {
             identity: self.config.identity.clone(),
             record,
             arbiter: self.arbiter.handle(),
-            tracker: self.tracker_state(),
+            gate: self.config.hosts.gate().clone(),
         };
-        let host = HostHandle::open(config).await?;
         if let Some(directory) = self.session.borrow().directory.clone() {
-            host.trust(directory);
+            self.config.hosts.gate().trust(directory);
         }
+        let host = HostHandle::open(config).await?;
         self.config.hosts.insert(host.clone());
         self.watch(host.clone());
+        self.watch_policy(host.clone());
         Ok(host)
+    }
+
+    /// Whoever may enter is known to the tracker as soon as it is so here.
+    fn watch_policy(&self, host: HostHandle) {
+        let (jobs, mut rev) = (self.jobs.clone(), host.policy_rev());
+        actix::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = host.policy_changed(rev) => rev = changed,
+                    _ = host.stopped() => return,
+                }
+                let Some(jobs) = jobs.upgrade() else { return };
+                if jobs.send(Job::Policy(host.id())).await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// A host that dies takes the process with it: members would wait for it in vain. Its user is told when it has lost
@@ -356,10 +388,7 @@ impl Hosting {
     }
 
     fn tell_tracker_state(&self) {
-        let state = self.tracker_state();
-        for host in self.config.hosts.all() {
-            host.tracker_link(state);
-        }
+        self.config.hosts.gate().set_tracker(self.tracker_state());
     }
 
     fn warn(&self, channel: &ChannelName, refusal: &Refusal) -> impl Future<Output = ()> + use<> {

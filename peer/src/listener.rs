@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use common::admission::Limits;
 use common::id::{ChannelId, RequestId};
+use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::listener::listen;
+use common::pass::Pass;
 use common::proto::channel::{Connect, HostRequest};
 use common::proto::limits::{
     CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, PROTOCOL_VERSION,
 };
+use common::proto::policy::Holder;
 use common::proto::session::{self, Hello, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
@@ -23,32 +26,49 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::PROGRAM;
 use crate::alarm::Death;
-use crate::host::HostHandle;
 use crate::host::member::MemberSession;
+use crate::host::{HostHandle, SharedGate};
 
-/// The channels hosted here, for whoever comes. Clones are the same.
+/// The channels hosted here, for whoever comes, and whose passes count for them. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts(Arc<RwLock<HashMap<ChannelId, HostHandle>>>);
+pub struct Hosts {
+    hosts: Arc<RwLock<HashMap<ChannelId, HostHandle>>>,
+    gate: SharedGate,
+}
 
 impl Hosts {
     /// From now on CONNECT finds this host.
     pub fn insert(&self, host: HostHandle) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(host.id(), host);
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(host.id(), host);
     }
 
     /// CONNECT does not find this channel any more; who is in it stays.
     pub fn remove(&self, channel: ChannelId) -> Option<HostHandle> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&channel)
+        self.hosts.write().unwrap_or_else(PoisonError::into_inner).remove(&channel)
     }
 
     /// The host of a channel.
     pub fn get(&self, channel: ChannelId) -> Option<HostHandle> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&channel).cloned()
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).get(&channel).cloned()
+    }
+
+    /// What decides whose passes count.
+    pub fn gate(&self) -> &SharedGate {
+        &self.gate
+    }
+
+    /// The host that somebody asks for, and what their pass says. The pass comes first, whether or not there is such a
+    /// channel: whoever may not know of it learns as much as from one that does not exist, and as fast.
+    fn find(&self, connect: &Connect, key: PeerKey) -> Result<(HostHandle, Pass), Refusal> {
+        let pass = self.gate.check(&connect.pass, key)?;
+        let who = Holder { subject: pass.subject, key };
+        let host = self.get(connect.channel).filter(|host| host.admits(who));
+        Ok((host.ok_or(Code::NoSuchChannel)?, pass))
     }
 
     /// All hosts.
     pub fn all(&self) -> Vec<HostHandle> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.hosts.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
@@ -132,9 +152,9 @@ impl Visitor<'_> {
                 return Err(self.end(Code::TimedOut.into()));
             };
             let (id, connect) = asked?;
-            let entered = match hosts.get(connect.channel) {
-                Some(host) => MemberSession::enter(host, self.link.clone(), id, connect).await,
-                None => Err(Code::NoSuchChannel.into()),
+            let entered = match hosts.find(&connect, self.link.peer_key()) {
+                Ok((host, pass)) => MemberSession::enter(host, self.link.clone(), id, connect, pass).await,
+                Err(refusal) => Err(refusal),
             };
             match entered {
                 Ok(session) => return Ok(session),

@@ -6,6 +6,7 @@
 mod account;
 mod channels;
 mod look;
+mod moderate;
 mod outbox;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::List { .. }
         | Command::Members { .. }
         | Command::Info { .. }
+        | Command::Moderate { .. }
         | Command::Host { .. }
         | Command::Unhost { .. }
         | Command::Join { .. } => true,
@@ -159,7 +161,7 @@ impl ui::Node for NodeHandle {
             Command::ConfirmTracker { key } => self.tracker.confirm(key).await.map(|()| Reply::Done {}),
             Command::List { pattern, after } => self.list(pattern, after).await,
             Command::Connected => self.connected().await,
-            Command::Members { channel } => self.members(channel).await,
+            Command::Members { channel, granted } => self.members(channel, granted).await,
             Command::Info { channel } => self.info(channel).await,
             Command::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
             Command::Debug { channel } => self.debug(channel).await,
@@ -169,6 +171,7 @@ impl ui::Node for NodeHandle {
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
             Command::Send { channel, text } => self.send(channel, text).await,
+            Command::Moderate { channel, order } => Box::pin(self.moderate(channel, order)).await,
             Command::Outbox(asked) => self.outbox(asked).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await

@@ -78,16 +78,11 @@ impl Pace {
         self.rest.take()
     }
 
-    /// It failed. `delay` makes of the failures in a row, and of the delay they lead to, how long to wait; what is to be
+    /// It failed. `delay` makes of the delay that the failures in a row lead to how long to wait; what is to be
     /// kept says until when.
-    pub fn failed(
-        &mut self,
-        why: &Refusal,
-        now: Now,
-        delay: impl FnOnce(u32, Duration) -> Duration,
-    ) -> KeptPace {
+    pub fn failed(&mut self, why: &Refusal, now: Now, delay: impl FnOnce(Duration) -> Duration) -> KeptPace {
         let by_itself = self.backoff.next_delay(now.random);
-        let delay = delay(self.backoff.attempts(), by_itself);
+        let delay = delay(by_itself);
         self.is_kept = true;
         KeptPace { backoff: self.backoff.clone(), next_at: now.at.plus(delay), why: why.clone() }
     }
@@ -115,10 +110,10 @@ mod tests {
         let mut pace = Pace::new(None, at(0).at);
         assert!(pace.take_rest().is_none() && !pace.worked());
         for _ in 0..5 {
-            pace.failed(&why, at(0), |_, delay| delay);
+            pace.failed(&why, at(0), |delay| delay);
         }
-        let kept = pace.failed(&why, at(1000), |attempts, delay| {
-            assert_eq!((attempts, delay), (6, Duration::from_secs(60)));
+        let kept = pace.failed(&why, at(1000), |delay| {
+            assert_eq!(delay, Duration::from_secs(60));
             Duration::from_secs(40)
         });
         assert_eq!(kept.next_at, Timestamp::from_millis(41_000));

@@ -18,8 +18,8 @@ use crate::pace::{KeptPace, Pace, Rest};
 pub const HOLDS_AFTER: Duration = Duration::from_secs(30);
 /// News of the other side lead to an attempt no sooner than this after the last one began.
 pub const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
-/// What does not exist is asked for no less often than this.
-const LONGEST_FOR_NOTHING: Duration = Duration::from_secs(60 * 60);
+/// What does not exist, or is not for this peer, is asked for this often; it is told sooner when that changes.
+const BETWEEN_FOR_NOTHING: Duration = Duration::from_secs(60 * 60);
 
 /// The time, and a random number in 0..1: given, so that what follows can be had again.
 #[derive(Clone, Copy, Debug)]
@@ -192,9 +192,9 @@ impl Reconnect {
         }
         let is_rare = hold == Hold::Lasting || !why.code.is_passing();
         let mut by_itself = Duration::ZERO;
-        let mut kept = self.pace.failed(why, now, |attempts, delay| {
+        let mut kept = self.pace.failed(why, now, |delay| {
             by_itself = delay;
-            if is_rare { rare(&why.code, attempts) } else { delay.max(asked(why)) }
+            if is_rare { rare(&why.code) } else { delay.max(asked(why)) }
         });
         let mut after = kept.next_at.since(now.at);
         if !why.code.is_passing() {
@@ -280,14 +280,12 @@ fn hold_of(code: &Code) -> Hold {
     }
 }
 
-/// How long to wait for what somebody has to change first: what does not exist is asked for less and less.
-fn rare(code: &Code, attempts: u32) -> Duration {
-    let longest = BackoffLimits::default().longest;
-    if *code != Code::NoSuchChannel {
-        return longest;
+/// How long to wait for what somebody has to change first.
+fn rare(code: &Code) -> Duration {
+    match code {
+        Code::NoSuchChannel => BETWEEN_FOR_NOTHING,
+        _ => BackoffLimits::default().longest,
     }
-    let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    longest.saturating_mul(factor).min(LONGEST_FOR_NOTHING)
 }
 
 /// How long the other side wants to be left alone, within what is waited at most.

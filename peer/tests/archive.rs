@@ -245,6 +245,6 @@ async fn the_history_of_a_channel_that_was_left_is_still_here() {
     charlie.reads("first", 10).await;
     charlie.leave("first").await;
     assert_eq!(seqs(&charlie.history("first").await), (1..=10).collect::<Vec<_>>());
-    let command = Command::Members { channel: named("first") };
+    let command = Command::Members { channel: named("first"), granted: false };
     assert_eq!(charlie.refused(command).await, Code::NotJoined);
 }

@@ -201,7 +201,13 @@ async fn a_member_that_talks_nonsense_stores_nothing() {
         ("HISTORY", json!({"before": "x"}), "bad_request"),
         ("HISTORY", json!({"limit": -5}), "bad_request"),
         ("CONNECT", json!({}), "bad_request"),
-        ("KICK", json!({"name": "charlie"}), "unknown_command"),
+        ("FLY", json!({}), "unknown_command"),
+        ("KICK", json!({"name": "charlie"}), "bad_request"),
+        ("KICK", json!({"subject": "charlie"}), "bad_request"),
+        ("KICK", json!({"subject": "01a0bf2a-1000-7a25-8cbb-00727b95fa95"}), "not_moderator"),
+        ("VIEW", json!({"view": "secret"}), "bad_request"),
+        ("VIEW", json!({"view": "restricted", "by": "ken"}), "not_moderator"),
+        ("AUTHORIZE", json!({"account": "f".repeat(64), "name": "x", "role": "owner"}), "bad_request"),
     ] {
         assert_eq!(lines.refused(command, body.clone()).await, expected, "{command} {body}");
         if command == "MESSAGE" {

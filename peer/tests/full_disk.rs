@@ -131,7 +131,7 @@ async fn a_sender_with_a_full_disk_is_told_at_once() {
         _ => None,
     };
     assert_eq!(charlie.wait(warned).await, Code::StorageFull);
-    charlie.ask(Command::Members { channel: first() }).await.unwrap();
+    charlie.ask(Command::Members { channel: first(), granted: false }).await.unwrap();
     charlie.make_room();
     assert_eq!(charlie.wait_texts(2).await, ["two", "and a half"]);
     charlie.send("three").await.unwrap();
@@ -160,7 +160,7 @@ async fn a_host_with_a_full_disk_takes_everything_once_there_is_room() {
         charlie.send(text).await.unwrap();
     }
     // A barrier: the host has refused the first of them by now, on the same connection.
-    charlie.ask(Command::Members { channel: first() }).await.unwrap();
+    charlie.ask(Command::Members { channel: first(), granted: false }).await.unwrap();
     let Reply::Connected(connected) = charlie.ask(Command::Connected).await.unwrap() else { panic!() };
     assert_eq!(connected.channels[0].queued, 3);
     ken.make_room();

@@ -186,7 +186,7 @@ async fn a_host_that_always_has_more_members_is_not_asked_for_ever() {
     let _host = MadeHost::start(&world, "first", Vec::new(), 0).await;
     let charlie = world.guest("charlie").await;
     charlie.join("first").await;
-    let reply = charlie.done(Command::Members { channel: named("first") }).await;
+    let reply = charlie.done(Command::Members { channel: named("first"), granted: false }).await;
     let Reply::Members(members) = reply else { panic!("{reply:?}") };
     assert_eq!((members.members.len(), members.total), (0, 7));
     charlie.stop_quietly().await;

@@ -82,7 +82,9 @@ async fn two_devices_of_an_account_are_one_member() {
     assert_ne!(one.key, other.key);
 
     assert_eq!(pocket.join("first").await.role, Role::Owner);
-    let Reply::Members(list) = pocket.done(Command::Members { channel: named("first") }).await else {
+    let Reply::Members(list) =
+        pocket.done(Command::Members { channel: named("first"), granted: false }).await
+    else {
         unreachable!()
     };
     assert_eq!((list.total, list.members[0].name.as_str()), (1, "ken"));

@@ -19,7 +19,7 @@ const DOCUMENT: &str = include_str!("../../docs/JSON.md");
 /// What may be absent though every example has it, or present though none has, by what the text around the examples
 /// says.
 const OPTIONAL: &[&str] =
-    &["subject", "next", "listen", "reason", "code", "text", "tag", "key", "retry_after_ms"];
+    &["subject", "next", "listen", "reason", "code", "text", "tag", "key", "retry_after_ms", "name", "why"];
 
 /// The form of a value: what all examples of it have in common, and what only some have.
 #[derive(Debug, Default)]
@@ -104,6 +104,7 @@ fn heading(event: &Value) -> String {
                 "signup" | "signin" | "guest" | "signout" => "whoami",
                 "passwd" | "unhost" | "quit" | "disconnect" | "exit" => "leave",
                 "debug" if event["body"]["program"].is_string() => "client",
+                "deauthorize" | "author" => "authorize",
                 "refresh" => "history",
                 other => other,
             };
@@ -205,6 +206,7 @@ fn life() -> Vec<Value> {
     charlie.done("leave first");
     ken.wait("charlie", |event| event["event"] == "left");
     charlie.done("join first");
+    moderated(&mut ken, &mut charlie);
     ken.done("unhost first");
     charlie.wait_connection("first", "retrying");
     let waiting = charlie.done("send first later")["id"].clone();
@@ -217,9 +219,9 @@ fn life() -> Vec<Value> {
     charlie.wait_outgoing(&new, "queued");
     charlie.done(&format!("outbox cancel {}", new.as_str().unwrap()));
     charlie.wait_outgoing(&new, "cancelled");
-    for line in ["outbox first", "quit"] {
-        charlie.done(line);
-    }
+    charlie.done("outbox first");
+    kicked(&mut ken, &mut charlie);
+    charlie.done("quit");
     ken.done("unhost first --release");
     // Nobody can be let in under a name that is in use.
     let mut double = bare(&folder.path().join("double"));
@@ -227,6 +229,40 @@ fn life() -> Vec<Value> {
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
+}
+
+/// What an owner does to a channel, and to an account that is in it.
+fn moderated(ken: &mut Peer, charlie: &mut Peer) {
+    for line in [
+        "authorize first charlie moderator",
+        "author first charlie 1",
+        "view first 0",
+        "view first public",
+        "post first authorized",
+        "members first --authorized",
+        "deauthorize first charlie",
+        "post first everyone",
+        "audit first",
+        "ban first charlie spam",
+        "bans first",
+        "unban first charlie",
+    ] {
+        ken.done(line);
+    }
+    charlie.wait("being banned", |event| event["event"] == "kicked" && event["banned"] == true);
+    charlie.done("join first");
+    for line in ["kick first nobody-here", "view first maybe", "authorize first ken"] {
+        ken.refused(line);
+    }
+}
+
+/// A kick, after which the channel is not joined any more.
+fn kicked(ken: &mut Peer, charlie: &mut Peer) {
+    ken.done("host first");
+    charlie.wait_connection("first", "up");
+    ken.done("kick first charlie please read the rules");
+    charlie.wait("being kicked", |event| event["event"] == "kicked" && event["banned"] == false);
+    charlie.refused("join first");
 }
 
 #[test]

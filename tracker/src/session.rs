@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
-use common::proto::directory::{ChannelRecord, Host, List, Listing, Locate, TrackerRequest, Unhost};
+use common::proto::directory::{
+    ChannelRecord, Host, List, Listing, Locate, SetPolicy, TrackerRequest, Unhost,
+};
 use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Hello, Limits, Purpose, Welcome};
@@ -152,6 +154,10 @@ impl Session {
             Ok(knocks) => knocks.iter().for_each(|knocked| drop(link.tell(knocked))),
             Err(failure) => tracing::warn!(err = ?failure.to_string(), "kept requests were not told"),
         }
+    }
+
+    async fn set_policy(&self, asked: SetPolicy) -> Result<Empty, Failure> {
+        self.tracker.set_policy(self.phase.identity()?, asked).await.map(|()| Empty {})
     }
 
     async fn unhost(&self, unhost: Unhost) -> Result<Empty, Failure> {

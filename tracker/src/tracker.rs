@@ -135,7 +135,7 @@ impl TrackerHandle {
         let pattern = list.pattern.as_deref().map(Pattern::new).transpose();
         let pattern = pattern.map_err(|error| Refusal::new(Code::BadRequest, error.to_string()))?;
         let page = Page { pattern, after: list.after, limit: list.limit };
-        Ok(self.actor.send(messages::List { page, who: who.subject }).await?.0)
+        Ok(self.actor.send(messages::List { page, who: who.holder() }).await?.0)
     }
 
     /// Where a channel is; from now on the session hears of it.
@@ -143,7 +143,7 @@ impl TrackerHandle {
     /// # Errors
     /// `no_such_channel`, also for one that is not for `who`.
     pub async fn locate(&self, conn: ConnId, who: &Identity, what: Locate) -> Result<ChannelRecord, Failure> {
-        let found = self.actor.send(messages::Locate { conn, who: who.subject, what }).await?;
+        let found = self.actor.send(messages::Locate { conn, who: who.holder(), what }).await?;
         found.ok_or_else(|| Code::NoSuchChannel.into())
     }
 

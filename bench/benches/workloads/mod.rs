@@ -12,7 +12,7 @@ use common::id::{ChannelId, Epoch, IdentityKind, MessageId, RequestId, Subject};
 use common::identity::PeerKey;
 use common::link::Outgoing;
 use common::proto::channel::{HostRequest, Role};
-use common::proto::directory::{Policy, Post, View};
+use common::proto::policy::{Post, Standing, Switches, View};
 use common::proto::{Frame, event};
 use common::storage::{Program, Schema, Store};
 use futures_util::FutureExt;
@@ -80,10 +80,11 @@ pub fn start_of_log() -> Position {
 
 /// Who may do what, for every role and four verbs.
 pub fn permission() {
-    let policy = Policy { rev: 1, view: View::Public, post: Post::Everyone };
+    let switches = Switches { rev: 1, view: View::Public, post: Post::Everyone };
     for role in [Role::Owner, Role::Registered, Role::Guest] {
+        let who = Standing { role, is_banned: false };
         for verb in [Verb::Connect, Verb::Message, Verb::History, Verb::Debug] {
-            let _ = black_box(decide(black_box(role), black_box(verb), black_box(&policy)));
+            let _ = black_box(decide(black_box(who), black_box(verb), None, black_box(switches)));
         }
     }
 }

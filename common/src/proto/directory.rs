@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::knock::{Introduce, Knock};
+pub use super::policy::{Grant, Policy, Post, Switches, View};
 use super::session::{Hello, Ping};
 use super::{Empty, closed, commands};
 use crate::entry::Position;
@@ -38,6 +39,10 @@ closed! {
         Host,
         /// Ends an announcement.
         Unhost,
+        /// Says who may do what in a channel that is announced.
+        SetPolicy,
+        /// Who has a name.
+        Resolve,
         /// Where a channel is to be found.
         Locate,
         /// Asks somebody for a conversation.
@@ -150,41 +155,6 @@ pub struct Owner {
     pub kind: IdentityKind,
 }
 
-/// Who may join and read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum View {
-    /// Everybody, guests included.
-    #[default]
-    Public,
-    /// Owner, moderators and authorised accounts.
-    Restricted,
-}
-
-/// Who may send, of those who may join.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Post {
-    /// Everybody.
-    #[default]
-    Everyone,
-    /// Owner, moderators and authorised accounts.
-    Authorized,
-}
-
-/// Who may do what in a channel. Its host keeps and enforces it; the tracker has a copy for its lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// Raised with every change.
-    pub rev: u64,
-    /// Who may join.
-    #[serde(default)]
-    pub view: View,
-    /// Who may send.
-    #[serde(default)]
-    pub post: Post,
-}
-
 /// Announces a channel that this peer hosts, a new one or one of its owner's.
 ///
 /// The announcement is a lease: it ends with the connection. Refused with `name_taken` when the name is another
@@ -218,6 +188,34 @@ pub struct Unhost {
     /// Whether its name is given up too, for anybody to take.
     #[serde(default)]
     pub release: bool,
+}
+
+/// Says who may do what in a channel that this peer has announced. It is for the tracker's lists only: what counts is
+/// what the host does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetPolicy {
+    /// The channel.
+    pub id: ChannelId,
+    /// Who may do what, whole. One with a lower `rev` than is known is passed over: it was sent before.
+    pub policy: Policy,
+}
+
+/// Asks who has a name, online or not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resolve {
+    /// An account's name, or one that a guest holds.
+    pub name: UserName,
+}
+
+/// Who has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The name as its holder writes it.
+    pub name: UserName,
+    /// Account or guest.
+    pub kind: IdentityKind,
 }
 
 /// Asks where a channel is. Whoever asked is told by CHANNEL_UP when it comes up again.
@@ -280,6 +278,8 @@ commands! {
     "LIST" List => Listing;
     "HOST" Host => ChannelRecord;
     "UNHOST" Unhost => Empty;
+    "POLICY" SetPolicy => Empty;
+    "RESOLVE" Resolve => Resolved;
     "LOCATE" Locate => ChannelRecord;
 }
 

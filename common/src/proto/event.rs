@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::Pushed;
 use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
+use super::policy::{Post, Role, View};
 use super::{closed, status::Refusal};
 use crate::entry::RawEntry;
-use crate::id::{ChannelId, IdentityKind};
+use crate::id::{ChannelId, IdentityKind, Subject};
 
 closed! {
     /// All that a tracker pushes to a peer.
@@ -35,6 +36,14 @@ closed! {
         Joined,
         /// Members went.
         Left,
+        /// Others may join now than before.
+        ViewChanged,
+        /// Others may send now than before.
+        PostChanged,
+        /// Somebody is something else here than before.
+        RoleChanged,
+        /// This member is put out.
+        Kicked,
         /// The connection is about to be closed.
         GoingAway,
     }
@@ -81,6 +90,60 @@ pub struct Left {
     pub count: usize,
 }
 
+/// Who may join is another now. Who may not stay is put out after this.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ViewChanged {
+    /// Who may.
+    pub view: View,
+    /// Which policy says so.
+    pub rev: u64,
+    /// The name of whoever changed it.
+    pub by: String,
+}
+
+/// Who may send is another now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PostChanged {
+    /// Who may.
+    pub post: Post,
+    /// Which policy says so.
+    pub rev: u64,
+    /// The name of whoever changed it.
+    pub by: String,
+}
+
+/// Somebody was given a role, or has lost it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoleChanged {
+    /// Who.
+    pub subject: Subject,
+    /// The name, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What they are now.
+    pub role: Role,
+    /// Which policy says so.
+    pub rev: u64,
+    /// The name of whoever changed it.
+    pub by: String,
+}
+
+/// This member is put out, and is not to come back by itself. GOING_AWAY follows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kicked {
+    /// The name of whoever did it.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Whether it is for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub banned: bool,
+    /// For how long the host refuses this member, when it is not for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
 /// The last thing said on a connection by the side that closes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -105,6 +168,10 @@ pushed! {
     "INTRODUCTION" Introduction;
     "JOINED" Joined;
     "LEFT" Left;
+    "VIEW_CHANGED" ViewChanged;
+    "POST_CHANGED" PostChanged;
+    "ROLE_CHANGED" RoleChanged;
+    "KICKED" Kicked;
     "GOING_AWAY" GoingAway;
 }
 

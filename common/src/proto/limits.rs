@@ -88,6 +88,17 @@ pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 /// More names than this in one JOINED or LEFT are sent as a count.
 pub const MAX_PRESENCE_NAMES: usize = 50;
 
+/// How long the JSON of a channel's policy may be: with the rest of an announcement it has to fit a frame.
+pub const MAX_POLICY_BYTES: usize = 48 * 1024;
+/// The longest reason that is given for a kick or a ban, in bytes of UTF-8.
+pub const MAX_WHY_BYTES: usize = 512;
+/// How long somebody who was kicked is refused.
+pub const KICK_LASTS: Duration = Duration::from_secs(60);
+/// How many who were kicked a host refuses at once.
+pub const MAX_KICKED: usize = 1024;
+/// How many acts of its owner and moderators a channel remembers.
+pub const MAX_ACTS: u64 = 10_000;
+
 /// A host signs a checkpoint every so many entries.
 pub const CHECKPOINT_EVERY: u64 = 1000;
 /// How many of the newest entries a client takes when it has nothing yet.

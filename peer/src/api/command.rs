@@ -1,7 +1,9 @@
 //! What a user may ask.
 
+use common::id::Subject;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
+use common::proto::directory::{Grant, Post, View};
 use common::secret::Secret;
 
 /// What a user may ask.
@@ -57,6 +59,8 @@ pub enum Command {
     Members {
         /// Which.
         channel: ChannelName,
+        /// Whether those are meant who were given something, here or not.
+        granted: bool,
     },
     /// What a channel is.
     Info {
@@ -101,6 +105,13 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Say who may do what in a channel, or put somebody out.
+    Moderate {
+        /// Which.
+        channel: ChannelName,
+        /// What is to be done.
+        order: ModerationCommand,
+    },
     /// Look at what waits to be sent, or change it.
     Outbox(OutboxCommand),
     /// A page of a channel's log.
@@ -112,6 +123,62 @@ pub enum Command {
         /// Only entries before this number; the newest when absent.
         before: Option<u64>,
     },
+}
+
+/// What the owner or a moderator may do, and look at.
+#[derive(Clone, Debug)]
+pub enum ModerationCommand {
+    /// Say who may join.
+    View(View),
+    /// Say who may send.
+    Post(Post),
+    /// Give an account a role.
+    Authorize {
+        /// Whom.
+        who: WhoIs,
+        /// Which.
+        role: Grant,
+    },
+    /// Take back what an account was given.
+    Deauthorize {
+        /// Whom.
+        who: WhoIs,
+    },
+    /// Put somebody out for a minute.
+    Kick {
+        /// Whom.
+        who: WhoIs,
+        /// Why.
+        why: Option<String>,
+    },
+    /// Put somebody out for good.
+    Ban {
+        /// Whom.
+        who: WhoIs,
+        /// Why.
+        why: Option<String>,
+    },
+    /// Let somebody come again.
+    Unban {
+        /// Whom.
+        who: WhoIs,
+    },
+    /// Who is banned.
+    Bans,
+    /// What owner and moderators have done.
+    Audit {
+        /// How many acts at most.
+        count: u32,
+    },
+}
+
+/// Somebody as a user types it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhoIs {
+    /// By the name.
+    Name(UserName),
+    /// By what they are whatever the name: an account's id, or a guest's key.
+    Subject(Subject),
 }
 
 /// What a user may ask about messages that wait to be sent.

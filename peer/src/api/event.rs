@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use common::clock::Timestamp;
-use common::id::MessageId;
+use common::id::{MessageId, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
+use common::proto::channel::Role;
+use common::proto::directory::{Post, View};
 use common::proto::event::Person;
 use common::proto::status::Code;
 use serde::Serialize;
@@ -124,6 +126,55 @@ pub enum Event {
         members: Vec<Person>,
         /// How many.
         count: usize,
+    },
+    /// Who may join a channel is another now.
+    ViewChanged {
+        /// The channel.
+        channel: ChannelName,
+        /// Who may.
+        view: View,
+        /// The name of whoever changed it.
+        by: String,
+    },
+    /// Who may send in a channel is another now.
+    PostChanged {
+        /// The channel.
+        channel: ChannelName,
+        /// Who may.
+        post: Post,
+        /// The name of whoever changed it.
+        by: String,
+    },
+    /// Somebody was given a role in a channel, or has lost it.
+    RoleChanged {
+        /// The channel.
+        channel: ChannelName,
+        /// Who.
+        subject: Subject,
+        /// The name, when it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What they are now.
+        role: Role,
+        /// Whether that is this peer's user.
+        you: bool,
+        /// The name of whoever changed it.
+        by: String,
+    },
+    /// This peer's user was put out of a channel, which is not joined any more.
+    Kicked {
+        /// The channel.
+        channel: ChannelName,
+        /// The name of whoever did it.
+        by: String,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        /// Whether it is for good.
+        banned: bool,
+        /// For how long the host refuses a join, when it is not for good.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
     /// A command of the command line was done; its interface shows it like a typed one's.
     Result {

@@ -7,8 +7,8 @@ use common::entry::Position;
 use common::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
-use common::proto::channel::{DebugReport, Info, Member, Role};
-use common::proto::directory::{Listed, Policy};
+use common::proto::channel::{Act, Banned, DebugReport, Info, Member, Role};
+use common::proto::directory::{Listed, Post, Switches, View};
 use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
@@ -33,6 +33,12 @@ pub enum Reply {
     Members(MembersOf),
     /// What a channel is.
     Info(Box<Info>),
+    /// Who may do what has changed, or somebody was put out.
+    Moderated(Moderated),
+    /// Who is banned.
+    Bans(BansOf),
+    /// What owner and moderators have done.
+    Audit(AuditOf),
     /// What is connected and what is not.
     Status(Box<StatusReport>),
     /// The inside of a host.
@@ -121,6 +127,92 @@ pub struct MembersOf {
     pub members: Vec<Member>,
     /// How many there are in all.
     pub total: usize,
+}
+
+/// What an order to a channel's host has come to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moderated {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Whether anything is another way than before; after `kick`, whether somebody was put out.
+    pub changed: bool,
+    /// Which policy is in force.
+    pub rev: u64,
+    /// What was done.
+    #[serde(flatten)]
+    pub done: Done,
+}
+
+/// What was done to a channel, or to somebody in it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Done {
+    /// Who may join was said.
+    View {
+        /// Who.
+        view: View,
+    },
+    /// Who may send was said.
+    Post {
+        /// Who.
+        post: Post,
+    },
+    /// Somebody was given a role, or it was taken back.
+    Role {
+        /// Who.
+        who: Who,
+        /// What they are now.
+        role: Role,
+    },
+    /// Somebody was put out, or let in again.
+    Door {
+        /// Who.
+        who: Who,
+        /// Whether, and for how long.
+        state: DoorState,
+    },
+}
+
+/// Somebody whom an order was about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Who {
+    /// Who, whatever the name.
+    pub subject: Subject,
+    /// The name, when it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Whether somebody may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoorState {
+    /// Not for a minute.
+    Kicked,
+    /// Not any more.
+    Banned,
+    /// Again, as anybody.
+    Unbanned,
+}
+
+/// Who is banned from a channel.
+#[derive(Clone, Debug, Serialize)]
+pub struct BansOf {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The rows.
+    pub bans: Vec<Banned>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// What owner and moderators of a channel have done.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditOf {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The acts, in order.
+    pub acts: Vec<Act>,
 }
 
 /// A channel of this peer, and how it is connected.
@@ -225,8 +317,8 @@ pub struct JoinedChannel {
     pub head: Position,
     /// What this peer's user is in it.
     pub role: Role,
-    /// Who may do what.
-    pub policy: Policy,
+    /// Who may join, and who may send.
+    pub policy: Switches,
 }
 
 /// A message is on disk here and will go out by itself.

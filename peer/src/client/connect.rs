@@ -93,7 +93,11 @@ impl Way {
         let (connection, record) = self.reach(record, at_home).await?;
         let (link, mut inbox) = Link::open(connection);
         inbox.ask(&link, &hello_for(Purpose::Channel)).await.map_err(RequestError::into_refusal)?;
-        let connected = inbox.ask(&link, &connect).await.map_err(|error| host_refusal(error, &record))?;
+        let connected = match inbox.ask(&link, &connect).await.map_err(host_refusal) {
+            Ok(connected) => connected,
+            Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(self.not_there(&record).await),
+            Err(refusal) => return Err(refusal),
+        };
         check(&connected, &record, connect.have)?;
         link.keep_alive();
         Ok(Entered { link, inbox, connected, record, at_home })
@@ -116,7 +120,7 @@ impl Way {
                 let located = self.tracker.request(&Locate::Id(record.id)).await;
                 let fresh = match located {
                     Ok(fresh) => follow(&record, fresh)?,
-                    Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(refusal),
+                    Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(gone(&record)),
                     Err(_) => return Err(away(&record, &error)),
                 };
                 if fresh.addresses == record.addresses {
@@ -125,6 +129,15 @@ impl Way {
                 let connection = self.dial(&fresh).await.map_err(|error| away(&fresh, &error))?;
                 Ok((connection, fresh))
             }
+        }
+    }
+
+    /// What a host means that is up and says there is no such channel. Of two reasons one passes by itself: it may not
+    /// have opened it yet. The tracker knows which.
+    async fn not_there(&self, record: &ChannelRecord) -> Refusal {
+        match self.tracker.request(&Locate::Id(record.id)).await {
+            Err(refusal) if refusal.code == Code::NoSuchChannel => gone(record),
+            _ => Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name)),
         }
     }
 
@@ -193,19 +206,17 @@ fn check(connected: &Connected, record: &ChannelRecord, have: Option<Position>) 
     Ok(())
 }
 
-/// A host that is up but does not have the channel (yet) is as good as away.
-fn host_refusal(error: RequestError, record: &ChannelRecord) -> Refusal {
-    let refusal = match error {
+fn host_refusal(error: RequestError) -> Refusal {
+    match error {
         // Why it hung up is what matters.
         RequestError::Lost(CloseReason::Told(refusal)) => refusal,
         error => error.into_refusal(),
-    };
-    match refusal {
-        refusal if refusal.code == Code::NoSuchChannel => {
-            Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name))
-        }
-        refusal => refusal,
     }
+}
+
+fn gone(record: &ChannelRecord) -> Refusal {
+    let reason = format!("{} is gone, closed, or not for you; what is to be sent there is kept", record.name);
+    Refusal::new(Code::NoSuchChannel, reason)
 }
 
 fn away(record: &ChannelRecord, error: &DialError) -> Refusal {

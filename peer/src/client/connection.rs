@@ -115,7 +115,7 @@ impl Client {
             id: self.channel.record.id,
             head: standing.head,
             role: standing.role,
-            policy: standing.policy.clone(),
+            policy: standing.policy,
         })
     }
 
@@ -129,6 +129,10 @@ impl Client {
     /// There is no connection: an attempt came to nothing, or what there was is lost.
     pub(super) fn failed(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
         self.answer_joining(&Err(refusal.clone()));
+        if refusal.code == Code::Kicked && self.channel.joined {
+            // Another device was told so, or this one missed it.
+            return self.stay_away(refusal, ctx);
+        }
         let is_rare = !refusal.code.is_passing() || refusal.code == Code::Superseded;
         let (effects, after) = self.reconnect.failed(&refusal, Now::real());
         if let Some(after) = after {

@@ -6,13 +6,14 @@ use common::entry::{Header, RawEntry};
 use common::link::{CloseReason, Link};
 use common::name::ChannelName;
 use common::proto::channel::Pass;
-use common::proto::event::HostEvent;
+use common::proto::directory::Switches;
+use common::proto::event::{self, HostEvent};
 use common::proto::status::{Code, Refusal};
 use serde_json::value::RawValue;
 
 use super::Client;
 use super::resume::Received;
-use crate::api::{ChatMessage, Event};
+use crate::api::{ChatMessage, Event, LinkState};
 use crate::session::HeldPass;
 
 /// An entry as it is shown.
@@ -48,6 +49,18 @@ impl Client {
             Ok(HostEvent::Left(left)) => {
                 self.tell(Event::Left { channel, members: left.members, count: left.count }, ctx);
             }
+            Ok(HostEvent::ViewChanged(changed)) => {
+                let event::ViewChanged { view, rev, by } = changed;
+                self.switched(|switches| *switches = Switches { rev, view, ..*switches });
+                self.tell(Event::ViewChanged { channel, view, by }, ctx);
+            }
+            Ok(HostEvent::PostChanged(changed)) => {
+                let event::PostChanged { post, rev, by } = changed;
+                self.switched(|switches| *switches = Switches { rev, post, ..*switches });
+                self.tell(Event::PostChanged { channel, post, by }, ctx);
+            }
+            Ok(HostEvent::RoleChanged(changed)) => self.role_changed(changed, ctx),
+            Ok(HostEvent::Kicked(kicked)) => self.put_out(kicked, ctx),
             // The link itself has taken it as the reason of its end.
             Ok(HostEvent::GoingAway(_)) => {}
             Err(refusal) if refusal.code == Code::UnknownCommand => {
@@ -57,6 +70,45 @@ impl Client {
                 self.broken(format!("the host sent an event that cannot be read: {refusal}"), ctx)
             }
         }
+    }
+
+    fn switched(&mut self, switch: impl FnOnce(&mut Switches)) {
+        if let Some(standing) = self.standing.as_mut() {
+            switch(&mut standing.policy);
+        }
+    }
+
+    fn role_changed(&mut self, changed: event::RoleChanged, ctx: &mut Context<Self>) {
+        let event::RoleChanged { subject, name, role, rev, by } = changed;
+        let you = self.standing.as_ref().is_some_and(|standing| standing.subject == subject);
+        if let Some(standing) = self.standing.as_mut().filter(|_| you) {
+            standing.role = role;
+        }
+        self.switched(|switches| switches.rev = rev);
+        let channel = self.channel.name().clone();
+        self.tell(Event::RoleChanged { channel, subject, name, role, you, by }, ctx);
+    }
+
+    /// Who was kicked does not come back by itself: what waits here stays until the user joins again.
+    fn put_out(&mut self, kicked: event::Kicked, ctx: &mut Context<Self>) {
+        let event::Kicked { by, why, banned, retry_after_ms } = kicked;
+        let channel = self.channel.name().clone();
+        self.tell(Event::Kicked { channel, by, why, banned, retry_after_ms }, ctx);
+        let code = if banned { Code::Banned } else { Code::Kicked };
+        self.stay_away(code.into(), ctx);
+    }
+
+    /// The user is not in the channel any more, and not by their own wish.
+    pub(super) fn stay_away(&mut self, why: Refusal, ctx: &mut Context<Self>) {
+        self.channel.joined = false;
+        self.disconnect(why.clone());
+        self.state.send_modify(|state| {
+            state.joined = false;
+            state.reason = Some(why.clone());
+        });
+        self.keep_channel(ctx);
+        self.tell_connection(LinkState::Down, Some(why.reason), ctx);
+        self.pump(ctx);
     }
 
     fn received(&mut self, entry: &RawEntry, ctx: &mut Context<Self>) {

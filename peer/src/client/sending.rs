@@ -349,7 +349,7 @@ impl Client {
     fn hold(&mut self, refusal: Option<Refusal>, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
         let why = refusal.unwrap_or_else(|| Code::AfterRefused.into());
         let now = Now::real();
-        let kept = self.flow.pace.failed(&why, now, |_, delay| {
+        let kept = self.flow.pace.failed(&why, now, |delay| {
             retry_after.map_or(delay, |asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED))
         });
         self.store.keep_pace(&Tried::Outbox(self.channel.record.id), Some(&kept));

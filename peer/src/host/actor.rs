@@ -1,7 +1,7 @@
 //! The actor that owns a channel: who sits in it, and its pure state. It translates, asks [`Channel`], applies effects.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use common::clock::Timestamp;
@@ -12,20 +12,24 @@ use common::identity::Identity;
 use common::link::Link;
 use common::pass::Pass;
 use common::proto::channel::{self, DebugConnection, DebugReport, Info, MemberList, Role};
+use common::proto::directory::Policy;
 use common::proto::limits::{HOST_MAILBOX, MAX_PAGE_BYTES, PRESENCE_EVERY};
+use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
 use common::storage::Store;
 use tokio::sync::{oneshot, watch};
 
 use super::HostError;
+use super::acts::Acts;
 use super::channel::{Channel, ConnId, NewMessage, Offer};
 use super::fanout::Fanout;
-use super::gate::Gate;
+use super::gate::SharedGate;
+use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
     Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
-    Permit, Post, Renew, SetOwner, SetTerm, Summarise, TurnBehind, role_of,
+    Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -47,13 +51,34 @@ pub(super) struct Who {
     pub author: Author,
 }
 
+impl Who {
+    pub fn holder(&self) -> Holder {
+        Holder { subject: self.pass.subject, key: self.pass.peer_key }
+    }
+}
+
+/// What of the channel has to be known of it before anybody is told that it exists.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    pub owner: Subject,
+    pub policy: Arc<Policy>,
+}
+
+impl Admission {
+    pub fn of(record: &HostRecord) -> Self {
+        Self { owner: record.owner.subject, policy: Arc::new(record.policy.clone()) }
+    }
+}
+
 /// What the actor is made of.
 pub(super) struct Parts {
     pub store: Store,
     pub identity: Identity,
     pub record: HostRecord,
     pub log: Log,
-    pub gate: Arc<Mutex<Gate>>,
+    pub acts: Acts,
+    pub gate: SharedGate,
+    pub admission: watch::Sender<Admission>,
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,
     pub behind: watch::Sender<Option<String>>,
@@ -70,6 +95,10 @@ pub(super) struct Host {
     pub seats: HashMap<ConnId, Seat>,
     /// Those of them who are live, as they are written to.
     pub fanout: Fanout,
+    /// Who was put out a moment ago.
+    pub kicked: Kicked,
+    /// What owner and moderators want, one after another: the first is on its way to the disk.
+    pub orders: VecDeque<Moderate>,
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
@@ -97,6 +126,8 @@ impl Host {
             seating: Seats::default(),
             seats: HashMap::new(),
             fanout,
+            kicked: Kicked::default(),
+            orders: VecDeque::new(),
             checkpoint: None,
             is_recovering: false,
             is_ending: false,
@@ -113,11 +144,11 @@ impl Host {
     }
 
     /// The seat and role of who asks, if it may use this verb.
-    fn permitted(&self, Asker { conn, verb }: Asker) -> Result<(&Seat, Role), Refusal> {
+    pub fn permitted(&self, Asker { conn, verb }: Asker) -> Result<(&Seat, Role), Refusal> {
         let seat = self.seats.get(&conn).ok_or(Code::WrongPhase)?;
-        let role = role_of(seat.who.pass.subject, self.record());
-        decide(role, verb, &self.record().policy)?;
-        Ok((seat, role))
+        let standing = self.record().standing(seat.who.holder());
+        decide(standing, verb, None, self.record().policy.switches())?;
+        Ok((seat, standing.role))
     }
 
     /// The message as it would be stored, its author as connection and pass have it.
@@ -170,6 +201,7 @@ impl Host {
         Box::pin(work.into_actor(self).map(move |outcome, host, _| {
             outcome?;
             change(&mut host.parts.record);
+            host.parts.admission.send_replace(Admission::of(host.record()));
             Ok(())
         }))
     }
@@ -269,7 +301,8 @@ impl Handler<ListMembers> for Host {
 
     fn handle(&mut self, ListMembers { by, asked }: ListMembers, _: &mut Context<Self>) -> Self::Result {
         self.permitted(by)?;
-        Ok(self.presence.page(&asked, |subject| role_of(subject, self.record())))
+        let (policy, owner) = (&self.record().policy, self.record().owner.subject);
+        Ok(self.presence.page(&asked, |subject| policy.role_of(subject, owner)))
     }
 }
 
@@ -280,6 +313,7 @@ impl Handler<Describe> for Host {
         let (_, role) = self.permitted(by)?;
         let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
         let (head, members) = (self.channel.head(), self.presence.count());
+        let policy = policy.switches();
         Ok(Info { id, name, owner, created, head, term, policy, members, role })
     }
 }

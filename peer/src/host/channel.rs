@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::Timestamp;
-use common::entry::{Header, Position, RawEntry};
+use common::entry::{Author, Header, Position, RawEntry};
 use common::id::MessageId;
 use common::proto::channel::Stored;
 use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_WAITING_BYTES};
@@ -273,6 +273,22 @@ impl Channel {
         let refusal = Refusal::from(Code::LogBehind);
         let drained: Vec<ConnId> =
             waiting.into_iter().filter_map(|id| self.settle(id, &Err(refusal.clone()))).collect();
+        self.effects.extend(drained.into_iter().map(Effect::Drained));
+    }
+
+    /// What has not been put on disk yet is judged anew: who may send has changed.
+    pub fn judge(&mut self, may_send: impl Fn(&Author) -> Result<(), Refusal>) {
+        let (mut kept, mut drained) = (VecDeque::new(), Vec::new());
+        for (message, at) in std::mem::take(&mut self.waiting) {
+            match may_send(&message.author) {
+                Ok(()) => kept.push_back((message, at)),
+                Err(refusal) => {
+                    self.waiting_bytes -= message.body.get().len();
+                    drained.extend(self.settle(message.id, &Err(refusal)));
+                }
+            }
+        }
+        self.waiting = kept;
         self.effects.extend(drained.into_iter().map(Effect::Drained));
     }
 

@@ -9,13 +9,14 @@ use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
 use common::proto::limits::{CHECKPOINT_EVERY, MAX_PAGE_ROWS};
+use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Pushed};
 use common::signed::Signed;
 
 use super::actor::{Host, Seat, Who};
 use super::channel::{Batch, ConnId, Effect};
-use super::messages::{Enter, Entered, role_of};
+use super::messages::{Enter, Entered};
 use super::permission::{Verb, decide};
 use super::seats::Arrival;
 
@@ -25,8 +26,10 @@ impl Host {
         if self.is_closing() {
             return refuse(enter, Code::GoingAway.into());
         }
-        let role = role_of(enter.pass.subject, self.record());
-        if let Err(refusal) = decide(role, Verb::Connect, &self.record().policy) {
+        let who = Holder { subject: enter.pass.subject, key: enter.pass.peer_key };
+        let standing = self.record().standing(who);
+        let decided = decide(standing, Verb::Connect, None, self.record().policy.switches());
+        if let Err(refusal) = decided.and_then(|()| self.kicked.check(who, standing.role, Timestamp::now())) {
             return refuse(enter, refusal);
         }
         let key = enter.pass.peer_key;
@@ -49,13 +52,14 @@ impl Host {
         let Enter { link, request, pass, reply, .. } = enter;
         let head = self.channel.head();
         let record = self.record();
+        let who = Holder { subject: pass.subject, key: pass.peer_key };
         let connected = Connected {
             name: record.name.clone(),
             head,
             term: record.term,
             after,
-            role: role_of(pass.subject, record),
-            policy: record.policy.clone(),
+            role: record.standing(who).role,
+            policy: record.policy.switches(),
             checkpoint,
         };
         // The answer goes before everything that the member's task or this actor may push from now on. Without
@@ -123,7 +127,7 @@ impl Host {
     }
 
     /// Ends a member's connection, and says why.
-    fn dismiss(&mut self, conn: ConnId, reason: Refusal) {
+    pub(super) fn dismiss(&mut self, conn: ConnId, reason: Refusal) {
         if let Some(seat) = self.seats.get(&conn) {
             seat.link.close_because(reason);
             self.depart(conn);
@@ -162,7 +166,7 @@ impl Host {
                 Effect::Overrun(conn) => self.dismiss(conn, Code::TooManyUnanswered.into()),
             }
         }
-        if self.is_closing() && self.channel.is_idle() && !self.is_ending {
+        if self.is_closing() && self.channel.is_idle() && self.orders.is_empty() && !self.is_ending {
             self.is_ending = true;
             let drained = self.fanout.drained();
             ctx.spawn(drained.into_actor(self).map(|(), host, ctx| host.finish(ctx)));
@@ -258,7 +262,8 @@ impl Host {
 
     /// Ends the sessions whose pass has ended, and clears the seats whose link has gone without a word.
     fn sweep(&mut self, now: Timestamp) {
-        let gate = super::lock(&self.parts.gate).clone();
+        self.kicked.sweep(now);
+        let gate = self.parts.gate.now();
         let over = |seat: &Seat| seat.link.is_closed() || gate.has_ended(&seat.who.pass, now);
         let gone: Vec<ConnId> =
             self.seats.iter().filter(|(_, seat)| over(seat)).map(|(conn, _)| *conn).collect();
@@ -268,9 +273,22 @@ impl Host {
     }
 
     fn tell_all<E: Pushed>(&self, event: &E) {
-        let Ok(line) = proto::encode_event(event) else { return };
-        self.fanout.push(&line);
+        if let Ok(line) = proto::encode_event(event) {
+            self.push_to_all(&line);
+        }
+    }
+
+    pub(super) fn push_to_all(&self, line: &Bytes) {
+        self.fanout.push(line);
         for seat in self.seats.values().filter(|seat| !seat.live) {
+            let _ = seat.link.push(line.clone());
+        }
+    }
+
+    /// Past what others are told: to be followed by the end of the connection.
+    pub(super) fn push_to_one(&self, conn: ConnId, line: &Bytes) {
+        if let Some(seat) = self.seats.get(&conn) {
+            // A link that has ended is noticed by its reader.
             let _ = seat.link.push(line.clone());
         }
     }

@@ -1,5 +1,6 @@
 //! Whose passes count: checked offline, against what the tracker last said. Pure.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::clock::Timestamp;
@@ -18,6 +19,49 @@ pub enum TrackerState {
     Up,
     /// It has been lost, or tried for in vain, since then.
     DownSince(Timestamp),
+}
+
+/// The gate of a peer, the same for all channels it hosts and for those it does not: a pass is judged before it is
+/// known whether there is such a channel. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct SharedGate(Arc<Mutex<Gate>>);
+
+impl Default for SharedGate {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Gate::new(TrackerState::Up))))
+    }
+}
+
+impl SharedGate {
+    // A gate is whole after every statement that changes it, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, Gate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The directory whose passes count from now on.
+    pub fn trust(&self, directory: Directory) {
+        self.lock().trust(directory);
+    }
+
+    /// The connection to the tracker has changed: with it goes how strictly ended passes are taken.
+    pub fn set_tracker(&self, tracker: TrackerState) {
+        self.lock().set_tracker(tracker, Timestamp::now());
+    }
+
+    /// What the pass says, if it counts for the holder of this key now.
+    ///
+    /// # Errors
+    /// As [`Gate::check`].
+    pub fn check(&self, pass: &SignedPass, holder: PeerKey) -> Result<Pass, Refusal> {
+        // The signature is looked at without holding up others.
+        let gate = self.now();
+        gate.check(pass, holder, Timestamp::now())
+    }
+
+    /// The gate as it is now.
+    pub fn now(&self) -> Gate {
+        self.lock().clone()
+    }
 }
 
 /// What decides whose pass counts.

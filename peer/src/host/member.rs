@@ -5,20 +5,18 @@
 use common::entry::{Hash, TEXT, TextBody};
 use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
-use common::proto::channel::{Connect, History, HostRequest, Message, Pass, StatusOf, StatusReport};
-use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS, MESSAGE_ENVELOPE_BYTES};
+use common::pass::Pass;
+use common::proto::channel::{self, Connect, HostRequest, Message};
+use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::HostHandle;
 use super::channel::ConnId;
-use super::log::PageRange;
-use super::messages::{
-    Asker, Describe, Enter, Entered, Identify, Inspect, Leave, ListMembers, Permit, Post, Renew,
-};
+use super::messages::{Asker, Describe, Enter, Entered, Inspect, Leave, ListMembers, Moderate, Post, Renew};
+use super::moderation::Order;
 use super::permission::Verb;
 use super::stream::catch_up;
 
@@ -34,14 +32,14 @@ type Flow = std::ops::ControlFlow<()>;
 const GO_ON: Flow = Flow::Continue(());
 
 impl MemberSession {
-    /// Enters a channel: the pass is checked here, the rest by the host, which answers when all is well.
+    /// Enters a channel with a pass that counts; the rest is checked by the host, which answers when all is well.
     pub async fn enter(
         host: HostHandle,
         link: Link,
         id: RequestId,
         connect: Connect,
+        pass: Pass,
     ) -> Result<Self, Refusal> {
-        let pass = host.check_pass(&connect.pass, link.peer_key())?;
         let (reply, answer) = oneshot::channel();
         let enter = Enter { link: link.clone(), request: id, connect, pass, reply };
         host.tell(enter).await.map_err(|_| Refusal::from(Code::GoingAway))?;
@@ -107,16 +105,37 @@ impl MemberSession {
                 let restart = message.restart;
                 self.post(id, restart, check(&message).map(|hash| (message, hash))).await
             }
-            HostRequest::StatusOf(asked) => self.reply(id, self.status_of(by, asked).await),
-            HostRequest::History(asked) => self.reply(id, self.history(by, asked).await),
+            HostRequest::StatusOf(asked) => self.reply(id, self.host.status_of(by, asked).await),
+            HostRequest::History(asked) => self.reply(id, self.host.history(by, asked).await),
+            HostRequest::Members(asked) if asked.granted => {
+                self.reply(id, self.host.granted(by, asked.after).await)
+            }
             HostRequest::Members(asked) => self.reply(id, self.host.ask(ListMembers { by, asked }).await),
             HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { by }).await),
+            HostRequest::SetView(_)
+            | HostRequest::SetPost(_)
+            | HostRequest::Authorize(_)
+            | HostRequest::Deauthorize(_)
+            | HostRequest::Kick(_)
+            | HostRequest::Ban(_)
+            | HostRequest::Unban(_) => self.moderate(by, id, Order::of(&asked)).await,
+            HostRequest::Bans(asked) => self.reply(id, self.host.bans(by, asked).await),
+            HostRequest::Audit(asked) => self.reply(id, self.host.audit(by, asked).await),
             HostRequest::Debug(_) => self.reply(id, self.host.ask(Inspect { by: Some(by) }).await),
         }
     }
 
-    async fn renew(&self, renewal: &Pass) -> Result<Empty, Refusal> {
-        let pass = self.host.check_pass(&renewal.pass, self.link.peer_key())?;
+    /// Hands an order to the host, which answers when it is done.
+    async fn moderate(&self, by: Asker, request: RequestId, order: Option<Order>) -> Flow {
+        let told = match order {
+            Some(order) => self.host.tell(Moderate { by, request, order }).await.map_err(|_| Code::GoingAway),
+            None => Err(Code::UnknownCommand),
+        };
+        told.map_or_else(|code| self.reply::<Empty>(request, Err(code.into())), |()| GO_ON)
+    }
+
+    async fn renew(&self, renewal: &channel::Pass) -> Result<Empty, Refusal> {
+        let pass = self.host.shared.gate.check(&renewal.pass, self.link.peer_key())?;
         self.host.ask(Renew { conn: self.conn(), pass }).await.map(|()| Empty {})
     }
 
@@ -141,47 +160,6 @@ impl MemberSession {
             Ok(()) => GO_ON,
             Err(_) => self.reply::<Empty>(request, Err(Code::GoingAway.into())),
         }
-    }
-
-    /// Which of this member's messages are stored. What its older connection had under way was settled before it was
-    /// let in, and the log is asked behind every append before: what is not found was not stored.
-    async fn status_of(&self, by: Asker, StatusOf { ids }: StatusOf) -> Result<StatusReport, Refusal> {
-        if ids.len() > MAX_STATUS_IDS {
-            let reason = format!("STATUS_OF takes at most {MAX_STATUS_IDS} ids");
-            return Err(Refusal::new(Code::BadRequest, reason));
-        }
-        let writer = self.host.ask(Identify { by }).await?;
-        let stored = self.host.shared.log.stored(ids, writer).await.map_err(|error| {
-            tracing::warn!(channel = %self.host.id(), err = ?error.to_string(), "cannot look up messages");
-            Refusal::from(Code::StorageFailed)
-        })?;
-        Ok(StatusReport { stored })
-    }
-
-    /// A page of the log, put together from stored bytes.
-    async fn history(&self, by: Asker, asked: History) -> Result<Box<RawValue>, Refusal> {
-        self.host.ask(Permit { by }).await?;
-        let head = self.host.head();
-        let upto = asked.before.map_or(head.seq, |before| before.saturating_sub(1).min(head.seq));
-        let rows = asked.limit.unwrap_or(MAX_PAGE_ROWS).min(MAX_PAGE_ROWS) as usize;
-        let range = PageRange { after: asked.after.unwrap_or(0), upto, rows, newest: true };
-        let page = self.host.shared.log.page(range).await.map_err(|error| {
-            tracing::warn!(channel = %self.host.id(), err = ?error.to_string(), "cannot read the log");
-            Refusal::from(Code::StorageFailed)
-        })?;
-        let internal = |error: &dyn std::fmt::Display| {
-            tracing::error!(channel = %self.host.id(), err = ?error.to_string(), "cannot make a page");
-            Refusal::from(Code::Internal)
-        };
-        let entries: Vec<&str> = page
-            .entries
-            .iter()
-            .map(|entry| std::str::from_utf8(entry))
-            .collect::<Result<_, _>>()
-            .map_err(|error| internal(&error))?;
-        let head = serde_json::to_string(&head).map_err(|error| internal(&error))?;
-        let body = format!(r#"{{"entries":[{}],"head":{head}}}"#, entries.join(","));
-        RawValue::from_string(body).map_err(|error| internal(&error))
     }
 }
 

@@ -1,19 +1,22 @@
 //! What the actor of a host is asked. Each is one typed call of [`super::HostHandle`] or [`super::member::MemberSession`].
 
+use std::sync::Arc;
+
 use actix::Message;
 use common::entry::{Hash, Position};
 use common::id::{ChannelId, RequestId, Subject};
 use common::link::Link;
 use common::name::ChannelName;
 use common::pass::Pass;
-use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Members, Role};
+use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Members};
 use common::proto::directory::{Owner, Policy};
+use common::proto::policy::Role;
 use common::proto::status::Refusal;
 use tokio::sync::oneshot;
 
 use super::channel::ConnId;
+use super::moderation::Order;
 use super::permission::Verb;
-use super::record::HostRecord;
 
 /// CONNECT. Answered on the link itself when it went well, so that the answer comes before the stream.
 #[derive(Message)]
@@ -104,6 +107,38 @@ pub(super) struct Identify {
     pub by: Asker,
 }
 
+/// VIEW, POST, AUTHORIZE, DEAUTHORIZE, KICK, BAN and UNBAN. Answered on the link, before what follows from it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Moderate {
+    pub by: Asker,
+    pub request: RequestId,
+    pub order: Order,
+}
+
+/// BANS: whom the policy names. What is remembered of them is read past the actor.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<Policy>, Refusal>")]
+pub(super) struct Consult {
+    pub by: Asker,
+}
+
+/// MEMBERS of those who were given something: those names that are not known here are read past the actor.
+#[derive(Message)]
+#[rtype(result = "Result<GrantedPage, Refusal>")]
+pub(super) struct ListGranted {
+    pub by: Asker,
+    pub after: Option<String>,
+}
+
+/// A page of those who were given something, the owner first.
+pub(super) struct GrantedPage {
+    /// Who, as what, and the name of those who are here.
+    pub rows: Vec<(Subject, Role, Option<String>)>,
+    pub total: usize,
+    pub next: Option<String>,
+}
+
 /// MEMBERS.
 #[derive(Message)]
 #[rtype(result = "Result<MemberList, Refusal>")]
@@ -170,13 +205,4 @@ pub(super) struct TurnBehind {
 #[rtype(result = "()")]
 pub(super) struct Close {
     pub reply: oneshot::Sender<()>,
-}
-
-/// What somebody is in a channel.
-pub(super) fn role_of(subject: Subject, record: &HostRecord) -> Role {
-    match subject {
-        subject if subject == record.owner.subject => Role::Owner,
-        Subject::Account(_) => Role::Registered,
-        Subject::Guest(_) => Role::Guest,
-    }
 }

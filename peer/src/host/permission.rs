@@ -1,24 +1,28 @@
 //! Who may do what in a channel: one function for every verb there is. Pure.
 
 use common::proto::channel::{HostRequest, Role};
-use common::proto::directory::{Policy, Post, View};
+use common::proto::policy::{Grant, Standing, Switches};
 use common::proto::status::{Code, Refusal};
 
-/// A word of [`HostRequest`], without what is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words are those of the protocol")]
-pub enum Verb {
-    Hello,
-    Ping,
-    Connect,
-    Pass,
-    Disconnect,
-    Message,
-    StatusOf,
-    History,
-    Members,
-    RetInfo,
-    Debug,
+macro_rules! verbs {
+    ($($variant:ident,)*) => {
+        /// A word of [`HostRequest`], without what is asked; one that does two things of different weight is two.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the words are those of the protocol")]
+        pub enum Verb {
+            $($variant,)*
+        }
+
+        impl Verb {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+verbs! {
+    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Members, RetInfo, View, Post, Authorize,
+    Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug,
 }
 
 impl From<&HostRequest> for Verb {
@@ -35,6 +39,18 @@ impl From<&HostRequest> for Verb {
             HostRequest::History(_) => Self::History,
             HostRequest::Members(_) => Self::Members,
             HostRequest::RetInfo(_) => Self::RetInfo,
+            HostRequest::SetView(_) => Self::View,
+            HostRequest::SetPost(_) => Self::Post,
+            HostRequest::Authorize(asked) => match asked.role {
+                Grant::Authorized => Self::Authorize,
+                Grant::Moderator => Self::Appoint,
+            },
+            HostRequest::Deauthorize(_) => Self::Deauthorize,
+            HostRequest::Kick(_) => Self::Kick,
+            HostRequest::Ban(_) => Self::Ban,
+            HostRequest::Unban(_) => Self::Unban,
+            HostRequest::Bans(_) => Self::Bans,
+            HostRequest::Audit(_) => Self::Audit,
             HostRequest::Debug(_) => Self::Debug,
         }
     }
@@ -49,6 +65,8 @@ enum For {
     Readers,
     /// Those readers who may also send.
     Writers,
+    /// Owner and moderators.
+    Moderators,
     /// The owner.
     Owner,
 }
@@ -58,94 +76,69 @@ const fn meant_for(verb: Verb) -> For {
         Verb::Hello | Verb::Ping | Verb::Pass | Verb::Disconnect => For::Anybody,
         Verb::Connect | Verb::StatusOf | Verb::History | Verb::Members | Verb::RetInfo => For::Readers,
         Verb::Message => For::Writers,
-        Verb::Debug => For::Owner,
+        Verb::View
+        | Verb::Post
+        | Verb::Authorize
+        | Verb::Deauthorize
+        | Verb::Kick
+        | Verb::Ban
+        | Verb::Unban
+        | Verb::Bans
+        | Verb::Audit => For::Moderators,
+        Verb::Appoint | Verb::Debug => For::Owner,
     }
 }
 
-/// Whether somebody with this role may use this verb in a channel with this policy.
+/// Whom a verb is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whoever asks.
+    Oneself,
+    /// Somebody who is this here.
+    Other(Role),
+}
+
+/// Whether somebody who stands so may use this verb, on this target if it has one, in a channel with these switches.
 ///
 /// # Errors
 /// To who may not even read, the channel does not exist, whatever was asked: `no_such_channel`. To readers,
-/// `not_allowed` or `not_owner`.
-pub fn decide(role: Role, verb: Verb, policy: &Policy) -> Result<(), Refusal> {
+/// `not_allowed`, `not_moderator` or `not_owner`.
+pub fn decide(who: Standing, verb: Verb, target: Option<Target>, switches: Switches) -> Result<(), Refusal> {
     let refused = match meant_for(verb) {
         For::Anybody => return Ok(()),
-        _ if !may_read(role, policy) => Code::NoSuchChannel,
+        _ if !switches.admits(who) => Code::NoSuchChannel,
         For::Readers => return Ok(()),
-        For::Writers if may_write(role, policy) => return Ok(()),
+        For::Writers if switches.lets_send(who) => return Ok(()),
         For::Writers => Code::NotAllowed,
-        For::Owner if role == Role::Owner => return Ok(()),
+        For::Moderators if matches!(who.role, Role::Owner | Role::Moderator) => {
+            return touches(who, verb, target);
+        }
+        For::Moderators => Code::NotModerator,
+        For::Owner if who.role == Role::Owner => return touches(who, verb, target),
         For::Owner => Code::NotOwner,
     };
     Err(refused.into())
 }
 
-const fn may_read(role: Role, policy: &Policy) -> bool {
-    match (role, policy.view) {
-        (Role::Owner, _) | (Role::Registered | Role::Guest, View::Public) => true,
-        (Role::Registered | Role::Guest, View::Restricted) => false,
-    }
-}
-
-const fn may_write(role: Role, policy: &Policy) -> bool {
-    match (role, policy.post) {
-        (Role::Owner, _) | (Role::Registered | Role::Guest, Post::Everyone) => true,
-        (Role::Registered | Role::Guest, Post::Authorized) => false,
+/// Nobody takes a right from the owner, the owner not either; a moderator takes none from another moderator.
+fn touches(who: Standing, verb: Verb, target: Option<Target>) -> Result<(), Refusal> {
+    let refused = |reason| Err(Refusal::new(Code::NotAllowed, reason));
+    match (target, who.role, verb) {
+        (None, ..) | (Some(_), _, Verb::Unban) => Ok(()),
+        (Some(Target::Oneself), Role::Owner, _) => {
+            refused("you own the channel: you have every right here, and cannot lose one")
+        }
+        (Some(Target::Oneself), _, Verb::Deauthorize) => Ok(()),
+        (Some(Target::Oneself), ..) => refused("this cannot be done to oneself; to go, leave the channel"),
+        (Some(Target::Other(Role::Owner)), ..) => {
+            refused("this is the channel's owner, who has every right here and cannot lose one")
+        }
+        (Some(Target::Other(Role::Moderator)), Role::Moderator, _) => {
+            refused("this is a moderator; only the owner may do this to one")
+        }
+        (Some(Target::Other(_)), ..) => Ok(()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What each verb answers to owner, registered and guest under: public and open, public with sending
-    /// restricted, restricted and open, restricted with sending restricted. `.` yes, `0` no such channel,
-    /// `a` not allowed, `o` not owner.
-    const TABLE: &[(&str, Verb, [&str; 4])] = &[
-        ("HELLO", Verb::Hello, ["...", "...", "...", "..."]),
-        ("PING", Verb::Ping, ["...", "...", "...", "..."]),
-        ("CONNECT", Verb::Connect, ["...", "...", ".00", ".00"]),
-        ("PASS", Verb::Pass, ["...", "...", "...", "..."]),
-        ("DISCONNECT", Verb::Disconnect, ["...", "...", "...", "..."]),
-        ("MESSAGE", Verb::Message, ["...", ".aa", ".00", ".00"]),
-        ("STATUS_OF", Verb::StatusOf, ["...", "...", ".00", ".00"]),
-        ("HISTORY", Verb::History, ["...", "...", ".00", ".00"]),
-        ("MEMBERS", Verb::Members, ["...", "...", ".00", ".00"]),
-        ("RET_INFO", Verb::RetInfo, ["...", "...", ".00", ".00"]),
-        ("DEBUG", Verb::Debug, [".oo", ".oo", ".00", ".00"]),
-    ];
-
-    const ROLES: [Role; 3] = [Role::Owner, Role::Registered, Role::Guest];
-
-    fn policies() -> [Policy; 4] {
-        let policy = |view, post| Policy { rev: 1, view, post };
-        [
-            policy(View::Public, Post::Everyone),
-            policy(View::Public, Post::Authorized),
-            policy(View::Restricted, Post::Everyone),
-            policy(View::Restricted, Post::Authorized),
-        ]
-    }
-
-    fn mark(outcome: Result<(), Refusal>) -> char {
-        match outcome.map_err(|refusal| refusal.code) {
-            Ok(()) => '.',
-            Err(Code::NoSuchChannel) => '0',
-            Err(Code::NotAllowed) => 'a',
-            Err(Code::NotOwner) => 'o',
-            Err(other) => panic!("{other} is not in the table"),
-        }
-    }
-
-    #[test]
-    fn every_verb_has_a_row_and_every_cell_is_as_written() {
-        let rows: Vec<&str> = TABLE.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(rows, HostRequest::NAMES, "a verb has no row, or a row no verb");
-        for (name, verb, expected) in TABLE {
-            for (policy, expected) in policies().iter().zip(expected) {
-                let found: String = ROLES.iter().map(|role| mark(decide(*role, *verb, policy))).collect();
-                assert_eq!(&found, expected, "{name} under {policy:?}");
-            }
-        }
-    }
-}
+mod tests;

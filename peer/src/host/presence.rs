@@ -101,6 +101,12 @@ impl Presence {
         Changes { joined: named(came).map(joined), left: named(went).map(left) }
     }
 
+    /// The name of somebody who is there.
+    pub fn name_of(&self, subject: Subject) -> Option<&str> {
+        let folded = self.present.get(&subject)?.folded.clone();
+        self.listed.get(&(folded, subject)).map(|person| person.name.as_str())
+    }
+
     /// How many there are, devices of one subject counted once.
     pub fn count(&self) -> usize {
         self.present.len()
@@ -235,7 +241,7 @@ mod tests {
             }
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = presence.page(&Members { after }, |_| Role::Guest);
+                let page = presence.page(&Members { after, ..Members::default() }, |_| Role::Guest);
                 prop_assert_eq!(page.total, count);
                 prop_assert!(serde_json::to_vec(&page).unwrap().len() < 64 * 1024 - 256);
                 seen.extend(page.members.into_iter().map(|member| member.name));

@@ -4,7 +4,8 @@ use common::clock::Timestamp;
 use common::id::{ChannelId, Epoch};
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
-use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table};
+use common::proto::policy::{Holder, Standing};
+use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
 /// Channel id: its record.
@@ -31,6 +32,11 @@ pub struct HostRecord {
 }
 
 impl HostRecord {
+    /// Where somebody stands in the channel.
+    pub fn standing(&self, who: Holder) -> Standing {
+        self.policy.standing(who, self.owner.subject)
+    }
+
     /// The record of a new channel, with an empty log.
     pub fn new(name: ChannelName, owner: Owner) -> Self {
         Self {
@@ -85,15 +91,24 @@ pub(super) async fn change(
     id: ChannelId,
     change: impl FnOnce(&mut HostRecord) + Send + 'static,
 ) -> Result<(), StoreError<BadRecord>> {
-    let write = store.write(move |transaction| {
-        let key = id.0.into_bytes();
-        let found = transaction.get(HOSTED, key)?.ok_or(Abort::Rejected(BadRecord::Missing))?;
-        let mut record: HostRecord = serde_json::from_slice(&found).map_err(BadRecord::form)?;
-        change(&mut record);
-        transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
-        Ok(())
-    });
-    write.await
+    store.write(move |transaction| put(transaction, id, change)).await
+}
+
+/// Changes a record as a part of something larger.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub(super) fn put(
+    transaction: &mut Transaction<'_>,
+    id: ChannelId,
+    change: impl FnOnce(&mut HostRecord),
+) -> Result<(), Abort<BadRecord>> {
+    let key = id.0.into_bytes();
+    let found = transaction.get(HOSTED, key)?.ok_or(Abort::Rejected(BadRecord::Missing))?;
+    let mut record: HostRecord = serde_json::from_slice(&found).map_err(BadRecord::form)?;
+    change(&mut record);
+    transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
+    Ok(())
 }
 
 /// Drops the record of a channel that is not hosted by this peer after all.
@@ -121,7 +136,7 @@ pub enum BadRecord {
 }
 
 impl BadRecord {
-    fn form(error: serde_json::Error) -> Abort<Self> {
+    pub(super) fn form(error: serde_json::Error) -> Abort<Self> {
         Abort::Rejected(Self::Form(error.to_string()))
     }
 }

@@ -3,5 +3,6 @@
 mod failing;
 mod joining;
 mod leaving;
+mod moderating;
 mod outcomes;
 mod scene;

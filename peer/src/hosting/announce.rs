@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
-use common::proto::directory::{self, ChannelRecord, Unhost};
+use common::proto::directory::{self, ChannelRecord, SetPolicy, Unhost};
 use common::proto::status::{Code, Refusal};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -152,11 +152,11 @@ impl Hosting {
             let session = self.session.borrow();
             (session.directory.clone(), session.entered)
         };
-        for host in self.config.hosts.all() {
-            if let Some(directory) = &directory {
-                host.trust(directory.clone());
-            }
-            if is_entered {
+        if let Some(directory) = directory {
+            self.config.hosts.gate().trust(directory);
+        }
+        if is_entered {
+            for host in self.config.hosts.all() {
                 self.announce(&host, Stage::Running, None);
             }
         }
@@ -193,9 +193,16 @@ impl Hosting {
             }
             return;
         }
+        let announced = self.announcement(host);
+        let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, announced.await) });
+        let waiting = Vec::from_iter(reply);
+        self.announcing.under_way.insert(id, UnderWay { task, stage, waiting, again: false });
+    }
+
+    fn announcement(&self, host: &HostHandle) -> impl Future<Output = Result<(), Refusal>> + use<> {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
-        let announced = async move {
+        async move {
             let HostSummary { id, name, head, term, policy, .. } = host.summary().await?;
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
@@ -204,10 +211,32 @@ impl Hosting {
             host.set_owner(owner).await?;
             host.set_term(term).await?;
             Ok(())
+        }
+    }
+
+    /// Tells the tracker who may do what in a channel now. While nobody is entered that is left to the announcement,
+    /// which says it too.
+    pub(super) fn tell_policy(&mut self, id: ChannelId) {
+        let Some(host) = self.config.hosts.get(id) else { return };
+        if !self.session.borrow().entered || self.announcing.released.contains(&id) {
+            return;
+        }
+        if let Some(under_way) = self.announcing.under_way.get_mut(&id) {
+            under_way.again = true;
+            return;
+        }
+        let (tracker, announced) = (self.config.tracker.clone(), self.announcement(&host));
+        let told = async move {
+            let HostSummary { id, policy, .. } = host.summary().await?;
+            match tracker.request(&SetPolicy { id, policy }).await {
+                // A tracker that does not know the channel as it is here is told all of it.
+                Err(refusal) if !refusal.code.is_passing() => announced.await,
+                told => told.map(drop),
+            }
         };
-        let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, announced.await) });
-        let waiting = Vec::from_iter(reply);
-        self.announcing.under_way.insert(id, UnderWay { task, stage, waiting, again: false });
+        let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, told.await) });
+        let under_way = UnderWay { task, stage: Stage::Running, waiting: Vec::new(), again: false };
+        self.announcing.under_way.insert(id, under_way);
     }
 
     /// Gives up the name of a channel. Until it is known whether it is, the channel is not announced.

@@ -73,8 +73,14 @@ impl NodeHandle {
         match self.tracker.request(&Locate::Id(client.id())).await {
             Ok(fresh) => client.join(Some(fresh)).await,
             Err(refusal) if refusal.code == Code::NoSuchChannel => {
-                let record = self.tracker.request(&Locate::Name(client.name().clone())).await?;
-                self.open(record).await?.join(None).await
+                match self.tracker.request(&Locate::Name(client.name().clone())).await {
+                    Ok(record) => self.open(record).await?.join(None).await,
+                    // What the host says counts, and it may know more of who may enter than the tracker does yet.
+                    Err(_) => client.join(None).await.map_err(|tried| match tried.code {
+                        Code::HostAway => refusal,
+                        _ => tried,
+                    }),
+                }
             }
             // Without the tracker the way that is known has to do.
             Err(_) => client.join(None).await,

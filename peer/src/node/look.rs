@@ -1,7 +1,7 @@
 //! Commands of the group `look`.
 
 use common::name::ChannelName;
-use common::proto::channel::{MemberList, Members, RetInfo};
+use common::proto::channel::{Member, MemberList, Members, RetInfo};
 use common::proto::directory::{List, Listing};
 use common::proto::status::Refusal;
 
@@ -10,6 +10,7 @@ use crate::PROGRAM;
 use crate::api::{
     ChannelStatus, Channels, ClientReport, ConnectedChannels, MembersOf, Outcome, Reply, StatusReport,
 };
+use crate::client::ClientHandle;
 
 /// How many members are shown at most; the total is always told.
 const MAX_SHOWN_MEMBERS: usize = 5000;
@@ -26,20 +27,11 @@ impl NodeHandle {
         Ok(Reply::Connected(ConnectedChannels { channels }))
     }
 
-    pub(super) async fn members(&self, channel: ChannelName) -> Outcome {
+    pub(super) async fn members(&self, channel: ChannelName, granted: bool) -> Outcome {
         let client = self.known(&channel).await?;
-        let MemberList { mut members, mut total, mut next } =
-            client.request(&Members { after: None }).await?;
-        while next.is_some() && members.len() < MAX_SHOWN_MEMBERS {
-            let page = client.request(&Members { after: next }).await?;
-            // A host that says there is more, and never gives it, is not asked for ever.
-            if page.members.is_empty() {
-                break;
-            }
-            members.extend(page.members);
-            (total, next) = (page.total, page.next);
-        }
-        Ok(Reply::Members(MembersOf { channel: client.name().clone(), members, total }))
+        let channel = client.name().clone();
+        let (members, total) = all_members(&client, granted).await?;
+        Ok(Reply::Members(MembersOf { channel, members, total }))
     }
 
     pub(super) async fn info(&self, channel: ChannelName) -> Outcome {
@@ -81,4 +73,23 @@ impl NodeHandle {
         channels.sort_by(|a, b| a.channel.cmp(&b.channel));
         Ok(channels)
     }
+}
+
+/// Those who are in a channel, or were given something in it, and how many there are in all.
+pub(super) async fn all_members(
+    client: &ClientHandle,
+    granted: bool,
+) -> Result<(Vec<Member>, usize), Refusal> {
+    let MemberList { mut members, mut total, mut next } =
+        client.request(&Members { granted, after: None }).await?;
+    while next.is_some() && members.len() < MAX_SHOWN_MEMBERS {
+        let page = client.request(&Members { granted, after: next }).await?;
+        // A host that says there is more, and never gives it, is not asked for ever.
+        if page.members.is_empty() {
+            break;
+        }
+        members.extend(page.members);
+        (total, next) = (page.total, page.next);
+    }
+    Ok((members, total))
 }

@@ -5,7 +5,7 @@ mod table;
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
 
-use crate::api::Command;
+use crate::api::{Command, WhoIs};
 pub use table::TABLE;
 
 /// What a typed line asks for.
@@ -53,6 +53,8 @@ pub enum Group {
     Look,
     /// What you do in channels.
     Channel,
+    /// What you do as the owner of a channel, or a moderator.
+    Owner,
     /// What is still to be sent.
     Outbox,
     /// The end.
@@ -61,7 +63,8 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 5] = [Self::Account, Self::Look, Self::Channel, Self::Outbox, Self::Leave];
+    pub const ALL: [Self; 6] =
+        [Self::Account, Self::Look, Self::Channel, Self::Owner, Self::Outbox, Self::Leave];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -69,6 +72,7 @@ impl Group {
             Self::Account => "account",
             Self::Look => "look",
             Self::Channel => "channel",
+            Self::Owner => "owner",
             Self::Outbox => "outbox",
             Self::Leave => "leave",
         }
@@ -89,6 +93,8 @@ pub struct Arg {
 pub enum Kind {
     /// The name of a user.
     User,
+    /// The name of a user, an account's id or a guest's key.
+    Who,
     /// The name of a channel.
     Channel,
     /// Part of a name, or with `*` in it a form of names.
@@ -101,8 +107,18 @@ pub enum Kind {
     Message,
     /// The name of a channel, or the end of a message's id.
     Queue,
+    /// One of these words, and what each means.
+    Choice(Choices),
     /// The rest of the line, as it is.
     Text,
+}
+
+/// Words that may be typed, each with the word that it means: its own, unless it is an older spelling.
+pub type Choices = &'static [(&'static str, &'static str)];
+
+/// The words that are their own meaning, as the usage shows them.
+pub fn shown(choices: Choices) -> impl Iterator<Item = &'static str> {
+    choices.iter().filter(|(word, means)| word == means).map(|(word, _)| *word)
 }
 
 /// A part of a line that is known by its first word.
@@ -110,6 +126,8 @@ pub enum Kind {
 pub enum Flag {
     /// `--after NAME`
     After,
+    /// `--authorized`
+    Authorized,
     /// `--before SEQ`
     Before,
     /// `--release`
@@ -121,6 +139,7 @@ impl Flag {
     pub fn word(self) -> &'static str {
         match self {
             Self::After => "--after",
+            Self::Authorized => "--authorized",
             Self::Before => "--before",
             Self::Release => "--release",
         }
@@ -141,6 +160,8 @@ pub struct Ask {
 pub struct Args {
     /// A [`Kind::User`].
     pub user: Option<UserName>,
+    /// A [`Kind::Who`].
+    pub who: Option<WhoIs>,
     /// A [`Kind::Channel`].
     pub channel: Option<ChannelName>,
     /// A [`Kind::Pattern`].
@@ -151,10 +172,14 @@ pub struct Args {
     pub count: Option<u32>,
     /// A [`Kind::Message`] or a [`Kind::Queue`].
     pub id: Option<String>,
+    /// What a [`Kind::Choice`] means.
+    pub choice: Option<&'static str>,
     /// A [`Kind::Text`].
     pub text: Option<String>,
     /// [`Flag::After`].
     pub after: Option<String>,
+    /// [`Flag::Authorized`].
+    pub authorized: bool,
     /// [`Flag::Before`].
     pub before: Option<u64>,
     /// [`Flag::Release`].
@@ -212,8 +237,12 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 26);
-        assert!(find("").is_none() && find("kick").is_none());
+        assert_eq!(TABLE.len(), 36);
+        assert!(find("").is_none() && find("frob").is_none());
+    }
+
+    fn arg_is_reason(spec: &Spec) -> bool {
+        spec.group == Group::Owner
     }
 
     #[test]
@@ -223,18 +252,21 @@ mod tests {
                 assert!(spec.usage.contains(flag.word()), "{}", spec.word);
             }
             let named = |kind: Kind| match kind {
-                Kind::User => "name",
-                Kind::Channel => "CH",
-                Kind::Pattern => "pattern",
-                Kind::Word => "cmd",
-                Kind::Count => "n",
-                Kind::Message => "ID",
-                Kind::Queue => "ID|CH",
-                Kind::Text => "text…",
+                Kind::User => "name".to_owned(),
+                Kind::Who => "user".to_owned(),
+                Kind::Channel => "CH".to_owned(),
+                Kind::Pattern => "pattern".to_owned(),
+                Kind::Word => "cmd".to_owned(),
+                Kind::Count => "n".to_owned(),
+                Kind::Message => "ID".to_owned(),
+                Kind::Queue => "ID|CH".to_owned(),
+                Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
+                Kind::Text if arg_is_reason(spec) => "why…".to_owned(),
+                Kind::Text => "text…".to_owned(),
             };
             for arg in spec.args {
                 let name = named(arg.kind);
-                let shown = if arg.required { name.to_owned() } else { format!("[{name}]") };
+                let shown = if arg.required { name } else { format!("[{name}]") };
                 assert!(spec.usage.contains(&shown), "{}: {shown}", spec.word);
             }
             // Nothing optional may stand before something needed, and a text is the last.

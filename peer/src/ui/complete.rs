@@ -27,6 +27,8 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     let mut candidates = if parts.whole == 0 { begun_with(last, seconds) } else { Vec::new() };
     candidates.extend(match spec.args.get(parts.whole).map(|arg| arg.kind) {
         Some(Kind::Channel) => channels(last, known),
+        Some(Kind::Who) => begun_with(last, known.people()),
+        Some(Kind::Choice(choices)) => begun_with(last, command::shown(choices)),
         Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),
         Some(Kind::Message) => begun_with(last, known.outgoing()),
         Some(Kind::Queue) => [begun_with(last, known.outgoing()), channels(last, known)].concat(),
@@ -70,7 +72,7 @@ fn is_text(spec: &Spec, index: usize) -> bool {
 
 fn begun_with<'a>(begun: &str, words: impl Iterator<Item = &'a str>) -> Vec<String> {
     let begun = begun.to_lowercase();
-    words.filter(|word| word.starts_with(&begun)).map(|word| format!("{word} ")).collect()
+    words.filter(|word| word.to_lowercase().starts_with(&begun)).map(|word| format!("{word} ")).collect()
 }
 
 fn channels(begun: &str, known: &Known) -> Vec<String> {

@@ -14,6 +14,9 @@ const MAX_CHANNELS: usize = 2000;
 /// More messages than this are not remembered for completion.
 const MAX_OUTGOING: usize = 2000;
 
+/// More people than this are not remembered for completion.
+const MAX_PEOPLE: usize = 2000;
+
 /// What an interface has learned from events and answers.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -23,6 +26,8 @@ pub struct Known {
     pub talk: Option<ChannelName>,
     /// What is still to be sent, by the ends of its ids.
     outgoing: BTreeSet<String>,
+    /// The names of people who were seen. What is no name is not completed.
+    people: BTreeSet<UserName>,
     /// The channels, and how they are connected when that is known.
     channels: BTreeMap<ChannelName, Option<LinkState>>,
 }
@@ -34,6 +39,19 @@ impl Known {
         match &self.talk {
             Some(channel) => format!("{name} #{channel}> "),
             None => format!("{name}> "),
+        }
+    }
+
+    /// The people seen so far.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        self.people.iter().map(UserName::as_str)
+    }
+
+    fn person(&mut self, name: &str) {
+        if self.people.len() < MAX_PEOPLE
+            && let Ok(name) = name.parse()
+        {
+            self.people.insert(name);
         }
     }
 
@@ -78,7 +96,11 @@ impl Known {
                 }
             }
             Event::Outgoing { id, state, .. } => self.outgoing_is(*id, *state),
-            Event::Message(message) => self.channel(&message.channel, None),
+            Event::Message(message) => {
+                self.person(&message.from);
+                self.channel(&message.channel, None);
+            }
+            Event::Joined { members, .. } => members.iter().for_each(|member| self.person(&member.name)),
             Event::Result { outcome, .. } => {
                 if let Ok(reply) = outcome.as_ref() {
                     self.see_reply(reply);
@@ -93,6 +115,7 @@ impl Known {
         match reply {
             Reply::Identity(identity) => self.username = Some(identity.username.clone()),
             Reply::Channels(page) => page.channels.iter().for_each(|listed| self.channel(&listed.name, None)),
+            Reply::Members(list) => list.members.iter().for_each(|member| self.person(&member.name)),
             Reply::Connected(connected) => self.statuses(&connected.channels),
             Reply::Status(status) => self.statuses(&status.channels),
             Reply::Client(report) => self.statuses(&report.status.channels),

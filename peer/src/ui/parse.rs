@@ -1,11 +1,13 @@
 //! From a typed line to what it asks for. Pure; never panics, whatever is typed.
 
-use common::name::{ChannelName, UserName};
+use common::id::Subject;
+use common::name::{ChannelName, MAX_NAME_CHARS, UserName};
 use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 
-use super::command::{self, Action, Args, Flag, Kind, Spec, TABLE};
+use super::command::{self, Action, Args, Flag, Kind, Spec, TABLE, shown};
+use crate::api::WhoIs;
 
 /// The longest line that is looked at.
 pub const MAX_LINE_BYTES: usize = MAX_FRAME_BYTES;
@@ -123,8 +125,10 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
     let mut wanted = spec.args.iter();
     let mut words = Words { rest };
     loop {
-        if wanted.as_slice().first().is_some_and(|arg| arg.kind == Kind::Text) {
-            args.text = Some(verbatim(spec, words.rest)?);
+        if let Some(arg) = wanted.as_slice().first().filter(|arg| arg.kind == Kind::Text) {
+            if arg.required || !words.rest.trim().is_empty() {
+                args.text = Some(verbatim(spec, words.rest)?);
+            }
             return Ok(args);
         }
         let Some(word) = words.next().map_err(|wrong| usage(spec, wrong))? else { break };
@@ -151,6 +155,12 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
 fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), Refusal> {
     match kind {
         Kind::User => args.user = Some(user(text)?),
+        Kind::Who => args.who = Some(who(text)?),
+        Kind::Choice(choices) => {
+            let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+            let wrong = || format!("{text:?} is none of {}", shown(choices).collect::<Vec<_>>().join(", "));
+            args.choice = Some(found.ok_or_else(|| usage(spec, &wrong()))?.1);
+        }
         Kind::Channel => args.channel = Some(channel(text)?),
         Kind::Pattern => args.pattern = Some(text.to_owned()),
         Kind::Word => {
@@ -182,6 +192,7 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
             let seq = value()?.parse().map_err(|_| usage(spec, "SEQ is the number of a message"))?;
             args.before = Some(seq);
         }
+        Flag::Authorized => args.authorized = true,
         Flag::Release => args.release = true,
     }
     Ok(())
@@ -228,6 +239,16 @@ fn user(text: &str) -> Result<UserName, Refusal> {
         return Err(Refusal::new(Code::BadName, format!("@ is never part of a name; type {bare}")));
     }
     text.parse().map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no user's name: {error}")))
+}
+
+/// A user's name, or what is longer than any name: an account's id or a guest's key.
+fn who(text: &str) -> Result<WhoIs, Refusal> {
+    let by_key = text.parse().map(Subject::Guest).ok();
+    let subject = by_key.or_else(|| text.parse().map(Subject::Account).ok());
+    match subject.filter(|_| text.len() > MAX_NAME_CHARS) {
+        Some(subject) => Ok(WhoIs::Subject(subject)),
+        None => user(text).map(WhoIs::Name),
+    }
 }
 
 /// A name as it is typed: in quotes when it has spaces.

@@ -3,6 +3,7 @@
 //! Everything that comes from elsewhere passes the filter of [`common::text`]; a message's later lines are indented, so
 //! that none of them looks like another message.
 
+mod moderation;
 mod outbox;
 mod reply;
 mod style;
@@ -62,6 +63,16 @@ impl Renderer {
             }
             Event::Left { channel, members, count } => {
                 self.notice(&came(channel.as_str(), members, *count, "left"))
+            }
+            Event::ViewChanged { channel, view, by } => self.view_changed(channel.as_str(), *view, by),
+            Event::PostChanged { channel, post, by } => self.post_changed(channel.as_str(), *post, by),
+            Event::RoleChanged { channel, subject, name, role, you, by } => {
+                let subject = subject.to_string();
+                let whom = (!you).then(|| name.as_deref().unwrap_or(&subject));
+                self.role_changed(channel.as_str(), whom, *role, by)
+            }
+            Event::Kicked { channel, by, why, retry_after_ms, .. } => {
+                self.kicked(channel.as_str(), by, why.as_deref(), *retry_after_ms)
             }
             Event::Warning { code, reason, channel } => {
                 let about = channel.as_ref().map(|channel| format!("#{channel}: ")).unwrap_or_default();

@@ -123,7 +123,9 @@ async fn more_than_10_members_talk() {
         assert_eq!(seqs(&member.messages("first")), (1..=40).collect::<Vec<_>>());
         assert_eq!(member.texts("first"), host.texts("first"));
     }
-    let Reply::Members(list) = members[7].done(Command::Members { channel: named("first") }).await else {
+    let Reply::Members(list) =
+        members[7].done(Command::Members { channel: named("first"), granted: false }).await
+    else {
         unreachable!()
     };
     assert_eq!((list.total, list.members.len()), (41, 41));
@@ -199,7 +201,8 @@ async fn whoever_leaves_and_rejoins_at_once_is_who_they_are_now() {
         charlie.send("first", "here again").await;
         assert_eq!(charlie.expect("stored message", stored).await, seq);
     }
-    let Reply::Members(list) = host.done(Command::Members { channel: named("first") }).await else {
+    let Reply::Members(list) = host.done(Command::Members { channel: named("first"), granted: false }).await
+    else {
         unreachable!()
     };
     let names: Vec<_> = list.members.iter().map(|member| (member.name.as_str(), member.role)).collect();

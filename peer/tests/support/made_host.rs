@@ -13,7 +13,7 @@ use common::link::{Inbound, Link};
 use common::proto::channel::{
     Connected, HostRequest, MemberList, Message, Role, StatusReport, Stored, StoredMessage,
 };
-use common::proto::directory::{self, Policy};
+use common::proto::directory::{self, Policy, Switches};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Limits, Welcome};
 use common::proto::status::{Code, Refusal};
@@ -129,7 +129,7 @@ impl MadeHost {
             after: start,
             checkpoint: Signed::sign(&checkpoint, &self.raw.identity).unwrap(),
             role: Role::Guest,
-            policy: Policy::default(),
+            policy: Switches::default(),
         }
     }
 

@@ -63,6 +63,8 @@ impl Session {
             TrackerRequest::List(list) => answer.give(self.listing(list).await),
             TrackerRequest::Locate(what) => answer.give(self.locate(what).await),
             TrackerRequest::Host(host) => answer.give(self.host(host).await),
+            TrackerRequest::SetPolicy(asked) => answer.give(self.set_policy(asked).await),
+            TrackerRequest::Resolve(asked) => answer.give(self.tracker.resolve(&asked.name).await),
             TrackerRequest::Unhost(unhost) => answer.give(self.unhost(unhost).await),
             TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
             TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),

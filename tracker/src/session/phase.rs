@@ -39,6 +39,8 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         TrackerRequest::List(_)
         | TrackerRequest::Host(_)
         | TrackerRequest::Unhost(_)
+        | TrackerRequest::SetPolicy(_)
+        | TrackerRequest::Resolve(_)
         | TrackerRequest::Locate(_)
         | TrackerRequest::Knock(_)
         | TrackerRequest::Introduce(_) => Needs::Identity,
@@ -91,6 +93,8 @@ mod tests {
             ("RENEW", "{}", [true, true]),
             ("LIST", "{}", [false, true]),
             ("UNHOST", r#"{"id":"01890000-0000-7000-8000-000000000000"}"#, [false, true]),
+            ("POLICY", r#"{"id":"01890000-0000-7000-8000-000000000000","policy":{"rev":1}}"#, [false, true]),
+            ("RESOLVE", r#"{"name":"ken"}"#, [false, true]),
             ("LOCATE", r#"{"name":"first"}"#, [false, true]),
             ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
             ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),

@@ -70,14 +70,15 @@ pub async fn account_of_name(
     directory: &Directory,
     name: &UserName,
 ) -> Result<Option<AccountId>, DirectoryError> {
-    let claim = directory.get(USER_NAMES, name.skeleton().as_bytes()).await?.map(|row| row.value);
-    Ok(claim.filter(|claim| claim.name == *name).and_then(|claim| match claim.holder {
+    // An account's claim has no end.
+    let claim = holder_of_name(directory, name, Timestamp::default()).await?;
+    Ok(claim.and_then(|claim| match claim.holder {
         Subject::Account(id) => Some(id),
         Subject::Guest(_) => None,
     }))
 }
 
-/// Who has a name now, account or guest.
+/// Whoever has this very name now, an account or a guest.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -85,9 +86,9 @@ pub async fn holder_of_name(
     directory: &Directory,
     name: &UserName,
     now: Timestamp,
-) -> Result<Option<Subject>, DirectoryError> {
+) -> Result<Option<NameClaim>, DirectoryError> {
     let claim = directory.get(USER_NAMES, name.skeleton().as_bytes()).await?.map(|row| row.value);
-    Ok(claim.filter(|claim| claim.name == *name && claim.is_alive(now)).map(|claim| claim.holder))
+    Ok(claim.filter(|claim| claim.name == *name && claim.is_alive(now)))
 }
 
 /// What became of the wish for a channel's name.

@@ -5,7 +5,8 @@ use common::entry::Position;
 use common::id::{AccountId, ChannelId, DirectoryId, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
-use common::proto::directory::{ChannelRecord, Listed, Owner, Policy, View};
+use common::proto::directory::{ChannelRecord, Listed, Owner, Policy};
+use common::proto::policy::Holder;
 use common::storage::{Program, Schema, Table};
 use common::transport::Address;
 use serde::{Deserialize, Serialize};
@@ -159,8 +160,8 @@ impl ChannelRow {
     }
 
     /// Whether `who` may learn that the channel exists.
-    pub fn is_visible_to(&self, who: Subject) -> bool {
-        self.policy.view == View::Public || self.owner.subject == who
+    pub fn is_visible_to(&self, who: Holder) -> bool {
+        self.policy.admits(who, self.owner.subject)
     }
 
     /// The row as peers are told of it.

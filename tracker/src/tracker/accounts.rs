@@ -5,7 +5,7 @@ use common::crash::{self, Point};
 use common::id::{AccountId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
-use common::proto::directory::{Entered, Password, Signin, Signup};
+use common::proto::directory::{Entered, Password, Resolved, Signin, Signup};
 use common::proto::status::{Code, Refusal};
 
 use super::TrackerHandle;
@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::limits::MAX_KEYS_PER_ACCOUNT;
 use crate::password::Verdict;
 use crate::store::directory::{Committed, Row, Tries};
-use crate::store::names::{account_of_name, claim_user_name};
+use crate::store::names::{account_of_name, claim_user_name, holder_of_name};
 use crate::store::schema::{ACCOUNTS, Account, BoundKey, KEYS, KeyRow};
 
 impl TrackerHandle {
@@ -68,6 +68,16 @@ impl TrackerHandle {
                 return Ok(identity);
             }
         }
+    }
+
+    /// Who has a name, online or not.
+    ///
+    /// # Errors
+    /// `no_such_user`.
+    pub async fn resolve(&self, name: &UserName) -> Result<Resolved, Failure> {
+        let claim = holder_of_name(&self.directory, name, self.now()).await?;
+        let claim = claim.ok_or(Code::NoSuchUser)?;
+        Ok(Resolved { subject: claim.holder, name: claim.name, kind: claim.holder.kind() })
     }
 
     /// Binds `key` to an account.

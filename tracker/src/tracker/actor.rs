@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::messages::{
     Announce, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, Enter, List, ListingReply,
-    Locate, Met, Refresh, Remove, Ring, SignOut, Stop, Withdraw,
+    Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -136,6 +136,15 @@ impl Handler<Refresh> for Tracker {
         for row in rows {
             self.state.refresh(row);
         }
+    }
+}
+
+impl Handler<PolicyChanged> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, PolicyChanged { row }: PolicyChanged, _: &mut Self::Context) {
+        self.state.policy_changed(row);
+        self.apply();
     }
 }
 

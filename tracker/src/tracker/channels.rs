@@ -8,6 +8,7 @@ use common::id::{ChannelId, Subject};
 use common::name::ChannelName;
 use common::proto::directory::{Listed, Listing};
 use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS};
+use common::proto::policy::Holder;
 
 use super::pattern::Pattern;
 use crate::limits::MAX_LIST_SCAN;
@@ -93,7 +94,10 @@ impl Channels {
     }
 
     /// A page of the channels that `who` may know of.
-    pub fn list(&self, page: &Page, who: Subject, online: impl Fn(ChannelId) -> bool) -> Listing {
+    ///
+    /// Where the next page begins is the name of a channel that `who` may know of, too: what lies between is looked at
+    /// again rather than named.
+    pub fn list(&self, page: &Page, who: Holder, online: impl Fn(ChannelId) -> bool) -> Listing {
         let max_rows = page.limit.unwrap_or(MAX_PAGE_ROWS).clamp(1, MAX_PAGE_ROWS) as usize;
         let from = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut listing = Listing { channels: Vec::new(), next: None };
@@ -101,13 +105,12 @@ impl Channels {
         let mut last = None;
         let mut names = self.by_name.range::<str, _>((from, Bound::Unbounded));
         for (scanned, (name, id)) in names.by_ref().enumerate() {
-            let Some(row) = self.get(*id) else { continue };
-            let wanted =
-                row.is_visible_to(who) && page.pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
+            let Some(row) = self.get(*id).filter(|row| row.is_visible_to(who)) else { continue };
+            let wanted = page.pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
             let listed = wanted.then(|| row.listed(online(*id)));
             bytes += listed.as_ref().map_or(0, row_bytes);
             let is_full = listing.channels.len() == max_rows || bytes > MAX_PAGE_BYTES;
-            if (is_full && wanted) || scanned == MAX_LIST_SCAN {
+            if last.is_some() && ((is_full && wanted) || scanned >= MAX_LIST_SCAN) {
                 listing.next = last;
                 break;
             }

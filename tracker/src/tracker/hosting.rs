@@ -6,12 +6,13 @@ use common::clock::Timestamp;
 use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::{ChannelId, Subject};
-use common::proto::directory::{ChannelRecord, Host, Unhost};
+use common::proto::directory::{ChannelRecord, Host, Policy, SetPolicy, Unhost};
+use common::proto::limits::MAX_POLICY_BYTES;
 use common::proto::status::{Code, Refusal};
 use common::transport::Address;
 
 use super::TrackerHandle;
-use super::messages::{Announce, CountOwned, Refresh, Remove, Withdraw};
+use super::messages::{Announce, CountOwned, PolicyChanged, Refresh, Remove, Withdraw};
 use super::sessions::{ConnId, Identity};
 use crate::error::Failure;
 use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_OWNER};
@@ -64,13 +65,7 @@ impl TrackerHandle {
         loop {
             let mut change = self.directory.change();
             let mut row = change.get(CHANNELS, unhost.id.0.as_bytes()).await?.ok_or(Code::NoSuchChannel)?;
-            if !is_owner(&row, who) {
-                let code = if row.is_visible_to(who.subject) { Code::NotOwner } else { Code::NoSuchChannel };
-                return Err(code.into());
-            }
-            if row.host_key != who.key {
-                return Err(Code::HostedElsewhere.into());
-            }
+            check_host(&row, who)?;
             row.seen = self.now();
             if unhost.release {
                 remove_channel(&mut change, &row);
@@ -84,6 +79,28 @@ impl TrackerHandle {
                     self.actor.send(Withdraw { row: Row { value: row, revision } }).await
                 };
                 return Ok(told?);
+            }
+        }
+    }
+
+    /// Notes who may do what in a channel that `who` hosts.
+    ///
+    /// # Errors
+    /// `bad_request` for a policy that is too long, `no_such_channel`, `not_owner`, `hosted_elsewhere`.
+    pub async fn set_policy(&self, who: &Identity, asked: SetPolicy) -> Result<(), Failure> {
+        check_policy(&asked.policy)?;
+        let mut tries = Tries::default();
+        loop {
+            let mut change = self.directory.change();
+            let mut row = change.get(CHANNELS, asked.id.0.as_bytes()).await?.ok_or(Code::NoSuchChannel)?;
+            check_host(&row, who)?;
+            if asked.policy.rev < row.policy.rev {
+                return Ok(());
+            }
+            row.policy = asked.policy.clone();
+            change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
+            if let Committed::Done(revision) = change.commit(&mut tries).await? {
+                return Ok(self.actor.send(PolicyChanged { row: Row { value: row, revision } }).await?);
             }
         }
     }
@@ -159,6 +176,17 @@ fn is_owner(row: &ChannelRow, who: &Identity) -> bool {
     row.owner.subject == who.subject || row.owner.subject == Subject::Guest(who.key)
 }
 
+/// Whether a channel that is there is hosted by who asks.
+fn check_host(row: &ChannelRow, who: &Identity) -> Result<(), Code> {
+    if !is_owner(row, who) {
+        return Err(if row.is_visible_to(who.holder()) { Code::NotOwner } else { Code::NoSuchChannel });
+    }
+    if row.host_key != who.key {
+        return Err(Code::HostedElsewhere);
+    }
+    Ok(())
+}
+
 /// The row as it is to be, or why not. Pure.
 fn decide(
     known: Option<&ChannelRow>,
@@ -167,9 +195,12 @@ fn decide(
     remote: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<ChannelRow, Refusal> {
+    check_policy(&host.policy)?;
     if let Some(known) = known {
         if !is_owner(known, who) {
-            return Err(Code::NotOwner.into());
+            // What may not be known of is taken, as any name is; more is not said.
+            let may_know = known.is_visible_to(who.holder());
+            return Err(if may_know { Code::NotOwner } else { Code::NameTaken }.into());
         }
         if known.host_key != who.key {
             return Err(Code::HostedElsewhere.into());
@@ -193,6 +224,13 @@ fn decide(
         created: known.map_or(now, |known| known.created),
         seen: now,
     })
+}
+
+fn check_policy(policy: &Policy) -> Result<(), Refusal> {
+    if policy.fits() {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::BadRequest, format!("a policy has at most {MAX_POLICY_BYTES} bytes")))
 }
 
 /// A host announces only what is on its disk: a log that is behind what it has announced before, or another one up to

@@ -60,7 +60,8 @@ impl TrackerHandle {
 
     /// Where a knock for a name is kept, and the devices of whoever has it.
     async fn whom(&self, who: &Identity, name: &UserName) -> Result<(Vec<u8>, Vec<PeerKey>), Failure> {
-        let holder = holder_of_name(&self.directory, name, self.now()).await?;
+        let claim = holder_of_name(&self.directory, name, self.now()).await?;
+        let holder = claim.map(|claim| claim.holder);
         Ok(match holder.filter(|holder| *holder != who.subject) {
             Some(Subject::Account(id)) => {
                 let account = self.account(id).await?.value;

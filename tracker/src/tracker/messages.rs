@@ -7,6 +7,7 @@ use common::identity::PeerKey;
 use common::link::Link;
 use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
 use common::proto::knock::Introduction;
+use common::proto::policy::Holder;
 use common::proto::status::Refusal;
 
 use super::channels::Page;
@@ -63,6 +64,13 @@ pub struct Refresh {
     pub rows: Vec<Row<ChannelRow>>,
 }
 
+/// A host has said who may do what in its channel.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PolicyChanged {
+    pub row: Row<ChannelRow>,
+}
+
 /// A host has ended its announcement.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -90,7 +98,7 @@ pub struct CountOwned {
 #[rtype(result = "Option<ChannelRecord>")]
 pub struct Locate {
     pub conn: ConnId,
-    pub who: Subject,
+    pub who: Holder,
     pub what: Wanted,
 }
 
@@ -99,7 +107,7 @@ pub struct Locate {
 #[rtype(result = "ListingReply")]
 pub struct List {
     pub page: Page,
-    pub who: Subject,
+    pub who: Holder,
 }
 
 /// actix wants a type of its own for an answer that is neither an `Option` nor a `Result`.

@@ -6,6 +6,7 @@ use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::Owner;
+use common::proto::policy::Holder;
 
 use crate::limits::MAX_INTERESTS_PER_SESSION;
 
@@ -25,6 +26,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Who that is, and with which key.
+    pub fn holder(&self) -> Holder {
+        Holder { subject: self.subject, key: self.key }
+    }
+
     /// The identity as the owner of a channel.
     pub fn owner(&self) -> Owner {
         Owner { subject: self.subject, name: self.name.clone(), kind: self.subject.kind() }
@@ -169,9 +175,9 @@ impl Sessions {
     }
 
     /// Who wants to hear of a channel, and may.
-    pub fn waiting(&self, channel: ChannelId, may: impl Fn(Subject) -> bool) -> Vec<ConnId> {
+    pub fn waiting(&self, channel: ChannelId, may: impl Fn(Holder) -> bool) -> Vec<ConnId> {
         let waiting = self.waiting.get(&channel).into_iter().flatten().copied();
-        waiting.filter(|conn| self.identity(*conn).is_some_and(|identity| may(identity.subject))).collect()
+        waiting.filter(|conn| self.identity(*conn).is_some_and(|identity| may(identity.holder()))).collect()
     }
 
     /// How many connections, entered sessions, leases and interests there are.

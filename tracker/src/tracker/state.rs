@@ -6,6 +6,7 @@ use common::identity::PeerKey;
 use common::proto::directory::{ChannelRecord, Listing, Locate};
 use common::proto::event::{ChannelDown, ChannelUp};
 use common::proto::knock::{Introduction, Knocked};
+use common::proto::policy::Holder;
 
 use super::channels::{Channels, Page};
 use super::introductions::{Introductions, Wish, introduction};
@@ -94,7 +95,7 @@ impl State {
         let id = row.value.id;
         let before = self.channels.get(id).map(|row| row.record(true));
         let record = row.value.record(true);
-        self.channels.put(row);
+        self.policy_changed(row);
         let was_up = self.sessions.lease(conn, id).ok_or(SessionGone)?;
         // Where the log is does not matter to those who wait.
         let is_same = before.is_some_and(|before| ChannelRecord { head: record.head, ..before } == record);
@@ -102,6 +103,26 @@ impl State {
             self.came_up(id);
         }
         Ok(record)
+    }
+
+    /// Others may know of a channel now than before: to some it comes up by that, and to some it goes down, just as if
+    /// it were no more.
+    pub fn policy_changed(&mut self, row: Row<ChannelRow>) {
+        let id = row.value.id;
+        let before = self.channels.get(id).cloned();
+        self.channels.put(row);
+        let (Some(before), Some(after)) = (before, self.channels.get(id)) else { return };
+        if before.policy == after.policy || !self.sessions.is_online(id) {
+            return;
+        }
+        let up = self.sessions.waiting(id, |who| after.is_visible_to(who) && !before.is_visible_to(who));
+        let down = self.sessions.waiting(id, |who| before.is_visible_to(who) && !after.is_visible_to(who));
+        if !up.is_empty() {
+            self.effects.push(Effect::Up(up, Box::new(ChannelUp { channel: after.record(true) })));
+        }
+        if !down.is_empty() {
+            self.effects.push(Effect::Down(down, ChannelDown { id }));
+        }
     }
 
     /// A row has changed without anybody having come or gone.
@@ -124,20 +145,21 @@ impl State {
         }
     }
 
-    /// Where a channel is. Whoever asked hears from now on when that changes.
-    pub fn locate(&mut self, conn: ConnId, who: Subject, what: &Locate) -> Option<ChannelRecord> {
+    /// Where a channel is. Whoever asked hears from now on when that changes; by its id also who may not know of it now,
+    /// and is told as soon as they may.
+    pub fn locate(&mut self, conn: ConnId, who: Holder, what: &Locate) -> Option<ChannelRecord> {
         let row = match what {
-            Locate::Name(name) => self.channels.find(name),
+            Locate::Name(name) => self.channels.find(name).filter(|row| row.is_visible_to(who)),
             Locate::Id(id) => self.channels.get(*id),
         };
-        let row = row.filter(|row| row.is_visible_to(who))?;
-        let record = row.record(self.sessions.is_online(row.id));
-        self.sessions.wait_for(conn, record.id);
-        Some(record)
+        let row = row?;
+        let record = row.is_visible_to(who).then(|| row.record(self.sessions.is_online(row.id)));
+        self.sessions.wait_for(conn, row.id);
+        record
     }
 
     /// A page of the list of channels.
-    pub fn list(&self, page: &Page, who: Subject) -> Listing {
+    pub fn list(&self, page: &Page, who: Holder) -> Listing {
         self.channels.list(page, who, |id| self.sessions.is_online(id))
     }
 

@@ -84,7 +84,7 @@ async fn a_pass_counts_only_for_its_key_its_time_and_its_directory() {
         let connect = Connect { pass, ..scene.connect(&good, None, 0) };
         assert_eq!(code(member.link.request(&connect).await), expected);
     }
-    scene.host.tracker_link(TrackerState::DownSince(Timestamp::now().minus(PASS_GRACE_AFTER)));
+    scene.hosts.gate().set_tracker(TrackerState::DownSince(Timestamp::now().minus(PASS_GRACE_AFTER)));
     member.link.request(&scene.connect(&ended, None, 0)).await.unwrap();
 }
 

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::host::{HostConfig, HostHandle, HostRecord, TrackerState, load_records};
+use crate::host::{HostConfig, HostHandle, HostRecord, load_records};
 use crate::listener::{self, Hosts};
 
 /// Whatever is waited for has to come by then.
@@ -65,9 +65,9 @@ impl Scene {
             kind: IdentityKind::Guest,
         };
         let record = HostRecord::new("lounge".parse().unwrap(), owner_row);
-        let host = open(&store, &identity, record, arbiter).await;
-        host.trust(directory.clone());
         let hosts = Hosts::default();
+        hosts.gate().trust(directory.clone());
+        let host = open(&store, &identity, record, arbiter, &hosts).await;
         hosts.insert(host.clone());
         let (trigger, shutdown) = Shutdown::new();
         Self {
@@ -89,8 +89,7 @@ impl Scene {
     pub async fn reopen(&mut self) {
         let record = load_records(&self.store).await.unwrap().remove(0);
         self.host.close().await;
-        self.host = open(&self.store, &self.identity, record, Arbiter::current()).await;
-        self.host.trust(self.directory.clone());
+        self.host = open(&self.store, &self.identity, record, Arbiter::current(), &self.hosts).await;
         self.hosts.insert(self.host.clone());
     }
 
@@ -152,13 +151,19 @@ impl Scene {
     }
 }
 
-async fn open(store: &Store, identity: &Identity, record: HostRecord, arbiter: ArbiterHandle) -> HostHandle {
+async fn open(
+    store: &Store,
+    identity: &Identity,
+    record: HostRecord,
+    arbiter: ArbiterHandle,
+    hosts: &Hosts,
+) -> HostHandle {
     let config = HostConfig {
         store: store.clone(),
         identity: identity.clone(),
         record,
         arbiter,
-        tracker: TrackerState::Up,
+        gate: hosts.gate().clone(),
     };
     HostHandle::open(config).await.unwrap()
 }

@@ -2,10 +2,11 @@
 
 use common::clock::Timestamp;
 use common::id::IdentityKind;
-use common::proto::channel::{DebugReport, Info, Member, Role};
-use common::proto::directory::{Listed, Owner, Policy, Post, View};
+use common::proto::channel::{DebugReport, Info, Member};
+use common::proto::directory::{Listed, Owner, Post, Switches};
 use common::text::one_line;
 
+use super::moderation::{role_word as role, view_word as view};
 use super::table::{facts, table};
 use super::{Renderer, fingerprint};
 use crate::api::{
@@ -24,6 +25,9 @@ impl Renderer {
             Reply::Connected(connected) => self.connected(&connected.channels),
             Reply::Members(members) => self.members(members),
             Reply::Info(info) => self.info(info, now),
+            Reply::Moderated(moderated) => return self.moderated(moderated),
+            Reply::Bans(list) => self.bans(list, now),
+            Reply::Audit(audit) => self.audit(audit, now),
             Reply::Status(status) => self.status(status, now),
             Reply::Debug(report) => self.debug(report),
             Reply::Client(report) => self.client(report, now),
@@ -202,22 +206,7 @@ fn owner(owner: &Owner) -> String {
     person(owner.name.as_str(), owner.kind)
 }
 
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Registered => "registered",
-        Role::Guest => "guest",
-    }
-}
-
-fn view(view: View) -> &'static str {
-    match view {
-        View::Public => "public",
-        View::Restricted => "restricted",
-    }
-}
-
-fn policy(policy: &Policy) -> String {
+fn policy(policy: &Switches) -> String {
     let post = match policy.post {
         Post::Everyone => "everyone inside",
         Post::Authorized => "authorized",

@@ -3,7 +3,7 @@ use std::path::Path;
 use common::entry::Position;
 use common::id::Subject;
 use common::proto::channel::{Info, Member, Role};
-use common::proto::directory::{Listed, Owner, Policy, View};
+use common::proto::directory::{Listed, Owner, Switches, View};
 
 use super::*;
 use crate::api::*;
@@ -240,7 +240,7 @@ fn info_and_history_are_complete() {
         created: now(),
         head,
         term: 1,
-        policy: Policy::default(),
+        policy: Switches::default(),
         members: 2,
         role: Role::Owner,
     };

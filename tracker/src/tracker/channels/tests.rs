@@ -52,8 +52,8 @@ fn restricted_channels_are_for_their_owners() {
     channels.put(at(1, secret));
     channels.put(at(2, row("open", &ken)));
     let all = page(None, None, None);
-    assert_eq!(names(&channels.list(&all, eve.subject, |_| true)), ["open"]);
-    assert_eq!(names(&channels.list(&all, ken.subject, |_| true)), ["open", "secret"]);
+    assert_eq!(names(&channels.list(&all, eve.holder(), |_| true)), ["open"]);
+    assert_eq!(names(&channels.list(&all, ken.holder(), |_| true)), ["open", "secret"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_page_has_a_bound_in_bytes_too() {
         let name = format!("{}{index:04}", "長".repeat(28));
         channels.put(at(index, row(&name, &ken)));
     }
-    let listing = channels.list(&page(None, None, None), ken.subject, |_| false);
+    let listing = channels.list(&page(None, None, None), ken.holder(), |_| false);
     let bytes = serde_json::to_vec(&listing).unwrap().len();
     assert!((MAX_PAGE_BYTES / 2..=MAX_PAGE_BYTES + 200).contains(&bytes), "{bytes}");
     assert!(listing.next.is_some());
@@ -89,7 +89,7 @@ proptest! {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let listing = channels.list(&page(pattern, after.as_deref(), Some(limit)), ken.subject, |_| false);
+            let listing = channels.list(&page(pattern, after.as_deref(), Some(limit)), ken.holder(), |_| false);
             assert!(listing.channels.len() <= limit as usize);
             found.extend(listing.channels.iter().map(|row| row.name.folded().to_owned()));
             after = listing.next;

@@ -12,7 +12,7 @@ fn scene() -> (State, ChannelRow) {
     let first = row("first", &guest(1));
     state.announce(ConnId(1), at(1, first.clone())).unwrap();
     assert!(state.effects.is_empty(), "nobody waits yet");
-    let found = state.locate(ConnId(2), guest(2).subject, &Locate::Id(first.id)).unwrap();
+    let found = state.locate(ConnId(2), guest(2).holder(), &Locate::Id(first.id)).unwrap();
     assert!(found.online);
     (state, first)
 }
@@ -67,7 +67,7 @@ fn a_removal_that_comes_late_removes_nothing_newer() {
     assert!(state.sessions.is_online(first.id) && told(&mut state).is_empty());
     state.remove(first.id, Revision::new(6));
     assert_eq!(told(&mut state), ["down [ConnId(2)]"]);
-    assert!(state.locate(ConnId(2), guest(2).subject, &Locate::Name(first.name)).is_none());
+    assert!(state.locate(ConnId(2), guest(2).holder(), &Locate::Name(first.name)).is_none());
 }
 
 #[test]
