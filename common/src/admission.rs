@@ -1,14 +1,20 @@
 //! How many may connect: in all, and from one place, so that nobody takes up all there is alone. Pure.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::proto::limits::{
     MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ORIGIN, MAX_HANDSHAKES, MAX_HANDSHAKES_OF_ORIGIN,
 };
 use crate::transport::Origin;
 
+/// How many bits of an IPv6 address one customer has at least: what is longer is not told apart.
+const ORIGIN_BITS: u8 = 64;
+
 /// How many at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections served in all.
     pub connections: usize,
@@ -21,6 +27,8 @@ pub struct Limits {
     /// Whether this machine's own programs are one origin like others. By default they are not counted: they are
     /// whoever runs this one, and many at once on one address.
     pub counts_loopback: bool,
+    /// Networks that are not counted either, since many who are known come from one address there.
+    pub trusted: Vec<IpNet>,
 }
 
 impl Default for Limits {
@@ -31,7 +39,35 @@ impl Default for Limits {
             handshakes: MAX_HANDSHAKES,
             handshakes_of_origin: MAX_HANDSHAKES_OF_ORIGIN,
             counts_loopback: false,
+            trusted: Vec::new(),
         }
+    }
+}
+
+impl Limits {
+    /// Whether nothing is counted of what comes from there: neither connections nor what is done over them.
+    pub fn is_exempt(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Network(ip) if ip.is_loopback() => !self.counts_loopback,
+            Origin::Network(ip) => self.trusted.iter().any(|network| network.contains(&ip)),
+            Origin::InProcess => true,
+        }
+    }
+}
+
+/// Reads a network whose members are trusted, such as `192.0.2.0/24`, or a single address.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn parse_trusted(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from).map_err(drop));
+    match network {
+        Ok(IpNet::V6(network)) if network.prefix_len() > ORIGIN_BITS => Err(format!(
+            "networks of IPv6 are told apart by their first {ORIGIN_BITS} bits: give {}/{ORIGIN_BITS}",
+            network.network()
+        )),
+        Ok(network) => Ok(network),
+        Err(()) => Err("a network is written as 192.0.2.0/24, 2001:db8::/48, or as an address".to_owned()),
     }
 }
 
@@ -99,7 +135,7 @@ impl Admission {
         if *self.all.of(stage) >= in_all {
             return Err(Full::InAll);
         }
-        if self.is_counted(origin) {
+        if !self.limits.is_exempt(origin) {
             let found = self.origins.get_mut(&origin).map_or(0, |counts| *counts.of(stage));
             if found >= of_origin {
                 return Err(Full::OfOrigin);
@@ -120,13 +156,6 @@ impl Admission {
             if counts.is_zero() {
                 self.origins.remove(&origin);
             }
-        }
-    }
-
-    fn is_counted(&self, origin: Origin) -> bool {
-        match origin {
-            Origin::Network(ip) => self.limits.counts_loopback || !ip.is_loopback(),
-            Origin::InProcess => false,
         }
     }
 }
@@ -175,6 +204,35 @@ mod tests {
         }
         assert_eq!(admission.enter(origin("192.0.2.1"), Stage::Served), Ok(()));
         assert_eq!(admission.enter(Origin::InProcess, Stage::Served), Err(Full::InAll));
+    }
+
+    #[test]
+    fn trusted_networks_are_not_counted() {
+        let trusted =
+            ["192.0.2.0/24", "2001:db8:1::/48", "198.51.100.7"].map(|text| parse_trusted(text).unwrap());
+        let limits =
+            Limits { trusted: trusted.to_vec(), connections_of_origin: 1, connections: 100, ..limits() };
+        for (address, exempt) in [
+            ("192.0.2.9", true),
+            ("::ffff:192.0.2.9", true),
+            ("192.0.3.9", false),
+            ("2001:db8:1:7::9", true),
+            ("2001:db8:2::9", false),
+            ("198.51.100.7", true),
+            ("198.51.100.8", false),
+            ("127.0.0.1", true),
+            ("::1", true),
+        ] {
+            assert_eq!(limits.is_exempt(origin(address)), exempt, "{address}");
+            let mut admission = Admission::new(limits.clone());
+            assert_eq!(admission.enter(origin(address), Stage::Served), Ok(()));
+            assert_eq!(admission.enter(origin(address), Stage::Served).is_ok(), exempt, "{address}");
+        }
+        let strict = Limits { counts_loopback: true, ..limits };
+        assert!(!strict.is_exempt(origin("127.0.0.1")) && strict.is_exempt(Origin::InProcess));
+        for bad in ["", "everybody", "192.0.2.0/33", "2001:db8::/65", "2001:db8::1", "192.0.2.0-9"] {
+            assert!(parse_trusted(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {

@@ -12,7 +12,8 @@ use crate::clock::Timestamp;
 use crate::hex_bytes::hex_bytes;
 use crate::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use crate::identity::PeerKey;
-use crate::proto::limits::MAX_TEXT_BYTES;
+use crate::proto::depth::is_deeper_than;
+use crate::proto::limits::{MAX_BODY_DEPTH, MAX_TEXT_BYTES};
 use crate::proto::policy::Holder;
 use crate::proto::status::{Code, Refusal};
 
@@ -160,6 +161,12 @@ impl TextBody {
     /// # Errors
     /// `bad_request`, `text_empty` or `text_too_long`.
     pub fn parse(body: &RawValue) -> Result<Self, Refusal> {
+        if is_deeper_than(MAX_BODY_DEPTH, body.get().as_bytes()) {
+            let reason = format!(
+                "objects and lists in a message stand within each other {MAX_BODY_DEPTH} deep at most"
+            );
+            return Err(Refusal::new(Code::BadRequest, reason));
+        }
         let body: Self = crate::proto::parse_body(body)?;
         check_text(&body.text)?;
         Ok(body)

@@ -3,9 +3,10 @@
 //! In reading order: identifiers and time ([`id`], [`clock`]), names ([`name`]), keys and what they sign ([`identity`],
 //! [`signed`], [`pass`]), authenticated byte streams ([`transport`]), the entry of a log ([`entry`]), the protocol's
 //! words ([`proto`]), lines out of bytes ([`codec`]), a connection over which both sides ask, answer and push
-//! ([`link`]), taking in those who connect ([`listener`], [`admission`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords ([`secret`]), remote text on
-//! its way to a terminal ([`text`]), when to try again ([`backoff`]), and what every program needs around its work
-//! ([`telemetry`], [`shutdown`], [`process`]); and where tests may end them ([`crash`]).
+//! ([`link`]), taking in those who connect ([`listener`], [`admission`]), and what is kept on disk ([`storage`], [`files`]). Beside them: passwords
+//! ([`secret`]), remote text on its way to a terminal ([`text`]), when to try again ([`backoff`]), how often is too often
+//! ([`meter`]), and what every program needs around its work ([`telemetry`], [`shutdown`],
+//! [`process`]); and where tests may end them ([`crash`]).
 
 pub mod admission;
 pub mod backoff;
@@ -19,6 +20,7 @@ pub mod id;
 pub mod identity;
 pub mod link;
 pub mod listener;
+pub mod meter;
 pub mod name;
 pub mod pass;
 pub mod process;

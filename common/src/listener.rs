@@ -11,7 +11,8 @@ use tracing::Instrument;
 
 use crate::admission::{Admission, Full, Limits, Stage};
 use crate::link::Link;
-use crate::proto::status::Code;
+use crate::proto::limits::CONNECT_AGAIN_AFTER;
+use crate::proto::status::{Code, Refusal};
 use crate::shutdown::Shutdown;
 use crate::transport::{Connection, Incoming, Listener, Origin};
 
@@ -163,7 +164,7 @@ impl Arrival {
 
 async fn turn_away(connection: Connection) {
     let (link, inbox) = Link::open(connection);
-    link.close_because(Code::TooManyConnections.into());
+    link.close_because(Refusal::from(Code::TooManyConnections).after(CONNECT_AGAIN_AFTER));
     drop(inbox);
     link.finished().await;
 }

@@ -2,9 +2,11 @@
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
 //! connection), [`directory`] and [`knock`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
-//! another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`].
+//! another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep
+//! its JSON may go is looked at in [`depth`].
 
 pub mod channel;
+pub mod depth;
 pub mod direct;
 pub mod directory;
 pub mod event;
@@ -21,7 +23,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::id::RequestId;
-use limits::MAX_FRAME_BYTES;
+use limits::{MAX_DEPTH, MAX_FRAME_BYTES};
 use status::{Code, Refusal, Status};
 
 /// The body of a request, which says by its type what the answer will be.
@@ -147,6 +149,9 @@ impl Frame {
     /// `bad_frame` with what is wrong. The connection can go on: the line's end was found.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
         let bad = |reason: String| Refusal::new(Code::BadFrame, reason);
+        if depth::is_deeper_than(MAX_DEPTH, line) {
+            return Err(bad(format!("objects and lists stand within each other {MAX_DEPTH} deep at most")));
+        }
         let envelope: Envelope = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
         let body = envelope.body.unwrap_or_else(|| RawValue::NULL.to_owned());
         match envelope {
@@ -270,6 +275,7 @@ mod tests {
             "{\"id\":1}",
             "{\"id\":\"x\",\"command\":\"A\"}",
             "{\"event\":\"A\",\"status\":\"OK\"}",
+            &format!("{{\"event\":\"A\",\"body\":{}{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH)),
         ] {
             assert_eq!(Frame::parse(line.as_bytes()).unwrap_err().code, Code::BadFrame, "{line}");
         }

@@ -68,6 +68,8 @@ impl Origin {
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::Network(ip.into()),
+            // Its first bits alone could not be told from no address at all.
+            IpAddr::V6(ip) if ip.is_loopback() => Self::Network(ip.into()),
             IpAddr::V6(ip) => Self::Network(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into()),
         }
     }

@@ -69,7 +69,8 @@ async fn who_has_too_many_connections_is_told_and_gets_a_place_when_one_is_free(
         let _second = scene.enter().await;
         let (_link, mut inbox) = scene.dial().await;
         let reason = timeout(SOON, inbox.next()).await.unwrap().unwrap_err();
-        assert_eq!(reason, CloseReason::Told(Code::TooManyConnections.into()));
+        let told = Refusal::from(Code::TooManyConnections).after(CONNECT_AGAIN_AFTER);
+        assert_eq!(reason, CloseReason::Told(told));
         drop(first);
         loop {
             let _again = scene.dial().await;

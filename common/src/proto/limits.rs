@@ -20,6 +20,10 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 pub const MAX_PAGE_BYTES: usize = 56 * 1024;
 /// The most rows in one page, whatever was asked.
 pub const MAX_PAGE_ROWS: u32 = 500;
+/// How deep objects and lists may stand within each other in a frame.
+pub const MAX_DEPTH: usize = 32;
+/// The same within the body of a message, which stands deeper in a page of the log than in the request that brings it.
+pub const MAX_BODY_DEPTH: usize = 16;
 /// How many frames in a row may be unreadable before a connection is closed.
 pub const MAX_BAD_FRAMES: u32 = 8;
 
@@ -50,6 +54,8 @@ pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// How many of these may come from one origin: an IPv4 address, or the 64 bits of IPv6 that one customer has.
 pub const MAX_CONNECTIONS_OF_ORIGIN: usize = 512;
+/// When to come back after there was no room for a connection.
+pub const CONNECT_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How many TLS handshakes a listener has under way at once.
 pub const MAX_HANDSHAKES: usize = 256;
 /// How many of these may be with one origin.
@@ -125,3 +131,6 @@ pub const CHAT_REQUEST_LIMIT: Duration = Duration::from_secs(60);
 pub const MAX_CHAT_NUMBER: u64 = (1 << 53) - 1;
 /// How far a message's clock may be ahead of those seen before it: nobody can use up a conversation's clock at once.
 pub const MAX_CLOCK_JUMP: u64 = 1 << 32;
+
+/// How many, such as addresses or members, a meter of what each does remembers.
+pub const MAX_METERED: usize = 65_536;

@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES, PROTOCOL_VERSION};
+use super::limits::{
+    MAX_DEPTH, MAX_FRAME_BYTES, MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES, PROTOCOL_VERSION,
+};
 use super::status::{Code, Refusal};
 use super::{Command, Empty, Request, commands};
 use crate::id::DirectoryId;
 use crate::identity::PeerKey;
+use crate::meter::Rate;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +26,9 @@ pub enum Purpose {
     Other,
 }
 
-/// The bounds that a side holds the other to.
+/// The bounds that a side holds the other to. What is absent of the last five is not bounded for whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// The longest frame, in bytes.
     pub frame_bytes: usize,
@@ -32,11 +36,44 @@ pub struct Limits {
     pub text_bytes: usize,
     /// How many messages may be unanswered.
     pub unanswered: usize,
+    /// The most rows in a page.
+    pub page_rows: u32,
+    /// The most bytes in a page.
+    pub page_bytes: usize,
+    /// How deep objects and lists may stand within each other in a frame.
+    pub depth: usize,
+    /// How many connections may come from one origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
+    /// How many messages of a member a host takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Rate>,
+    /// How many guests a tracker lets in from one origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests: Option<Rate>,
+    /// How many accounts may be made from one origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signups: Option<Rate>,
+    /// How many new names of channels may be taken from one origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Rate>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame_bytes: MAX_FRAME_BYTES, text_bytes: MAX_TEXT_BYTES, unanswered: MAX_UNANSWERED_MESSAGES }
+        Self {
+            frame_bytes: MAX_FRAME_BYTES,
+            text_bytes: MAX_TEXT_BYTES,
+            unanswered: MAX_UNANSWERED_MESSAGES,
+            page_rows: MAX_PAGE_ROWS,
+            page_bytes: MAX_PAGE_BYTES,
+            depth: MAX_DEPTH,
+            connections: None,
+            messages: None,
+            guests: None,
+            signups: None,
+            names: None,
+        }
     }
 }
 

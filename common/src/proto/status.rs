@@ -1,6 +1,7 @@
 //! How a request ends when it does not end well: a stable code for programs, a sentence for people.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -180,6 +181,12 @@ impl Refusal {
     /// A refusal in words of its own.
     pub fn new(code: Code, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into(), retry_after_ms: None }
+    }
+
+    /// The same, which may succeed after so long. Rounded up: who comes back then does not come too early.
+    pub fn after(self, wait: Duration) -> Self {
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        Self { retry_after_ms: Some(millis), ..self }
     }
 
     /// The status of the response that carries it.
