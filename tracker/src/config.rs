@@ -11,6 +11,7 @@ use common::proto::limits::{HELLO_LIMIT, TRACKER_PORT};
 use common::storage::{OpenError, Store};
 
 use crate::password::{PasswordError, PasswordPool};
+use crate::quotas::Rates;
 use crate::store::schema::SCHEMA;
 use crate::tracker::Clock;
 
@@ -35,17 +36,19 @@ pub struct Config {
 pub type OpenStore = Arc<dyn Fn(&std::path::Path) -> Result<Store, OpenError> + Send + Sync>;
 
 /// How much at once, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections and handshakes.
     pub admission: admission::Limits,
     /// HELLO has to come within this.
     pub hello: Duration,
+    /// What one place may do in a while.
+    pub rates: Rates,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { admission: admission::Limits::default(), hello: HELLO_LIMIT }
+        Self { admission: admission::Limits::default(), hello: HELLO_LIMIT, rates: Rates::default() }
     }
 }
 

@@ -1,13 +1,16 @@
 //! The tracker of Natter: accounts, the list of channels, introductions.
 //!
 //! In reading order: what an operator can decide ([`config`]) and a tracker from start to end ([`server`]); one
-//! connection ([`session`]); the [`tracker`] itself, with passwords ([`password`]) and passes ([`signer`]); what is on
-//! disk ([`store`]); and what can go wrong ([`error`]). Numbers are in [`limits`].
+//! connection ([`session`]); the [`tracker`] itself, with passwords ([`password`]) and passes ([`signer`]); how much is too
+//! much ([`quotas`], [`attempts`]); what is on disk ([`store`]); and what can go wrong ([`error`]). Numbers are in
+//! [`limits`].
 
+pub mod attempts;
 pub mod config;
 pub mod error;
 pub mod limits;
 pub mod password;
+pub mod quotas;
 pub mod server;
 pub mod session;
 pub mod signer;

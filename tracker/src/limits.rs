@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use common::meter::Rate;
+
 /// How many peer keys one account may be bound to.
 pub const MAX_KEYS_PER_ACCOUNT: usize = 64;
 /// How many names one guest's key may hold at once.
@@ -22,6 +24,14 @@ pub const MAX_KNOCKS_PER_USER: usize = 100;
 /// How many people one session may say to be willing to talk to; of more, the oldest are forgotten.
 pub const MAX_WISHES_PER_SESSION: usize = 1024;
 
+/// How many guests one origin may bring: a class behind one address comes in at once.
+pub const GUESTS: Rate = Rate::new(300, 300);
+/// How many accounts one origin may make: a class at once, then two a minute.
+pub const SIGNUPS: Rate = Rate::new(300, 2);
+/// How many names of new channels one origin may ask for: more than anybody needs, too few to go through a dictionary.
+pub const NAMES: Rate = Rate::new(60, 20);
+/// How many names, and how many places, are remembered for the wrong passwords that were tried there.
+pub const MAX_GUESSERS: usize = 16_384;
 /// How many passwords may wait to be hashed, beyond those being hashed.
 pub const MAX_WAITING_HASHES: usize = 64;
 /// How many passes are numbered by one write to the store.

@@ -3,20 +3,28 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser};
+use common::admission::parse_trusted;
+use common::meter::Rate;
 use common::process::raise_open_file_limit;
+use common::proto::limits::{MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ORIGIN};
 use common::shutdown::{Shutdown, termination};
 use common::telemetry;
 use etcetera::BaseStrategy;
+use ipnet::IpNet;
+use tracker::config::Limits;
+use tracker::limits::{GUESTS, SIGNUPS};
 use tracker::{Config, Ready};
 
 const EXAMPLES: &str = "\
 Examples:
   tracker                                        on port 22236 of every address
   tracker --listen 127.0.0.1:0 --data /tmp/t     on a free port of this machine only
+  tracker --trusted-prefix 192.0.2.0/24          the class room, from one address, is not limited
   NATTER_LOG=debug tracker                       with each request in the log
 
 Peers take it with --tracker HOST:PORT#KEY, the form that is printed at the start.";
@@ -32,6 +40,44 @@ struct Arguments {
     /// The folder that keeps keys, accounts and channels [default: natter/tracker in your data folder].
     #[arg(long, value_name = "DIR", env = "NATTER_TRACKER_DATA")]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    limits: LimitArguments,
+}
+
+/// What of the limits an operator may change. This machine's own programs are exempt from those of one address.
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArguments {
+    /// A network whose addresses are not counted, such as 192.0.2.0/24; may be given several times.
+    #[arg(long, value_name = "NET", env = "NATTER_TRUSTED_PREFIX", value_delimiter = ',', value_parser = parse_trusted)]
+    trusted_prefix: Vec<IpNet>,
+
+    /// Connections in all.
+    #[arg(long, value_name = "N", env = "NATTER_MAX_CONNECTIONS", default_value_t = MAX_CONNECTIONS)]
+    max_connections: usize,
+
+    /// Connections from one address (of IPv6: from one /64).
+    #[arg(long, value_name = "N", env = "NATTER_CONNECTIONS_PER_PREFIX", default_value_t = MAX_CONNECTIONS_OF_ORIGIN)]
+    connections_per_prefix: usize,
+
+    /// Guests that may enter from one address in a minute.
+    #[arg(long, value_name = "N", env = "NATTER_GUESTS_PER_MINUTE", default_value_t = GUESTS.per_minute)]
+    guests_per_minute: NonZeroU32,
+
+    /// Accounts that may be made from one address at once; two a minute after that.
+    #[arg(long, value_name = "N", env = "NATTER_SIGNUPS_PER_PREFIX", default_value_t = SIGNUPS.burst)]
+    signups_per_prefix: NonZeroU32,
+}
+
+impl LimitArguments {
+    fn apply(self, limits: &mut Limits) {
+        limits.admission.trusted = self.trusted_prefix;
+        limits.admission.connections = self.max_connections;
+        limits.admission.connections_of_origin = self.connections_per_prefix;
+        limits.rates.guests = Rate { burst: self.guests_per_minute, per_minute: self.guests_per_minute };
+        limits.rates.signups.burst = self.signups_per_prefix;
+    }
 }
 
 fn main() -> ExitCode {
@@ -57,7 +103,9 @@ fn start(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     // Connections are served on all cores; the actor stays on this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
-    Ok(system.block_on(serve(Config::new(arguments.listen, data)))?)
+    let mut config = Config::new(arguments.listen, data);
+    arguments.limits.apply(&mut config.limits);
+    Ok(system.block_on(serve(config))?)
 }
 
 async fn serve(config: Config) -> Result<(), tracker::RunError> {

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 use crate::config::{Config, Limits};
 use crate::error::{RunError, StartError};
 use crate::limits::STOP_LIMIT;
+use crate::quotas::Quotas;
 use crate::session;
 use crate::signer::Signer;
 use crate::store::directory::Directory;
-use crate::tracker::TrackerHandle;
+use crate::tracker::{Parts, TrackerHandle};
 
 /// The file with the key that peers know the tracker by.
 const IDENTITY_FILE: &str = "identity";
@@ -75,8 +76,9 @@ impl Server {
         let passwords = (config.passwords)()?;
         passwords.prepare().await?;
         let signer = Signer::open(directory.clone(), signing).await?;
-        let (tracker, ended) =
-            TrackerHandle::start(directory, passwords, signer, config.clock.clone()).await?;
+        let quotas = Quotas::new(config.limits.rates, config.limits.admission.clone());
+        let parts = Parts { directory, passwords, signer, quotas, clock: config.clock.clone() };
+        let (tracker, ended) = TrackerHandle::start(parts).await?;
         Ok((transport, listener, tracker, ended))
     }
 

@@ -3,27 +3,25 @@
 mod dispatch;
 pub mod phase;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::directory::{
     ChannelRecord, Host, List, Listing, Locate, SetPolicy, TrackerRequest, Unhost,
 };
 use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
-use common::proto::session::{Hello, Limits, Purpose, Welcome};
+use common::proto::session::{Hello, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
 use common::shutdown::Shutdown;
-use common::transport::Connection;
+use common::transport::{Connection, Origin};
 use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::error::Failure;
 use crate::tracker::TrackerHandle;
-use crate::tracker::sessions::ConnId;
+use crate::tracker::sessions::{Caller, ConnId};
 use phase::Phase;
 
 /// What the tracker says of itself in HELLO.
@@ -32,9 +30,7 @@ const PROGRAM: &str = concat!("natter tracker ", env!("CARGO_PKG_VERSION"));
 /// What one connection is served with.
 struct Session {
     tracker: TrackerHandle,
-    conn: ConnId,
-    key: PeerKey,
-    remote: Option<IpAddr>,
+    caller: Caller,
     phase: Phase,
 }
 
@@ -45,7 +41,7 @@ pub async fn serve(
     hello_limit: Duration,
     shutdown: Shutdown,
 ) {
-    let remote = connection.remote.map(|remote| remote.ip());
+    let (remote, origin) = (connection.remote.map(|remote| remote.ip()), connection.origin);
     let (link, mut inbox) = Link::open(connection);
     let key = link.peer_key();
     let greeted = tokio::select! {
@@ -63,7 +59,8 @@ pub async fn serve(
         Ok(conn) => {
             let known = Known { tracker: tracker.clone(), conn, is_over: false };
             let span = tracing::info_span!("session", conn = conn.0);
-            let session = Session { tracker, conn, key, remote, phase: Phase::Stranger };
+            let caller = Caller { conn, key, origin, remote };
+            let session = Session { tracker, caller, phase: Phase::Stranger };
             session.run(&link, &mut inbox).instrument(span).await;
             known.end().await;
         }
@@ -109,7 +106,7 @@ impl Drop for Known {
 
 impl Session {
     async fn run(mut self, link: &Link, inbox: &mut Inbox) {
-        tracing::debug!(key = %self.key, "connected");
+        tracing::debug!(key = %self.caller.key, "connected");
         let reason = loop {
             let request = match inbox.next().await {
                 Ok(Inbound::Request(request)) => request,
@@ -130,20 +127,20 @@ impl Session {
     }
 
     async fn locate(&self, what: Locate) -> Result<ChannelRecord, Failure> {
-        self.tracker.locate(self.conn, self.phase.identity()?, what).await
+        self.tracker.locate(self.caller.conn, self.phase.identity()?, what).await
     }
 
     async fn host(&self, host: Host) -> Result<ChannelRecord, Failure> {
-        self.tracker.host(self.conn, self.phase.identity()?, self.remote, host).await
+        self.tracker.host(self.caller, self.phase.identity()?, host).await
     }
 
     async fn knock(&self, knock: Knock) -> Result<Sent, Failure> {
-        self.tracker.knock(self.conn, self.phase.identity()?, knock).await
+        self.tracker.knock(self.caller.conn, self.phase.identity()?, knock).await
     }
 
     async fn introduce(&self, introduce: Introduce) -> Result<Empty, Failure> {
         let who = self.phase.identity()?;
-        self.tracker.introduce(self.conn, who, self.remote, introduce).await.map(|()| Empty {})
+        self.tracker.introduce(self.caller.conn, who, self.caller.remote, introduce).await.map(|()| Empty {})
     }
 
     /// Tells who has asked for a conversation, behind the answer that lets this peer in.
@@ -191,7 +188,7 @@ fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Resul
     let parsed =
         Hello::check_version(&request).and_then(|()| TrackerRequest::parse(&request.command, &request.body));
     let welcome = match parsed {
-        Ok(TrackerRequest::Hello(hello)) => welcome(&hello, tracker),
+        Ok(TrackerRequest::Hello(hello)) => welcome(&hello, link.origin(), tracker),
         Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| false),
         Ok(_) => Err(Refusal::new(Code::WrongPhase, "the first request of a connection is HELLO")),
         Err(refusal) => Err(refusal),
@@ -205,14 +202,14 @@ fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Resul
     }
 }
 
-fn welcome(hello: &Hello, tracker: &TrackerHandle) -> Result<Welcome, Refusal> {
+fn welcome(hello: &Hello, origin: Origin, tracker: &TrackerHandle) -> Result<Welcome, Refusal> {
     if hello.purpose != Purpose::Control {
         return Err(Refusal::new(Code::BadRequest, "a tracker serves the purpose control only"));
     }
     Ok(Welcome {
         protocol: PROTOCOL_VERSION,
         program: PROGRAM.to_owned(),
-        limits: Limits::default(),
+        limits: tracker.quotas().advertised(origin),
         directory: Some(tracker.directory()),
     })
 }

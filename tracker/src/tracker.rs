@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 use crate::error::Failure;
 use crate::limits::SCAN_ROWS;
 use crate::password::PasswordPool;
+use crate::quotas::Quotas;
 use crate::signer::Signer;
 use crate::store::directory::{Directory, DirectoryError};
 use crate::store::schema::CHANNELS;
@@ -52,8 +53,23 @@ pub struct TrackerHandle {
     directory: Directory,
     passwords: PasswordPool,
     signer: Signer,
+    quotas: Quotas,
     clock: Clock,
     next_conn: Arc<AtomicU64>,
+}
+
+/// What a tracker is made of.
+pub struct Parts {
+    /// What is on disk.
+    pub directory: Directory,
+    /// Hashes passwords.
+    pub passwords: PasswordPool,
+    /// Signs passes.
+    pub signer: Signer,
+    /// Counts what is done.
+    pub quotas: Quotas,
+    /// Tells the time.
+    pub clock: Clock,
 }
 
 impl TrackerHandle {
@@ -62,12 +78,8 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub async fn start(
-        directory: Directory,
-        passwords: PasswordPool,
-        signer: Signer,
-        clock: Clock,
-    ) -> Result<(Self, oneshot::Receiver<()>), DirectoryError> {
+    pub async fn start(parts: Parts) -> Result<(Self, oneshot::Receiver<()>), DirectoryError> {
+        let Parts { directory, passwords, signer, quotas, clock } = parts;
         let mut state = State::default();
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -82,12 +94,18 @@ impl TrackerHandle {
         }
         let (actor, ended) = actor::Tracker::new(state);
         let next_conn = Arc::default();
-        Ok((Self { actor: actor.start(), directory, passwords, signer, clock, next_conn }, ended))
+        let actor = actor.start();
+        Ok((Self { actor, directory, passwords, signer, quotas, clock, next_conn }, ended))
     }
 
     /// What the answer to HELLO says of the directory.
     pub fn directory(&self) -> session::Directory {
         self.signer.directory()
+    }
+
+    /// What is counted of those who do things.
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     fn now(&self) -> Timestamp {

@@ -30,35 +30,35 @@ impl Session {
     }
 
     async fn dispatch(&mut self, request: TrackerRequest, answer: Answer<'_>) -> Result<(), CloseReason> {
-        let (tracker, conn, key) = (&self.tracker, self.conn, self.key);
+        let (tracker, caller) = (&self.tracker, self.caller);
         match request {
             // Not admitted after the beginning.
             TrackerRequest::Hello(_) | TrackerRequest::Ping(_) => answer.give(Ok(Empty {})),
             TrackerRequest::Signup(signup) => {
-                let entered = tracker.signup(conn, key, signup).await;
+                let entered = tracker.signup(caller, signup).await;
                 self.entered(entered, answer).await
             }
             TrackerRequest::Signin(signin) => {
-                let entered = tracker.signin(conn, key, signin).await;
+                let entered = tracker.signin(caller, signin).await;
                 self.entered(entered, answer).await
             }
             TrackerRequest::Guest(guest) => {
-                let entered = tracker.guest(conn, key, guest.name).await;
+                let entered = tracker.guest(caller, guest.name).await;
                 self.entered(entered, answer).await
             }
             TrackerRequest::Renew(_) => {
-                let entered = tracker.renew(conn, key).await;
+                let entered = tracker.renew(caller).await;
                 self.entered(entered, answer).await
             }
             TrackerRequest::Signout(_) => {
-                let outcome = tracker.signout(key).await;
+                let outcome = tracker.signout(caller.key).await;
                 if outcome.is_ok() {
                     self.phase = Phase::Stranger;
                 }
                 answer.give(outcome.map(|()| Empty {}))
             }
             TrackerRequest::Password(change) => {
-                answer.give(tracker.change_password(key, change).await.map(|()| Empty {}))
+                answer.give(tracker.change_password(caller, change).await.map(|()| Empty {}))
             }
             TrackerRequest::List(list) => answer.give(self.listing(list).await),
             TrackerRequest::Locate(what) => answer.give(self.locate(what).await),
@@ -78,7 +78,7 @@ impl Session {
     ) -> Result<(), CloseReason> {
         let mut is_news = false;
         let outcome = outcome.map(|(identity, entered)| {
-            tracing::info!(conn = self.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
+            tracing::info!(conn = self.caller.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
             is_news = !matches!(&self.phase, Phase::Entered(before) if before.subject == identity.subject);
             self.phase = Phase::Entered(identity);
             entered

@@ -10,7 +10,7 @@ use common::proto::status::{Code, Refusal};
 
 use super::TrackerHandle;
 use super::messages::SignOut;
-use super::sessions::{ConnId, Identity};
+use super::sessions::{Caller, Identity};
 use crate::error::Failure;
 use crate::limits::MAX_KEYS_PER_ACCOUNT;
 use crate::password::Verdict;
@@ -23,13 +23,10 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `password_length`, `name_taken`, `already_signed_in`, `too_many_requests`.
-    pub async fn signup(
-        &self,
-        conn: ConnId,
-        key: PeerKey,
-        signup: Signup,
-    ) -> Result<(Identity, Entered), Failure> {
+    pub async fn signup(&self, caller: Caller, signup: Signup) -> Result<(Identity, Entered), Failure> {
+        let Caller { conn, key, origin, .. } = caller;
         signup.password.check_password_length().map_err(Refusal::from)?;
+        self.quotas.signup(origin)?;
         // Tried with no hash first: a name that is taken is not worth the time of one.
         self.try_signup(key, &signup.name, None).await?;
         let hash = self.passwords.hash(signup.password).await?;
@@ -84,12 +81,8 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `bad_password`, alike for a name that nobody has; `already_signed_in`, `too_many_requests`.
-    pub async fn signin(
-        &self,
-        conn: ConnId,
-        key: PeerKey,
-        signin: Signin,
-    ) -> Result<(Identity, Entered), Failure> {
+    pub async fn signin(&self, caller: Caller, signin: Signin) -> Result<(Identity, Entered), Failure> {
+        let Caller { conn, key, origin, .. } = caller;
         let bound = self.bound_account(key).await?;
         if bound.is_some_and(|account| account.value.name != signin.name) {
             return Err(Code::AlreadySignedIn.into());
@@ -99,7 +92,9 @@ impl TrackerHandle {
             None => None,
         };
         let hash = account.as_ref().map(|account| account.password.clone());
+        let attempt = self.quotas.attempt(&signin.name, origin, self.now())?;
         let verdict = self.passwords.verify(signin.password, hash).await?;
+        attempt.end(verdict != Verdict::Wrong, self.now());
         let (Some(account), Verdict::Right | Verdict::Rehashed(_)) = (account, &verdict) else {
             return Err(Code::BadPassword.into());
         };
@@ -168,10 +163,14 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `not_signed_in`, `bad_password`, `password_length`, `too_many_requests`.
-    pub async fn change_password(&self, key: PeerKey, change: Password) -> Result<(), Failure> {
+    pub async fn change_password(&self, caller: Caller, change: Password) -> Result<(), Failure> {
+        let Caller { key, origin, .. } = caller;
         change.new.check_password_length().map_err(Refusal::from)?;
         let account = self.bound_account(key).await?.ok_or(Code::NotSignedIn)?.value;
-        if self.passwords.verify(change.old, Some(account.password.clone())).await? == Verdict::Wrong {
+        let attempt = self.quotas.attempt(&account.name, origin, self.now())?;
+        let verdict = self.passwords.verify(change.old, Some(account.password.clone())).await?;
+        attempt.end(verdict != Verdict::Wrong, self.now());
+        if verdict == Verdict::Wrong {
             let reason = "the password in force is another one";
             return Err(Refusal::new(Code::BadPassword, reason).into());
         }

@@ -10,7 +10,7 @@ use common::proto::directory::Entered;
 use common::proto::status::{Code, Refusal};
 
 use super::TrackerHandle;
-use super::sessions::{ConnId, Identity};
+use super::sessions::{Caller, Identity};
 use crate::error::Failure;
 use crate::limits::{GUEST_NAME_HOLD, MAX_NAMES_PER_GUEST};
 use crate::store::directory::{Change, Committed, Tries};
@@ -22,12 +22,13 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `name_registered`, `name_taken`, `already_signed_in`, `too_many_requests`; nobody who has the name notices.
-    pub async fn guest(
-        &self,
-        conn: ConnId,
-        key: PeerKey,
-        name: UserName,
-    ) -> Result<(Identity, Entered), Failure> {
+    pub async fn guest(&self, caller: Caller, name: UserName) -> Result<(Identity, Entered), Failure> {
+        self.quotas.guest(caller.origin)?;
+        self.enter_guest(caller, name).await
+    }
+
+    async fn enter_guest(&self, caller: Caller, name: UserName) -> Result<(Identity, Entered), Failure> {
+        let Caller { conn, key, .. } = caller;
         let mut tries = Tries::default();
         loop {
             let mut change = self.directory.change();
@@ -48,7 +49,8 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `not_signed_in` when it is not known, or the name it had as a guest is not its own any more.
-    pub async fn renew(&self, conn: ConnId, key: PeerKey) -> Result<(Identity, Entered), Failure> {
+    pub async fn renew(&self, caller: Caller) -> Result<(Identity, Entered), Failure> {
+        let Caller { conn, key, .. } = caller;
         let row = self.directory.get(KEYS, key.as_bytes()).await?.map(|row| row.value).unwrap_or_default();
         if let Some(id) = row.account {
             let account = self.account(id).await?.value;
@@ -57,7 +59,7 @@ impl TrackerHandle {
         }
         let now = self.now();
         match row.held.into_iter().next_back().filter(|held| now < held.until) {
-            Some(held) => self.guest(conn, key, held.name).await,
+            Some(held) => self.enter_guest(caller, held.name).await,
             None => Err(Code::NotSignedIn.into()),
         }
     }

@@ -13,7 +13,7 @@ use common::transport::Address;
 
 use super::TrackerHandle;
 use super::messages::{Announce, CountOwned, PolicyChanged, Refresh, Remove, Withdraw};
-use super::sessions::{ConnId, Identity};
+use super::sessions::{Caller, Identity};
 use crate::error::Failure;
 use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_OWNER};
 use crate::store::directory::{Change, Committed, Row, Tries};
@@ -21,19 +21,17 @@ use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel};
 use crate::store::schema::{CHANNELS, ChannelRow};
 
 impl TrackerHandle {
-    /// Announces a channel that `who` hosts from now on, seen to come from `remote`.
+    /// Announces a channel that `who` hosts from now on.
     ///
     /// # Errors
     /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has, `log_behind`
-    /// for a log that has lost entries, `not_allowed` for too many channels.
-    pub async fn host(
-        &self,
-        conn: ConnId,
-        who: &Identity,
-        remote: Option<IpAddr>,
-        host: Host,
-    ) -> Result<ChannelRecord, Failure> {
+    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names.
+    pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<ChannelRecord, Failure> {
+        let Caller { conn, origin, remote, .. } = caller;
         let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
+        if self.directory.get(CHANNELS, host.id.0.as_bytes()).await?.is_none() {
+            self.quotas.name(origin)?;
+        }
         let mut tries = Tries::default();
         loop {
             let now = self.now();

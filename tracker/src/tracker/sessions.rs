@@ -1,18 +1,33 @@
 //! Who is connected, who hosts what over which connection, and who waits for which channel.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 
 use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::Owner;
 use common::proto::policy::Holder;
+use common::transport::Origin;
 
 use crate::limits::MAX_INTERESTS_PER_SESSION;
 
 /// A connection to this tracker, for as long as the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
+
+/// Who asks, as far as the connection says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its proven key.
+    pub key: PeerKey,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The address it is seen at.
+    pub remote: Option<IpAddr>,
+}
 
 /// Who a session has entered as.
 #[derive(Clone, Debug, PartialEq, Eq)]

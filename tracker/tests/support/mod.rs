@@ -19,7 +19,7 @@ use common::proto::directory::{
 use common::proto::event::TrackerEvent;
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Directory, Hello, Limits, Ping, Purpose};
-use common::proto::status::Code;
+use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use common::transport::{Address, Connection, Expected, Transport};
@@ -40,6 +40,13 @@ pub async fn within<F: Future>(future: F) -> F::Output {
 pub fn config(data: &Path) -> Config {
     let mut config = Config::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), data.to_owned());
     config.passwords = || PasswordPool::with_strength(64, 1, 64);
+    config
+}
+
+/// The same, where this machine's own programs count like others.
+pub fn strict(data: &Path) -> Config {
+    let mut config = config(data);
+    config.limits.admission.counts_loopback = true;
     config
 }
 
@@ -128,8 +135,13 @@ impl Client {
     }
 
     pub async fn ask<C: Command>(&self, command: &C) -> Result<C::Reply, Code> {
+        self.outcome(command).await.map_err(|refusal| refusal.code)
+    }
+
+    /// The answer with all that a refusal says.
+    pub async fn outcome<C: Command>(&self, command: &C) -> Result<C::Reply, Refusal> {
         within(self.link.request(command)).await.map_err(|error| match error {
-            RequestError::Refused(refusal) => refusal.code,
+            RequestError::Refused(refusal) => refusal,
             error => panic!("no answer to {}: {error}", C::NAME),
         })
     }

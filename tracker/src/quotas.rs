@@ -1,0 +1,150 @@
+//! What one place may do in a while, and how fast passwords may be guessed from it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::admission;
+use common::clock::Timestamp;
+use common::meter::{Meter, Rate};
+use common::name::UserName;
+use common::proto::session;
+use common::proto::status::{Code, Refusal};
+use common::transport::Origin;
+
+use crate::attempts::{self, Attempts, Verdict};
+use crate::limits::{GUESTS, NAMES, SIGNUPS};
+
+/// How much in a while, for each place. An operator may change it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Guests that enter.
+    pub guests: Rate,
+    /// Accounts that are made.
+    pub signups: Rate,
+    /// Names that are taken for new channels, or found taken.
+    pub names: Rate,
+    /// Wrong passwords.
+    pub attempts: attempts::Limits,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { guests: GUESTS, signups: SIGNUPS, names: NAMES, attempts: attempts::Limits::default() }
+    }
+}
+
+/// Counts what is done. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Quotas(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rates: Rates,
+    admission: admission::Limits,
+    guests: Meter<Origin>,
+    signups: Meter<Origin>,
+    names: Meter<Origin>,
+    attempts: Mutex<Attempts>,
+}
+
+impl Quotas {
+    /// Nobody has done anything. Who is exempt says `admission`.
+    pub fn new(rates: Rates, admission: admission::Limits) -> Self {
+        let Rates { guests, signups, names, attempts } = rates;
+        let (guests, signups, names) = (Meter::new(guests), Meter::new(signups), Meter::new(names));
+        let attempts = Mutex::new(Attempts::new(attempts));
+        Self(Arc::new(Inner { rates, admission, guests, signups, names, attempts }))
+    }
+
+    /// The bounds as HELLO tells them to whoever comes from there.
+    pub fn advertised(&self, origin: Origin) -> session::Limits {
+        let Inner { rates, admission, .. } = &*self.0;
+        if admission.is_exempt(origin) {
+            return session::Limits::default();
+        }
+        session::Limits {
+            connections: Some(admission.connections_of_origin),
+            guests: Some(rates.guests),
+            signups: Some(rates.signups),
+            names: Some(rates.names),
+            ..session::Limits::default()
+        }
+    }
+
+    /// A guest wants to enter.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn guest(&self, origin: Origin) -> Result<(), Refusal> {
+        self.check(&self.0.guests, origin, "too many guests came from your address")
+    }
+
+    /// Somebody wants to make an account.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn signup(&self, origin: Origin) -> Result<(), Refusal> {
+        self.check(&self.0.signups, origin, "too many accounts were made from your address")
+    }
+
+    /// Somebody wants a name for a new channel.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn name(&self, origin: Origin) -> Result<(), Refusal> {
+        self.check(&self.0.names, origin, "too many names of channels were asked for from your address")
+    }
+
+    fn check(&self, meter: &Meter<Origin>, origin: Origin, what: &str) -> Result<(), Refusal> {
+        if self.0.admission.is_exempt(origin) {
+            return Ok(());
+        }
+        meter.check(&origin).map_err(|wait| too_many(what, wait))
+    }
+
+    /// Somebody tries a password on a name. What comes of it is to be told to the attempt.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn attempt(&self, name: &UserName, origin: Origin, now: Timestamp) -> Result<Attempt, Refusal> {
+        let origin = Some(origin).filter(|origin| !self.0.admission.is_exempt(*origin));
+        let name = name.folded().to_owned();
+        let begun = self.attempts().begin(&name, origin, now);
+        begun.map_err(|wait| too_many("too many wrong passwords", wait))?;
+        Ok(Attempt { quotas: self.clone(), name, origin, now, verdict: Verdict::Unknown })
+    }
+
+    // The attempts are whole after every call, so a panic elsewhere does not spoil them.
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_many(what: &str, wait: Duration) -> Refusal {
+    let seconds = wait.as_millis().div_ceil(1000);
+    Refusal::new(Code::TooManyRequests, format!("{what}; try again in {seconds} s")).after(wait)
+}
+
+/// A password that is being looked at. Counted as neither right nor wrong when it is dropped before that is known.
+#[derive(Debug)]
+pub struct Attempt {
+    quotas: Quotas,
+    name: String,
+    origin: Option<Origin>,
+    now: Timestamp,
+    verdict: Verdict,
+}
+
+impl Attempt {
+    /// What came of it.
+    pub fn end(mut self, is_right: bool, now: Timestamp) {
+        self.verdict = if is_right { Verdict::Right } else { Verdict::Wrong };
+        self.now = now;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.quotas.attempts().end(&self.name, self.origin, self.verdict, self.now);
+    }
+}
