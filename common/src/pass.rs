@@ -17,6 +17,9 @@ pub const PASS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub const PASS_GRACE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long that link has to be down first.
 pub const PASS_GRACE_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long a revocation has to be remembered: as long as a pass that was given out just before could count somewhere.
+pub const REVOKED_FOR: Duration =
+    PASS_LIFETIME.saturating_add(PASS_GRACE).saturating_add(CLOCK_SKEW.saturating_mul(2));
 /// How far two clocks may differ, either way.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 

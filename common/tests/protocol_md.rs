@@ -9,6 +9,7 @@ use common::id::{ChannelId, Epoch, RequestId, Subject};
 use common::identity::PeerKey;
 use common::pass::PassRules;
 use common::proto::channel::{self, HostRequest};
+use common::proto::device;
 use common::proto::direct::{self, PeerRequest};
 use common::proto::directory::{self, TrackerRequest};
 use common::proto::event::{self, HostEvent, TrackerEvent};
@@ -149,6 +150,7 @@ fn check_request(exchange: &Exchange) {
     by_name! { exchange.command.as_str(), check_exchange(exchange):
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
+        device::Devices, device::Revoke,
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,
         directory::Resolve, directory::Locate,
         knock::Knock, knock::Introduce,
@@ -169,6 +171,7 @@ fn check_event(name: &str, body: &RawValue) {
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction,
         event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked,
+        device::Revoked, event::Broadcast,
     }
 }
 

@@ -8,11 +8,11 @@ mod event;
 mod outbox;
 mod reply;
 
-pub use command::{Command, ModerationCommand, OutboxCommand, WhoIs};
+pub use command::{Command, DevicesCommand, ModerationCommand, OutboxCommand, WhoIs};
 pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use reply::{
-    AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, Done, DoorState,
-    HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing, Moderated, Outcome, Queued,
-    Reply, SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
+    AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, DeviceRow,
+    DevicesOf, Done, DoorState, HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing,
+    Moderated, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
 };

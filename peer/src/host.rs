@@ -55,7 +55,7 @@ use actor::{Admission, Host};
 use acts::Acts;
 use fanout::Fanout;
 use log::{Log, LogError};
-use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, TurnBehind};
+use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, Sweep, TurnBehind};
 
 /// What a host is made of.
 pub struct HostConfig {
@@ -204,6 +204,14 @@ impl HostHandle {
     /// Which policy is in force.
     pub fn policy_rev(&self) -> u64 {
         self.shared.admission.borrow().policy.rev
+    }
+
+    /// More was revoked: who is in with one of these passes is put out, at once.
+    ///
+    /// # Errors
+    /// When the host has ended.
+    pub async fn revoked(&self) -> Result<(), HostError> {
+        self.tell(Sweep).await
     }
 
     /// Waits until the policy has another `rev`, which is returned; never returns for a host that has ended.

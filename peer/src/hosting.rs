@@ -5,6 +5,7 @@
 
 mod addresses;
 mod announce;
+mod revoking;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
@@ -14,6 +15,7 @@ use common::clock::Timestamp;
 use common::id::ChannelId;
 use common::identity::Identity;
 use common::name::ChannelName;
+use common::proto::device::Revoked;
 use common::proto::directory::{Owner, Unhost};
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
@@ -30,6 +32,7 @@ use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
 use announce::{Announcing, Next, Stage};
+use revoking::Revoking;
 
 /// How many requests may wait.
 const WAITING_JOBS: usize = 16;
@@ -75,6 +78,7 @@ enum Job {
     Stop(ChannelId, Reply<()>),
     /// Who may do what in the channel has changed.
     Policy(ChannelId),
+    Revoked(Vec<Revoked>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -112,6 +116,12 @@ impl HostingHandle {
         self.ask(|reply| Job::Stop(channel, reply)).await?
     }
 
+    /// The tracker has revoked passes.
+    pub async fn revoked(&self, revoked: Vec<Revoked>) {
+        // Gone already is as good: nobody is in then.
+        let _ = self.jobs.send(Job::Revoked(revoked)).await;
+    }
+
     /// The running hosts.
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
@@ -145,6 +155,7 @@ struct Hosting {
     announcing: Announcing,
     /// Where hosts' own news goes. Does not keep the task from its end.
     jobs: mpsc::WeakSender<Job>,
+    revoking: Revoking,
     death: Death,
 }
 
@@ -157,6 +168,8 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
     let (tell_listening, listening) = watch::channel(None);
     let death = Death::of("hosting", &config.alarm);
     let (listener, arbiter, announcing) = (None, Arbiter::new(), Announcing::new());
+    let revoking = Revoking::load(&config.store);
+    config.hosts.gate().heed(revoking.known());
     let (listening_at, news) = (tell_listening, jobs.downgrade());
     let mut hosting = Hosting {
         config,
@@ -165,6 +178,7 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
         listening: listening_at,
         arbiter,
         announcing,
+        revoking,
         jobs: news,
         death,
     };
@@ -209,6 +223,7 @@ impl Hosting {
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
             Job::Policy(channel) => self.tell_policy(channel),
+            Job::Revoked(revoked) => self.revoked(revoked).await,
             Job::Shutdown(reply) => {
                 self.shut_down().await;
                 let _ = reply.send(());

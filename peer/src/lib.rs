@@ -16,6 +16,7 @@ pub mod listener;
 pub mod node;
 pub mod pace;
 pub mod reconnect;
+pub mod revocations;
 pub mod session;
 mod start;
 pub mod store;

@@ -18,7 +18,7 @@ use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
-use common::proto::event::TrackerEvent;
+use common::proto::event::{Broadcast, TrackerEvent};
 use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
 use futures_util::future::join_all;
@@ -92,7 +92,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         alarm,
         expire,
     } = config;
-    let view = session.clone();
+    let (view, hosted) = (session.clone(), hosting.clone());
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.add_stream(events_of(from_tracker));
@@ -100,6 +100,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             store,
             way,
             session: view,
+            hosting: hosted,
             events,
             catch_up,
             clients: BTreeMap::new(),
@@ -120,6 +121,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Signout
         | Command::Guest { .. }
         | Command::Passwd { .. }
+        | Command::Devices(_)
         | Command::TrackerTrust
         | Command::ConfirmTracker { .. }
         | Command::List { .. }
@@ -147,15 +149,14 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 
 impl ui::Node for NodeHandle {
     async fn perform(&self, command: Command) -> Outcome {
-        if needs_tracker(&command) {
-            self.tracker.settled_soon().await;
-        }
+        self.settled_for(&command).await;
         match command {
             Command::Signup { name, password } => self.signup(name, password).await,
             Command::Signin { name, password } => self.signin(name, password).await,
             Command::Signout => self.signout().await,
             Command::Guest { name } => self.guest(name).await,
             Command::Passwd { old, new } => self.passwd(old, new).await,
+            Command::Devices(asked) => self.devices(asked).await,
             Command::Whoami => Ok(Reply::Identity(self.session.borrow().identity())),
             Command::TrackerTrust => self.tracker.trust().map(Reply::Trust),
             Command::ConfirmTracker { key } => self.tracker.confirm(key).await.map(|()| Reply::Done {}),
@@ -189,6 +190,12 @@ impl ui::Node for NodeHandle {
 }
 
 impl NodeHandle {
+    async fn settled_for(&self, command: &Command) {
+        if needs_tracker(command) {
+            self.tracker.settled_soon().await;
+        }
+    }
+
     /// Waits until the first attempt to reach and enter the tracker is over, however it ended.
     pub async fn settled(&self) {
         self.tracker.settled().await;
@@ -268,6 +275,7 @@ struct Node {
     store: PeerStore,
     way: Way,
     session: SessionView,
+    hosting: HostingHandle,
     events: Events,
     catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
@@ -316,9 +324,23 @@ impl Node {
 
 impl StreamHandler<TrackerEvent> for Node {
     fn handle(&mut self, event: TrackerEvent, ctx: &mut Self::Context) {
-        let TrackerEvent::ChannelUp(up) = event else { return };
-        if let Some(client) = self.clients.get(&up.channel.id).cloned() {
-            ctx.spawn(async move { client.located(up.channel).await }.into_actor(self));
+        match event {
+            TrackerEvent::ChannelUp(up) => {
+                if let Some(client) = self.clients.get(&up.channel.id).cloned() {
+                    ctx.spawn(async move { client.located(up.channel).await }.into_actor(self));
+                }
+            }
+            TrackerEvent::Revoked(revoked) => {
+                let hosting = self.hosting.clone();
+                ctx.wait(async move { hosting.revoked(vec![revoked]).await }.into_actor(self));
+            }
+            TrackerEvent::Broadcast(Broadcast { from, text, sent_at }) => {
+                ctx.wait(self.events.tell(Event::Broadcast { from, text, sent_at }).into_actor(self));
+            }
+            TrackerEvent::ChannelDown(_)
+            | TrackerEvent::Knocked(_)
+            | TrackerEvent::Introduction(_)
+            | TrackerEvent::GoingAway(_) => {}
         }
     }
 

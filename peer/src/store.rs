@@ -4,6 +4,7 @@
 
 use common::id::ChannelId;
 use common::name::ChannelName;
+use common::proto::device::Revoked;
 use common::proto::directory::ChannelRecord;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ const OUTBOX: Table = Table::new("outbox");
 const PACE: Table = Table::new("pace");
 const HOSTING: Table = Table::new("hosting");
 const SETTINGS: Table = Table::new("settings");
+const REVOKED: Table = Table::new("revoked");
 
 const THE_SESSION: &[u8] = b"session";
 const THE_PORT: &[u8] = b"listen_port";
@@ -189,6 +191,33 @@ impl PeerStore {
             Ok(submitted) => drop(submitted),
             Err(error) => tracing::debug!(err = %error, "a pace could not be kept"),
         }
+    }
+
+    /// What the tracker has revoked, as it was kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn revoked(&self) -> Result<Vec<Revoked>, ReadError> {
+        let rows = self.0.reader().scan(REVOKED, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Keeps what the tracker has revoked; `dead` are the numbers of those that can be forgotten.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_revoked(&self, revoked: &[Revoked], dead: Vec<u64>) -> Result<(), StoreError> {
+        let rows: Vec<_> = revoked.iter().map(|revoked| (revoked.rev.to_be_bytes(), json(revoked))).collect();
+        let keep = move |tx: &mut Transaction<'_>| {
+            for (rev, row) in rows {
+                tx.put(REVOKED, rev, row);
+            }
+            for rev in dead {
+                tx.delete(REVOKED, rev.to_be_bytes());
+            }
+            Ok::<_, Abort>(())
+        };
+        self.0.write(keep).await
     }
 
     async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {

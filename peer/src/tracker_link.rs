@@ -139,12 +139,16 @@ impl TrackerLink {
         let adopted = entered.and_then(|entered| self.adopt(entered, ctx));
         if let Err(refusal) = adopted {
             self.session.send_modify(|session| session.entered = false);
+            self.let_go(&refusal, ctx);
             self.tell_session(Some(refusal), ctx);
         }
     }
 
     fn adopt(&mut self, entered: Option<Entered>, ctx: &mut Context<Self>) -> Result<Identity, Refusal> {
         let mut session = self.session.borrow().clone();
+        for revoked in entered.iter().flat_map(|entered| &entered.missed.revoked) {
+            self.pass_on(TrackerEvent::Revoked(revoked.clone()), ctx);
+        }
         entry::adopt(&mut session, entered, Timestamp::now())?;
         let identity = session.identity();
         let is_news = identity.state != self.session.borrow().state()
@@ -156,6 +160,15 @@ impl TrackerLink {
             self.tell_session(None, ctx);
         }
         Ok(identity)
+    }
+
+    /// A pass that was revoked is shown to nobody any more.
+    fn let_go(&self, why: &Refusal, ctx: &mut Context<Self>) {
+        if matches!(why.code, Code::Revoked | Code::Suspended) {
+            self.session.send_modify(|session| session.held = None);
+            let session = self.session.borrow().clone();
+            self.keep(&session, ctx);
+        }
     }
 
     fn keep(&self, session: &Session, ctx: &mut Context<Self>) {
@@ -197,6 +210,13 @@ impl TrackerLink {
         ctx.add_stream(inbound);
     }
 
+    /// Hands an event to the node, which may keep it waiting.
+    fn pass_on(&self, event: TrackerEvent, ctx: &mut Context<Self>) {
+        let to_node = self.to_node.clone();
+        let told = async move { drop(to_node.send(event).await) };
+        ctx.wait(told.into_actor(self));
+    }
+
     fn tell_session(&self, refusal: Option<Refusal>, ctx: &mut Context<Self>) {
         let (state, username) = {
             let session = self.session.borrow();
@@ -233,11 +253,7 @@ impl StreamHandler<FromTracker> for TrackerLink {
         }
         match item.inbound {
             Ok(Inbound::Event(event)) => match TrackerEvent::parse(&event.name, &event.body) {
-                Ok(event) => {
-                    let to_node = self.to_node.clone();
-                    let told = async move { drop(to_node.send(event).await) };
-                    ctx.wait(told.into_actor(self));
-                }
+                Ok(event) => self.pass_on(event, ctx),
                 Err(refusal) => tracing::debug!(reason = %refusal, "event of the tracker passed over"),
             },
             Ok(Inbound::Request(request)) => {

@@ -30,6 +30,10 @@ pub const GUESTS: Rate = Rate::new(300, 300);
 pub const SIGNUPS: Rate = Rate::new(300, 2);
 /// How many names of new channels one origin may ask for: more than anybody needs, too few to go through a dictionary.
 pub const NAMES: Rate = Rate::new(60, 20);
+/// How many of its devices one account may sign out.
+pub const REVOCATIONS: Rate = Rate::new(64, 1);
+/// How many revocations there may be at once: beyond that nobody signs out others' devices for a while.
+pub const MAX_REVOCATIONS: usize = 65_536;
 /// How many names, and how many places, are remembered for the wrong passwords that were tried there.
 pub const MAX_GUESSERS: usize = 16_384;
 /// How many passwords may wait to be hashed, beyond those being hashed.
@@ -47,6 +51,8 @@ pub const GUEST_NAME_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const GUEST_CHANNEL_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a request for a conversation is kept.
 pub const KNOCK_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// When a device was last here is noted this often at most.
+pub const SEEN_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often what has lapsed is swept out, and hosts that are still there are noted as seen.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::admission;
 use common::clock::Timestamp;
+use common::id::AccountId;
 use common::meter::{Meter, Rate};
 use common::name::UserName;
 use common::proto::session;
@@ -12,7 +13,7 @@ use common::proto::status::{Code, Refusal};
 use common::transport::Origin;
 
 use crate::attempts::{self, Attempts, Verdict};
-use crate::limits::{GUESTS, NAMES, SIGNUPS};
+use crate::limits::{GUESTS, NAMES, REVOCATIONS, SIGNUPS};
 
 /// How much in a while, for each place. An operator may change it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,7 @@ struct Inner {
     guests: Meter<Origin>,
     signups: Meter<Origin>,
     names: Meter<Origin>,
+    revocations: Meter<AccountId>,
     attempts: Mutex<Attempts>,
 }
 
@@ -53,7 +55,8 @@ impl Quotas {
         let Rates { guests, signups, names, attempts } = rates;
         let (guests, signups, names) = (Meter::new(guests), Meter::new(signups), Meter::new(names));
         let attempts = Mutex::new(Attempts::new(attempts));
-        Self(Arc::new(Inner { rates, admission, guests, signups, names, attempts }))
+        let revocations = Meter::new(REVOCATIONS);
+        Self(Arc::new(Inner { rates, admission, guests, signups, names, revocations, attempts }))
     }
 
     /// The bounds as HELLO tells them to whoever comes from there.
@@ -95,6 +98,15 @@ impl Quotas {
         self.check(&self.0.names, origin, "too many names of channels were asked for from your address")
     }
 
+    /// An account signs out one of its devices; from wherever, since all hosts are told of it.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn revocation(&self, account: AccountId) -> Result<(), Refusal> {
+        let too_often = |wait| too_many("the account has signed out too many devices", wait);
+        self.0.revocations.check(&account).map_err(too_often)
+    }
+
     fn check(&self, meter: &Meter<Origin>, origin: Origin, what: &str) -> Result<(), Refusal> {
         if self.0.admission.is_exempt(origin) {
             return Ok(());
@@ -121,8 +133,7 @@ impl Quotas {
 }
 
 fn too_many(what: &str, wait: Duration) -> Refusal {
-    let seconds = wait.as_millis().div_ceil(1000);
-    Refusal::new(Code::TooManyRequests, format!("{what}; try again in {seconds} s")).after(wait)
+    Refusal::new(Code::TooManyRequests, format!("{what}; wait a little")).after(wait)
 }
 
 /// A password that is being looked at. Counted as neither right nor wrong when it is dropped before that is known.

@@ -5,9 +5,10 @@ pub mod phase;
 
 use std::time::Duration;
 
+use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::directory::{
-    ChannelRecord, Host, List, Listing, Locate, SetPolicy, TrackerRequest, Unhost,
+    ChannelRecord, Host, Hosted, List, Listing, Locate, Missed, SetPolicy, TrackerRequest, Unhost,
 };
 use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
@@ -32,6 +33,8 @@ struct Session {
     tracker: TrackerHandle,
     caller: Caller,
     phase: Phase,
+    /// The last revocation that was told over this connection; `None` before any was wanted.
+    told: Option<u64>,
 }
 
 /// Serves a connection until it ends, and its last words are written.
@@ -50,17 +53,18 @@ pub async fn serve(
         () = shutdown.requested() => Err(hang_up(&link, Code::GoingAway.into())),
     };
     let begun = match greeted {
-        Ok(()) => {
-            tracker.connect(link.clone()).await.map_err(|failure| hang_up(&link, failure.into_refusal()))
-        }
+        Ok(hello) => match tracker.connect(link.clone()).await {
+            Ok(conn) => Ok((conn, hello)),
+            Err(failure) => Err(hang_up(&link, failure.into_refusal())),
+        },
         Err(reason) => Err(reason),
     };
     match begun {
-        Ok(conn) => {
-            let known = Known { tracker: tracker.clone(), conn, is_over: false };
+        Ok((conn, hello)) => {
+            let known = Known { tracker: tracker.clone(), conn, key, is_over: false };
             let span = tracing::info_span!("session", conn = conn.0);
             let caller = Caller { conn, key, origin, remote };
-            let session = Session { tracker, caller, phase: Phase::Stranger };
+            let session = Session { tracker, caller, phase: Phase::Stranger, told: hello.revoked_after };
             session.run(&link, &mut inbox).instrument(span).await;
             known.end().await;
         }
@@ -82,6 +86,7 @@ fn hang_up(link: &Link, reason: Refusal) -> CloseReason {
 struct Known {
     tracker: TrackerHandle,
     conn: ConnId,
+    key: PeerKey,
     is_over: bool,
 }
 
@@ -89,6 +94,9 @@ impl Known {
     async fn end(mut self) {
         self.tracker.clone().forget(self.conn).await;
         self.is_over = true;
+        if let Err(failure) = self.tracker.note_device_seen(self.key).await {
+            tracing::warn!(err = ?failure.to_string(), "when a device was last here was not noted");
+        }
     }
 }
 
@@ -130,8 +138,17 @@ impl Session {
         self.tracker.locate(self.caller.conn, self.phase.identity()?, what).await
     }
 
-    async fn host(&self, host: Host) -> Result<ChannelRecord, Failure> {
-        self.tracker.host(self.caller, self.phase.identity()?, host).await
+    async fn host(&mut self, host: Host) -> Result<Hosted, Failure> {
+        let channel = self.tracker.host(self.caller, self.phase.identity()?, host).await?;
+        // After the lease: what is revoked from now on is pushed.
+        let missed = self.missed(self.told.unwrap_or_default()).await?;
+        Ok(Hosted { channel, missed })
+    }
+
+    async fn missed(&mut self, told: u64) -> Result<Missed, Failure> {
+        let (missed, told) = self.tracker.missed(told).await?;
+        self.told = Some(told);
+        Ok(missed)
     }
 
     async fn knock(&self, knock: Knock) -> Result<Sent, Failure> {
@@ -168,13 +185,13 @@ async fn greet(
     inbox: &mut Inbox,
     tracker: &TrackerHandle,
     limit: Duration,
-) -> Result<(), CloseReason> {
+) -> Result<Hello, CloseReason> {
     let greeting = async {
         loop {
             if let Inbound::Request(request) = inbox.next().await?
-                && answer_hello(link, request, tracker)?
+                && let Some(hello) = answer_hello(link, request, tracker)?
             {
-                return Ok(());
+                return Ok(hello);
             }
         }
     };
@@ -183,22 +200,32 @@ async fn greet(
         .unwrap_or_else(|_| Err(hang_up(link, Refusal::new(Code::TimedOut, "HELLO did not come in time"))))
 }
 
-/// Whether the session has begun.
-fn answer_hello(link: &Link, request: Request, tracker: &TrackerHandle) -> Result<bool, CloseReason> {
+/// The HELLO with which the session has begun, if it has.
+fn answer_hello(
+    link: &Link,
+    request: Request,
+    tracker: &TrackerHandle,
+) -> Result<Option<Hello>, CloseReason> {
     let parsed =
         Hello::check_version(&request).and_then(|()| TrackerRequest::parse(&request.command, &request.body));
     let welcome = match parsed {
-        Ok(TrackerRequest::Hello(hello)) => welcome(&hello, link.origin(), tracker),
-        Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| false),
+        Ok(TrackerRequest::Hello(hello)) => {
+            welcome(&hello, link.origin(), tracker).map(|welcome| (hello, welcome))
+        }
+        Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| None),
         Ok(_) => Err(Refusal::new(Code::WrongPhase, "the first request of a connection is HELLO")),
         Err(refusal) => Err(refusal),
     };
-    let has_begun = welcome.is_ok();
-    let is_final = matches!(&welcome, Err(refusal) if refusal.code == Code::UnsupportedVersion);
-    link.answer(request.id, &welcome)?;
     match welcome {
-        Err(refusal) if is_final => Err(hang_up(link, refusal)),
-        _ => Ok(has_begun),
+        Ok((hello, welcome)) => {
+            link.answer(request.id, &Ok(welcome))?;
+            Ok(Some(hello))
+        }
+        Err(refusal) => {
+            let is_final = refusal.code == Code::UnsupportedVersion;
+            link.answer::<Welcome>(request.id, &Err(refusal.clone()))?;
+            if is_final { Err(hang_up(link, refusal)) } else { Ok(None) }
+        }
     }
 }
 

@@ -7,13 +7,34 @@ use common::id::DirectoryId;
 use common::identity::{Identity, PeerKey};
 use common::pass::{PASS_LIFETIME, PASS_VERSION, Pass, SignedPass};
 use common::proto::session;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::Failure;
 use crate::limits::SERIALS_PER_WRITE;
 use crate::store::directory::{Committed, Directory, DirectoryError, Tries};
 use crate::store::schema::{META, Meta, THE_DIRECTORY};
 use crate::tracker::sessions;
+
+/// All numbers, for a moment.
+#[derive(Debug)]
+pub struct Hold {
+    serials: OwnedMutexGuard<Serials>,
+    signer: Signer,
+}
+
+impl Hold {
+    /// The next number. They are taken in blocks: after a crash some are skipped, and none is ever given twice.
+    ///
+    /// # Errors
+    /// When a block cannot be taken.
+    pub async fn take(&mut self) -> Result<u64, DirectoryError> {
+        if self.serials.next == self.serials.end {
+            *self.serials = self.signer.take_block().await?;
+        }
+        self.serials.next += 1;
+        Ok(self.serials.next - 1)
+    }
+}
 
 /// Signs passes in the name of one directory. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -81,14 +102,14 @@ impl Signer {
         Ok(SignedPass::sign(&pass, &self.key)?)
     }
 
-    /// Numbers are taken in blocks: after a crash some are skipped, and none is ever given twice.
     async fn serial(&self) -> Result<u64, DirectoryError> {
-        let mut serials = self.serials.lock().await;
-        if serials.next == serials.end {
-            *serials = self.take_block().await?;
-        }
-        serials.next += 1;
-        Ok(serials.next - 1)
+        self.hold().await.take().await
+    }
+
+    /// As long as this lives nobody else gets a number, so no pass is signed: what is written meanwhile comes after all
+    /// passes with lower numbers and before all with higher ones.
+    pub async fn hold(&self) -> Hold {
+        Hold { serials: self.serials.clone().lock_owned().await, signer: self.clone() }
     }
 
     async fn take_block(&self) -> Result<Serials, DirectoryError> {

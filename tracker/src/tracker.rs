@@ -7,12 +7,14 @@
 mod accounts;
 mod actor;
 pub mod channels;
+mod devices;
 mod guests;
 mod hosting;
 mod introductions;
 mod knocks;
 mod messages;
 pub mod pattern;
+mod revocations;
 pub mod sessions;
 pub mod state;
 mod sweep;
@@ -25,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix::{Actor, Addr};
 use common::clock::Timestamp;
 use common::link::Link;
-use common::proto::directory::{ChannelRecord, Entered, List, Listing, Locate};
+use common::proto::directory::{ChannelRecord, Entered, List, Listing, Locate, Missed};
 use common::proto::session;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::oneshot;
@@ -40,6 +42,7 @@ use crate::store::schema::CHANNELS;
 use channels::Page;
 pub use messages::Counts;
 use pattern::Pattern;
+use revocations::Revocations;
 use sessions::{ConnId, Identity};
 use state::State;
 
@@ -54,6 +57,7 @@ pub struct TrackerHandle {
     passwords: PasswordPool,
     signer: Signer,
     quotas: Quotas,
+    revocations: Revocations,
     clock: Clock,
     next_conn: Arc<AtomicU64>,
 }
@@ -92,10 +96,11 @@ impl TrackerHandle {
                 break;
             }
         }
+        let revocations = Revocations::load(&directory).await?;
         let (actor, ended) = actor::Tracker::new(state);
         let next_conn = Arc::default();
         let actor = actor.start();
-        Ok((Self { actor, directory, passwords, signer, quotas, clock, next_conn }, ended))
+        Ok((Self { actor, directory, passwords, signer, quotas, revocations, clock, next_conn }, ended))
     }
 
     /// What the answer to HELLO says of the directory.
@@ -142,7 +147,11 @@ impl TrackerHandle {
             // The next time this key enters, it is done.
             tracing::warn!(err = ?error.to_string(), "a guest's channels were not given to the account");
         }
-        Ok((identity, Entered { pass }))
+        if let Err(failure) = self.check_bound(&identity).await {
+            self.actor.send(messages::SignOut { key: identity.key }).await?;
+            return Err(failure);
+        }
+        Ok((identity, Entered { pass, missed: Missed::default() }))
     }
 
     /// A page of the list of channels.

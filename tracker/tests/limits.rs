@@ -35,7 +35,7 @@ fn expect_patience(refused: Result<impl std::fmt::Debug, Refusal>, at_most: u64)
     assert_eq!(refusal.code, Code::TooManyRequests, "{refusal}");
     let wait = refusal.retry_after_ms.expect("says when to come back");
     assert!(wait > 0 && wait <= at_most, "{wait} ms");
-    assert!(refusal.reason.contains("try again in "), "{refusal}");
+    assert!(refusal.reason.ends_with("; wait a little"), "{refusal}");
 }
 
 async fn tracker_with(change: impl FnOnce(&mut config::Limits)) -> (tempfile::TempDir, support::Running) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::device::{Devices, Revoke, Revoked};
 use super::knock::{Introduce, Knock};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
 use super::session::{Hello, Ping};
@@ -33,6 +34,10 @@ closed! {
         Guest,
         /// Enters as whoever this key is known to be, or renews the pass.
         Renew,
+        /// The account's devices.
+        Devices,
+        /// Ends what one of them may do.
+        Revoke,
         /// A page of the list of channels.
         List,
         /// Announces a channel and keeps it announced as long as the connection lives.
@@ -103,6 +108,21 @@ pub struct Renew {}
 pub struct Entered {
     /// Says to every host who this peer is.
     pub pass: SignedPass,
+    /// Passes that do not count any more, for a host; see [`Missed`].
+    #[serde(flatten)]
+    pub missed: Missed,
+}
+
+/// The revocations that a connection was not told yet: after those that its HELLO says it knows, or all of them at its
+/// first HOST.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// In the order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Revoked>,
+    /// Whether there are more, which the next of these answers brings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_revoked: bool,
 }
 
 /// Asks for a page of the channels that whoever asks may enter, in the order of their folded names.
@@ -178,6 +198,17 @@ pub struct Host {
     /// Addresses that the peer knows of itself, best first.
     #[serde(default)]
     pub addresses: Vec<Address>,
+}
+
+/// The answer to HOST.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hosted {
+    /// The channel as the directory has it.
+    #[serde(flatten)]
+    pub channel: ChannelRecord,
+    /// Whose passes do not count any more.
+    #[serde(flatten)]
+    pub missed: Missed,
 }
 
 /// Ends the announcement of a channel.
@@ -276,7 +307,7 @@ commands! {
     "GUEST" Guest => Entered;
     "RENEW" Renew => Entered;
     "LIST" List => Listing;
-    "HOST" Host => ChannelRecord;
+    "HOST" Host => Hosted;
     "UNHOST" Unhost => Empty;
     "POLICY" SetPolicy => Empty;
     "RESOLVE" Resolve => Resolved;

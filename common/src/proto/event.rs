@@ -4,10 +4,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::Pushed;
+use super::device::Revoked;
 use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
 use super::policy::{Post, Role, View};
 use super::{closed, status::Refusal};
+use crate::clock::Timestamp;
 use crate::entry::RawEntry;
 use crate::id::{ChannelId, IdentityKind, Subject};
 
@@ -22,6 +24,10 @@ closed! {
         Knocked,
         /// Where somebody is with whom both sides want to talk.
         Introduction,
+        /// Passes do not count any more. To hosts.
+        Revoked,
+        /// The tracker's operator has something to say to all.
+        Broadcast,
         /// The connection is about to be closed.
         GoingAway,
     }
@@ -144,6 +150,18 @@ pub struct Kicked {
     pub retry_after_ms: Option<u64>,
 }
 
+/// A word to all who are at the tracker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Broadcast {
+    /// Who says it; absent when it is the tracker's operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Person>,
+    /// What.
+    pub text: String,
+    /// When, by the tracker's clock.
+    pub sent_at: Timestamp,
+}
+
 /// The last thing said on a connection by the side that closes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -166,6 +184,8 @@ pushed! {
     "CHANNEL_DOWN" ChannelDown;
     "KNOCKED" Knocked;
     "INTRODUCTION" Introduction;
+    "REVOKED" Revoked;
+    "BROADCAST" Broadcast;
     "JOINED" Joined;
     "LEFT" Left;
     "VIEW_CHANGED" ViewChanged;

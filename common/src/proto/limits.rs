@@ -27,6 +27,9 @@ pub const MAX_BODY_DEPTH: usize = 16;
 /// How many frames in a row may be unreadable before a connection is closed.
 pub const MAX_BAD_FRAMES: u32 = 8;
 
+/// How many keys the revocations of one answer name at most (one more revocation may exceed it).
+pub const MAX_REVOKED_KEYS: usize = 512;
+
 /// The shortest password, in bytes of UTF-8.
 pub const MIN_PASSWORD_BYTES: usize = 8;
 /// The longest password, in bytes of UTF-8; more would only cost time to hash.

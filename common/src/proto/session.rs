@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::{
-    MAX_DEPTH, MAX_FRAME_BYTES, MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES, PROTOCOL_VERSION,
+    MAX_DEPTH, MAX_FRAME_BYTES, MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES,
+    PROTOCOL_VERSION,
 };
 use super::status::{Code, Refusal};
 use super::{Command, Empty, Request, commands};
@@ -89,6 +90,10 @@ pub struct Hello {
     /// What the asking side can take.
     #[serde(default)]
     pub limits: Limits,
+    /// To a tracker, by a peer that hosts: the last revocation it knows. Those after it come with the answers that let
+    /// it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_after: Option<u64>,
 }
 
 impl Hello {

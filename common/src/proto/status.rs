@@ -100,6 +100,9 @@ codes! {
     NotSignedIn "not_signed_in" Unauthorized lasting "sign in first";
     AlreadySignedIn "already_signed_in" RequestError lasting "sign out first";
     BadPass "bad_pass" Unauthorized lasting "the pass does not count here";
+    Revoked "revoked" Unauthorized lasting "this device was signed out from elsewhere; sign in again with the password";
+    Suspended "suspended" Unauthorized lasting "the account is suspended; ask whoever runs the tracker";
+    NoSuchDevice "no_such_device" RequestError lasting "the account has no such device; type: devices";
     PassExpired "pass_expired" Unauthorized passing "the pass has ended; renew it at the tracker";
     // Channels.
     NoSuchChannel "no_such_channel" RequestError lasting "there is no such channel, or it is not for you";
@@ -112,6 +115,7 @@ codes! {
     NoSuchUser "no_such_user" RequestError lasting "nobody has this name";
     NotRegistered "not_registered" RequestError lasting "only a registered account can be authorised";
     PolicyFull "policy_full" RequestError lasting "the channel has too many authorised accounts and bans; take some back first";
+    ChannelRemoved "channel_removed" Unauthorized lasting "whoever runs the tracker has removed this channel; ask them";
     HostedElsewhere "hosted_elsewhere" RequestError lasting "the channel is hosted by another of its owner's keys";
     HostAway "host_away" ServerError passing "the channel's host is away";
     LogBehind "log_behind" ServerError passing "the host has lost part of its log and takes nothing until its owner has recovered it";

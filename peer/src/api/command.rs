@@ -37,6 +37,8 @@ pub enum Command {
         /// The one to be.
         new: Secret,
     },
+    /// Look at the devices that are signed in to this account, or sign one of them out.
+    Devices(DevicesCommand),
     /// Who this peer is.
     Whoami,
     /// Which key the tracker has, and whether it is confirmed.
@@ -179,6 +181,18 @@ pub enum WhoIs {
     Name(UserName),
     /// By what they are whatever the name: an account's id, or a guest's key.
     Subject(Subject),
+}
+
+/// What a user may ask about the devices of their account.
+#[derive(Clone, Debug)]
+pub enum DevicesCommand {
+    /// Which there are.
+    List,
+    /// Sign one of them out.
+    Revoke {
+        /// The first digits of its key.
+        key: String,
+    },
 }
 
 /// What a user may ask about messages that wait to be sent.

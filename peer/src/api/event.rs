@@ -176,6 +176,17 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+    /// A word to all who are at the tracker.
+    Broadcast {
+        /// Who says it; absent when it is the tracker's operator.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<Person>,
+        /// What.
+        text: String,
+        /// When.
+        #[serde(serialize_with = "rfc3339")]
+        sent_at: Timestamp,
+    },
     /// A command of the command line was done; its interface shows it like a typed one's.
     Result {
         /// The command's word.

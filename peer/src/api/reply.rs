@@ -25,6 +25,10 @@ pub enum Reply {
     Identity(Identity),
     /// The tracker's key.
     Trust(Trust),
+    /// The devices of the account.
+    Devices(DevicesOf),
+    /// A device was signed out.
+    SignedOut(DeviceRow),
     /// A page of channels.
     Channels(Channels),
     /// The channels this peer has to do with.
@@ -87,6 +91,30 @@ pub enum SessionState {
     Account,
     /// Not (yet).
     None,
+}
+
+/// The devices that are signed in to this account.
+#[derive(Clone, Debug, Serialize)]
+pub struct DevicesOf {
+    /// The rows, the one that was signed in first at the beginning.
+    pub devices: Vec<DeviceRow>,
+}
+
+/// A device that is signed in to this account.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceRow {
+    /// Its key.
+    pub key: PeerKey,
+    /// Since when it is signed in.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: Timestamp,
+    /// When it was last at the tracker.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
+    pub seen: Option<Timestamp>,
+    /// Whether it is there now.
+    pub online: bool,
+    /// Whether it is this one.
+    pub this: bool,
 }
 
 /// The tracker's key, as far as it is known.

@@ -29,7 +29,7 @@ use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
     Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
-    Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, TurnBehind,
+    Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep, TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -360,6 +360,15 @@ impl Handler<TurnBehind> for Host {
     fn handle(&mut self, TurnBehind { why }: TurnBehind, ctx: &mut Context<Self>) {
         self.channel.turn_behind();
         self.tell_behind(why);
+        self.apply(ctx);
+    }
+}
+
+impl Handler<Sweep> for Host {
+    type Result = ();
+
+    fn handle(&mut self, _: Sweep, ctx: &mut Context<Self>) {
+        self.sweep(Timestamp::now());
         self.apply(ctx);
     }
 }

@@ -260,15 +260,18 @@ impl Host {
         self.apply(ctx);
     }
 
-    /// Ends the sessions whose pass has ended, and clears the seats whose link has gone without a word.
-    fn sweep(&mut self, now: Timestamp) {
+    /// Ends the sessions whose pass does not count any more, and clears the seats whose link has gone without a word.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
         self.kicked.sweep(now);
         let gate = self.parts.gate.now();
-        let over = |seat: &Seat| seat.link.is_closed() || gate.has_ended(&seat.who.pass, now);
-        let gone: Vec<ConnId> =
-            self.seats.iter().filter(|(_, seat)| over(seat)).map(|(conn, _)| *conn).collect();
-        for conn in gone {
-            self.dismiss(conn, Code::PassExpired.into());
+        let why = |seat: &Seat| {
+            let is_gone = seat.link.is_closed().then_some(Code::ConnectionLost);
+            gate.why_ended(&seat.who.pass, now).or(is_gone)
+        };
+        let over: Vec<(ConnId, Code)> =
+            self.seats.iter().filter_map(|(conn, seat)| Some((*conn, why(seat)?))).collect();
+        for (conn, code) in over {
+            self.dismiss(conn, code.into());
         }
     }
 

@@ -9,6 +9,8 @@ use common::pass::{CLOCK_SKEW, PASS_GRACE, PASS_GRACE_AFTER, Pass, PassError, Pa
 use common::proto::session::Directory;
 use common::proto::status::{Code, Refusal};
 
+use crate::revocations::Revocations;
+
 /// How long after the tracker is back members with an ended pass have to renew it.
 const RENEW_WITHIN: Duration = Duration::from_secs(5 * 60);
 
@@ -43,6 +45,11 @@ impl SharedGate {
         self.lock().trust(directory);
     }
 
+    /// What is revoked counts, now and from now on.
+    pub fn heed(&self, revocations: Revocations) {
+        self.lock().heed(revocations);
+    }
+
     /// The connection to the tracker has changed: with it goes how strictly ended passes are taken.
     pub fn set_tracker(&self, tracker: TrackerState) {
         self.lock().set_tracker(tracker, Timestamp::now());
@@ -68,6 +75,7 @@ impl SharedGate {
 #[derive(Clone, Debug)]
 pub struct Gate {
     directory: Option<Directory>,
+    revocations: Revocations,
     tracker: TrackerState,
     /// Passes that have ended count until then, although the tracker is back.
     renew_until: Timestamp,
@@ -76,12 +84,22 @@ pub struct Gate {
 impl Gate {
     /// A gate that lets nobody in until it is told of a directory.
     pub fn new(tracker: TrackerState) -> Self {
-        Self { directory: None, tracker, renew_until: Timestamp::default() }
+        Self {
+            directory: None,
+            revocations: Revocations::default(),
+            tracker,
+            renew_until: Timestamp::default(),
+        }
     }
 
     /// The directory whose passes count.
     pub fn trust(&mut self, directory: Directory) {
         self.directory = Some(directory);
+    }
+
+    /// What is revoked, now and from now on.
+    pub fn heed(&mut self, revocations: Revocations) {
+        self.revocations = revocations;
     }
 
     /// The connection to the tracker has changed.
@@ -103,7 +121,7 @@ impl Gate {
     /// What the pass says, if it counts for the holder of this key now.
     ///
     /// # Errors
-    /// `pass_expired`, `bad_pass`, or `host_away` while no tracker is known.
+    /// `pass_expired`, `bad_pass`, `revoked`, or `host_away` while no tracker is known.
     pub fn check(&self, pass: &SignedPass, holder: PeerKey, now: Timestamp) -> Result<Pass, Refusal> {
         let Some(directory) = &self.directory else {
             return Err(Refusal::new(
@@ -114,15 +132,19 @@ impl Gate {
         let grace = self.grace(now);
         let rules =
             PassRules { trusted: &directory.signing_keys, directory: directory.id, holder, now, grace };
-        pass.verify(&rules).map_err(|error| {
+        let pass = pass.verify(&rules).map_err(|error| {
             let code = if let PassError::Expired { .. } = error { Code::PassExpired } else { Code::BadPass };
             Refusal::new(code, error.to_string())
-        })
+        })?;
+        if self.revocations.holds_against(&pass) { Err(Code::Revoked.into()) } else { Ok(pass) }
     }
 
-    /// Whether the session of somebody who came with this pass has to end.
-    pub fn has_ended(&self, pass: &Pass, now: Timestamp) -> bool {
-        now > pass.expires.plus(CLOCK_SKEW).plus(self.grace(now))
+    /// Why the session of somebody who came with this pass has to end, if it has to.
+    pub fn why_ended(&self, pass: &Pass, now: Timestamp) -> Option<Code> {
+        if self.revocations.holds_against(pass) {
+            return Some(Code::Revoked);
+        }
+        (now > pass.expires.plus(CLOCK_SKEW).plus(self.grace(now))).then_some(Code::PassExpired)
     }
 }
 
@@ -174,7 +196,7 @@ mod tests {
             if let Err(code) = &checked {
                 assert_eq!(*code, Code::PassExpired);
             }
-            (checked.is_ok(), !self.gate.has_ended(&self.claims, now))
+            (checked.is_ok(), self.gate.why_ended(&self.claims, now).is_none())
         }
     }
 

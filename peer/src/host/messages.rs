@@ -200,6 +200,11 @@ pub(super) struct TurnBehind {
     pub why: String,
 }
 
+/// Passes were revoked: who sits there with one of them is put out.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Sweep;
+
 /// Ends the host in order; answered when all is on disk and all are told.
 #[derive(Message)]
 #[rtype(result = "()")]

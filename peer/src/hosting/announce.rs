@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
-use common::proto::directory::{self, ChannelRecord, SetPolicy, Unhost};
+use common::proto::directory::{self, Hosted, Missed, SetPolicy, Unhost};
 use common::proto::status::{Code, Refusal};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -33,7 +33,7 @@ pub(super) enum Stage {
 
 /// What a task has come to.
 enum Outcome {
-    Announced(ChannelId, Result<(), Refusal>),
+    Announced(ChannelId, Result<Missed, Refusal>),
     Released(ChannelId, Result<(), Refusal>, Reply<()>),
     /// Nobody here need know.
     Nothing,
@@ -199,7 +199,7 @@ impl Hosting {
         self.announcing.under_way.insert(id, UnderWay { task, stage, waiting, again: false });
     }
 
-    fn announcement(&self, host: &HostHandle) -> impl Future<Output = Result<(), Refusal>> + use<> {
+    fn announcement(&self, host: &HostHandle) -> impl Future<Output = Result<Missed, Refusal>> + use<> {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
         async move {
@@ -207,10 +207,10 @@ impl Hosting {
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
             let announcement = directory::Host { id, name, head, term, policy, port, addresses };
-            let ChannelRecord { owner, term, .. } = tracker.request(&announcement).await?;
-            host.set_owner(owner).await?;
-            host.set_term(term).await?;
-            Ok(())
+            let Hosted { channel, missed } = tracker.request(&announcement).await?;
+            host.set_owner(channel.owner).await?;
+            host.set_term(channel.term).await?;
+            Ok(missed)
         }
     }
 
@@ -231,7 +231,7 @@ impl Hosting {
             match tracker.request(&SetPolicy { id, policy }).await {
                 // A tracker that does not know the channel as it is here is told all of it.
                 Err(refusal) if !refusal.code.is_passing() => announced.await,
-                told => told.map(drop),
+                told => told.map(|_| Missed::default()),
             }
         };
         let task = self.announcing.tasks.spawn_local(async move { Outcome::Announced(id, told.await) });
@@ -253,6 +253,13 @@ impl Hosting {
     pub(super) async fn ended(&mut self, Ended(ended): Ended) {
         match ended {
             Ok((task, Outcome::Announced(id, outcome))) => {
+                let outcome = match outcome {
+                    Ok(missed) => {
+                        self.missed(missed).await;
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                };
                 if let Some(under_way) = self.announcing.take(id, task) {
                     self.announced(id, under_way, outcome).await;
                 }
@@ -263,6 +270,17 @@ impl Hosting {
             Err(error) => {
                 self.config.alarm.raise(format!("telling the tracker what is hosted died: {error}"))
             }
+        }
+    }
+
+    /// Takes what was revoked while this peer was away. The rest of very much comes with the next announcement.
+    async fn missed(&mut self, missed: Missed) {
+        let Missed { revoked, more_revoked } = missed;
+        if !revoked.is_empty() {
+            self.revoked(revoked).await;
+        }
+        if more_revoked {
+            self.announce_all();
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Down, State, TrackerAddress, TrackerLink, TrackerLinkConfig, entry};
 use crate::api::{Event, LinkState};
 use crate::pace::{Rest, Tried};
 use crate::reconnect::{Effect, Now, Nudge, Reconnect};
+use crate::store::PeerStore;
 
 /// What is tried: this tracker, as it was given.
 pub(super) fn tried(config: &TrackerLinkConfig) -> Tried {
@@ -72,8 +73,10 @@ impl TrackerLink {
         let (transport, tracker) = (self.config.transport.clone(), self.config.tracker.clone());
         let (trust, name) = (self.config.trust.clone(), self.session.borrow().username.clone());
         let is_wanted = self.config.name_was_given && self.session.borrow().held.is_none();
+        let store = self.config.store.clone();
         let attempt = async move {
-            let mut contact = contact::contact(&transport, &tracker, &trust).await?;
+            let revoked_after = last_revocation(&store);
+            let mut contact = contact::contact(&transport, &tracker, &trust, revoked_after).await?;
             match entry::enter_silently(&contact.link, &mut contact.inbox, &name, is_wanted).await {
                 // Tried again like a connection that failed: nobody else would.
                 Err(refusal) if refusal.code.is_passing() => Err(refusal),
@@ -143,6 +146,13 @@ impl TrackerLink {
         }
         self.react(effects, ctx);
     }
+}
+
+/// The last revocation that is known, if this peer hosts anything that it would matter to.
+fn last_revocation(store: &PeerStore) -> Option<u64> {
+    let is_host = store.hosting().is_ok_and(|hosted| !hosted.is_empty());
+    let latest = || store.revoked().ok()?.last().map(|revoked| revoked.rev);
+    is_host.then(|| latest().unwrap_or_default())
 }
 
 /// The user wants something of the tracker: nothing is waited out, unless it was tried just now.

@@ -102,7 +102,8 @@ pub struct Contact {
     pub is_first: bool,
 }
 
-/// Dials the tracker, checks its key against the pinned one, and says HELLO.
+/// Dials the tracker, checks its key against the pinned one, and says HELLO; as a host, with the last revocation that it
+/// knows.
 ///
 /// # Errors
 /// What keeps the peer from its tracker, and what to do.
@@ -110,6 +111,7 @@ pub async fn contact(
     transport: &Transport,
     tracker: &TrackerAddress,
     trust: &TrustFile,
+    revoked_after: Option<u64>,
 ) -> Result<Contact, Refusal> {
     let known = trust.load()?.find(&tracker.address).cloned();
     let pinned = tracker.key.or(known.as_ref().map(|known| known.key));
@@ -124,7 +126,7 @@ pub async fn contact(
         || tracker.trust_first
         || known.as_ref().is_some_and(|known| known.confirmed && known.key == key);
     let (link, mut inbox) = Link::open(connection);
-    let directory = hello(&link, &mut inbox).await?;
+    let directory = hello(&link, &mut inbox, revoked_after).await?;
     // Not before it is known to be a tracker: a mistyped port may lead to a peer.
     if known.as_ref().is_none_or(|known| known.key != key || known.confirmed != confirmed) {
         trust.pin(&tracker.address, key, confirmed)?;
@@ -133,14 +135,16 @@ pub async fn contact(
     Ok(Contact { link, inbox, directory, confirmed, is_first: known.is_none() })
 }
 
-async fn hello(link: &Link, inbox: &mut Inbox) -> Result<Directory, Refusal> {
-    let welcome = inbox.ask(link, &hello_for(Purpose::Control)).await.map_err(RequestError::into_refusal)?;
+async fn hello(link: &Link, inbox: &mut Inbox, revoked_after: Option<u64>) -> Result<Directory, Refusal> {
+    let hello = Hello { revoked_after, ..hello_for(Purpose::Control) };
+    let welcome = inbox.ask(link, &hello).await.map_err(RequestError::into_refusal)?;
     welcome.directory.ok_or_else(|| Refusal::new(Code::BadRequest, "what answers there is not a tracker"))
 }
 
 /// The HELLO of this program.
 pub fn hello_for(purpose: Purpose) -> Hello {
-    Hello { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), purpose, limits: Limits::default() }
+    let (program, limits) = (PROGRAM.to_owned(), Limits::default());
+    Hello { protocol: PROTOCOL_VERSION, program, purpose, limits, revoked_after: None }
 }
 
 fn dial_refusal(error: &DialError, tracker: &TrackerAddress, trust: &TrustFile) -> Refusal {

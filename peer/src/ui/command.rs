@@ -109,6 +109,8 @@ pub enum Kind {
     Queue,
     /// One of these words, and what each means.
     Choice(Choices),
+    /// The first digits of a device's key.
+    Key,
     /// The rest of the line, as it is.
     Text,
 }
@@ -174,6 +176,8 @@ pub struct Args {
     pub id: Option<String>,
     /// What a [`Kind::Choice`] means.
     pub choice: Option<&'static str>,
+    /// A [`Kind::Key`].
+    pub key: Option<String>,
     /// A [`Kind::Text`].
     pub text: Option<String>,
     /// [`Flag::After`].
@@ -237,7 +241,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 36);
+        assert_eq!(TABLE.len(), 38);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -260,6 +264,7 @@ mod tests {
                 Kind::Count => "n".to_owned(),
                 Kind::Message => "ID".to_owned(),
                 Kind::Queue => "ID|CH".to_owned(),
+                Kind::Key => "KEY".to_owned(),
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),
                 Kind::Text => "text…".to_owned(),

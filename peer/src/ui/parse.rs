@@ -174,6 +174,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
         }
         Kind::Message => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_ID))?),
         Kind::Queue => args.id = Some(queue(spec, text)?),
+        Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
         // Taken verbatim before words are split.
         Kind::Text => args.text = Some(text.to_owned()),
     }
@@ -216,7 +217,15 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
         .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
 }
 
+const NO_KEY: &str = "KEY is the key of a device, as devices shows it, or at least its first 4 digits";
 const NO_ID: &str = "ID is the end of a message's id, as outbox shows it";
+
+/// Digits that a key may begin with, as they are typed: `devices` shows them in groups.
+fn key_beginning(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+    let is_key = (4..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_key.then(|| digits.to_ascii_lowercase())
+}
 
 fn id_ending(text: &str) -> Option<String> {
     let is_ending =

@@ -74,6 +74,7 @@ impl Renderer {
             Event::Kicked { channel, by, why, retry_after_ms, .. } => {
                 self.kicked(channel.as_str(), by, why.as_deref(), *retry_after_ms)
             }
+            Event::Broadcast { from, text, .. } => self.broadcast(from.as_ref(), text),
             Event::Warning { code, reason, channel } => {
                 let about = channel.as_ref().map(|channel| format!("#{channel}: ")).unwrap_or_default();
                 self.style.red(&format!("! {about}{}", refused(Some(code), Some(reason))))
@@ -139,6 +140,14 @@ impl Renderer {
             one_line(tracker),
             self.style.bold(&fingerprint(key)),
         )
+    }
+
+    fn broadcast(&self, from: Option<&Person>, text: &str) -> String {
+        let who = match from {
+            Some(person) => format!("{} to everybody", one_line(&person.name)),
+            None => "the tracker's operator to everybody".to_owned(),
+        };
+        format!("{} {}", self.style.bold(&format!("*** {who}:")), for_terminal(text, INDENT))
     }
 
     fn ready(&self, username: &str) -> String {
@@ -208,6 +217,11 @@ pub fn fingerprint(key: PeerKey) -> String {
     let digits = key.to_string();
     let groups = digits.as_bytes().chunks(4).map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(" ")
+}
+
+/// As much of a key as tells the devices of one account apart, and is typed for it.
+fn short_key(key: PeerKey) -> String {
+    key.to_string().chars().take(16).collect()
 }
 
 /// A sentence and its code.

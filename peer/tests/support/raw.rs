@@ -36,13 +36,13 @@ impl Raw {
         let identity = Identity::generate().unwrap();
         let control = control(world, &identity).await;
         let name = name.parse().unwrap();
-        let Entered { pass } = within(control.request(&Guest { name })).await.unwrap();
+        let Entered { pass, .. } = within(control.request(&Guest { name })).await.unwrap();
         Self { identity, pass, control }
     }
 
     /// Fetches a new pass.
     pub async fn renew(&mut self) {
-        let Entered { pass } = within(self.control.request(&Renew {})).await.unwrap();
+        let Entered { pass, .. } = within(self.control.request(&Renew {})).await.unwrap();
         self.pass = pass;
     }
 

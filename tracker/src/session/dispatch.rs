@@ -2,11 +2,12 @@
 
 use common::link::{CloseReason, Link};
 use common::proto::directory::{Entered, TrackerRequest};
+use common::proto::status::Code;
 use common::proto::{Empty, Request};
 use serde::Serialize;
 
-use super::Session;
 use super::phase::Phase;
+use super::{Session, hang_up};
 use crate::error::Failure;
 use crate::tracker::sessions::Identity;
 
@@ -50,6 +51,13 @@ impl Session {
                 let entered = tracker.renew(caller).await;
                 self.entered(entered, answer).await
             }
+            TrackerRequest::Devices(_) => answer.give(tracker.devices(caller).await),
+            TrackerRequest::Revoke(revoke) => {
+                let outcome = tracker.revoke(caller, revoke).await.map(|()| Empty {});
+                let is_over = outcome.is_ok() && revoke.key == caller.key;
+                answer.give(outcome)?;
+                if is_over { Err(hang_up(answer.link, Code::Revoked.into())) } else { Ok(()) }
+            }
             TrackerRequest::Signout(_) => {
                 let outcome = tracker.signout(caller.key).await;
                 if outcome.is_ok() {
@@ -76,17 +84,22 @@ impl Session {
         outcome: Result<(Identity, Entered), Failure>,
         answer: Answer<'_>,
     ) -> Result<(), CloseReason> {
-        let mut is_news = false;
-        let outcome = outcome.map(|(identity, entered)| {
-            tracing::info!(conn = self.caller.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
-            is_news = !matches!(&self.phase, Phase::Entered(before) if before.subject == identity.subject);
-            self.phase = Phase::Entered(identity);
-            entered
-        });
-        let link = answer.link;
-        answer.give(outcome)?;
+        let (identity, mut entered) = match outcome {
+            Ok(entered) => entered,
+            Err(failure) => return answer.give::<Entered>(Err(failure)),
+        };
+        tracing::info!(conn = self.caller.conn.0, subject = %identity.subject, name = ?identity.name.as_str(), "entered");
+        let is_news = !matches!(&self.phase, Phase::Entered(before) if before.subject == identity.subject);
+        self.phase = Phase::Entered(identity);
+        if let Some(told) = self.told {
+            match self.missed(told).await {
+                Ok(missed) => entered.missed = missed,
+                Err(failure) => return answer.give::<Entered>(Err(failure)),
+            }
+        }
+        answer.give(Ok(entered))?;
         if is_news {
-            self.tell_knocks(link).await;
+            self.tell_knocks(answer.link).await;
         }
         Ok(())
     }
@@ -100,7 +113,7 @@ struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn give<R: Serialize>(self, outcome: Result<R, Failure>) -> Result<(), CloseReason> {
+    fn give<R: Serialize>(&self, outcome: Result<R, Failure>) -> Result<(), CloseReason> {
         let outcome = outcome.map_err(Failure::into_refusal);
         let code = outcome.as_ref().err().map_or("ok", |refusal| refusal.code.as_str());
         tracing::debug!(command = ?self.command, code, "request");

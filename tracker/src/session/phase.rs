@@ -35,6 +35,8 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::Signout(_)
         | TrackerRequest::Password(_)
         | TrackerRequest::Guest(_)
+        | TrackerRequest::Devices(_)
+        | TrackerRequest::Revoke(_)
         | TrackerRequest::Renew(_) => Needs::Nothing,
         TrackerRequest::List(_)
         | TrackerRequest::Host(_)
@@ -91,6 +93,12 @@ mod tests {
             ("PASSWORD", r#"{"old":"correct horse","new":"battery staple"}"#, [true, true]),
             ("GUEST", r#"{"name":"ken"}"#, [true, true]),
             ("RENEW", "{}", [true, true]),
+            ("DEVICES", "{}", [true, true]),
+            (
+                "REVOKE",
+                r#"{"key":"8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"}"#,
+                [true, true],
+            ),
             ("LIST", "{}", [false, true]),
             ("UNHOST", r#"{"id":"01890000-0000-7000-8000-000000000000"}"#, [false, true]),
             ("POLICY", r#"{"id":"01890000-0000-7000-8000-000000000000","policy":{"rev":1}}"#, [false, true]),

@@ -7,6 +7,7 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::directory::{ChannelRecord, Listed, Owner, Policy};
 use common::proto::policy::Holder;
+use common::proto::status::{Code, Refusal};
 use common::storage::{Program, Schema, Table};
 use common::transport::Address;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub const CHANNELS: Rows<ChannelRow> = Rows::new(Table::new("channels"));
 pub const CHANNEL_NAMES: Rows<ChannelId> = Rows::new(Table::new("channel_names"));
 /// Requests for conversations, by whom they are for.
 pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
+/// Whose passes do not count any more, by number.
+pub const REVOCATIONS: Rows<RevocationRow> = Rows::new(Table::new("revocations"));
 /// The directory itself, under [`THE_DIRECTORY`].
 pub const META: Rows<Meta> = Rows::new(Table::new("meta"));
 /// The one key of [`META`].
@@ -57,6 +60,43 @@ pub struct Account {
     /// The keys that enter as this account.
     #[serde(default)]
     pub keys: Vec<BoundKey>,
+    /// Whether nobody may enter as it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Suspension>,
+}
+
+impl Account {
+    /// Whether somebody may enter as it.
+    ///
+    /// # Errors
+    /// `suspended`, with what the operator said.
+    pub fn check_active(&self) -> Result<(), Refusal> {
+        let Some(suspension) = &self.suspended else { return Ok(()) };
+        let refusal = Refusal::from(Code::Suspended);
+        Err(match &suspension.reason {
+            Some(why) => Refusal { reason: format!("{}: {why}", refusal.reason), ..refusal },
+            None => refusal,
+        })
+    }
+}
+
+/// That nobody may enter as an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the operator's words; the account's owner is told them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Passes that do not count any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevocationRow {
+    /// Of these keys, those with lower numbers than this row.
+    pub keys: Vec<PeerKey>,
+    /// Then they are dead anyway.
+    pub until: Timestamp,
 }
 
 /// A key that enters as an account.
@@ -96,6 +136,12 @@ pub struct KeyRow {
     /// The names it holds as a guest, the one it entered with last at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldName>,
+    /// When it was last here, bound to an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Timestamp>,
+    /// Whether it was unbound from its account from elsewhere, and nobody has entered with it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_signed_out: bool,
 }
 
 /// A name that a guest's key holds.

@@ -57,9 +57,11 @@ impl TrackerHandle {
             let Some(password) = hash.clone() else { return Ok(identity) };
             row.account = Some(id);
             row.held.retain(|held| held.name != *name);
+            row.is_signed_out = false;
             change.put(KEYS, key.as_bytes(), &row)?;
             let keys = vec![BoundKey { key, since: now }];
-            let account = Account { id, name: name.clone(), password, created: now, keys };
+            let name = name.clone();
+            let account = Account { id, name, password, created: now, keys, suspended: None };
             change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
                 return Ok(identity);
@@ -80,7 +82,7 @@ impl TrackerHandle {
     /// Binds `key` to an account.
     ///
     /// # Errors
-    /// `bad_password`, alike for a name that nobody has; `already_signed_in`, `too_many_requests`.
+    /// `bad_password`, alike for a name that nobody has; `already_signed_in`, `suspended`, `too_many_requests`.
     pub async fn signin(&self, caller: Caller, signin: Signin) -> Result<(Identity, Entered), Failure> {
         let Caller { conn, key, origin, .. } = caller;
         let bound = self.bound_account(key).await?;
@@ -98,6 +100,8 @@ impl TrackerHandle {
         let (Some(account), Verdict::Right | Verdict::Rehashed(_)) = (account, &verdict) else {
             return Err(Code::BadPassword.into());
         };
+        // Not before: only whoever has the password learns of it.
+        account.check_active()?;
         let rehashed = if let Verdict::Rehashed(hash) = verdict { Some(hash) } else { None };
         self.bind(key, &account, rehashed).await?;
         let identity = Identity { subject: Subject::Account(account.id), name: account.name, key };
@@ -125,6 +129,7 @@ impl TrackerHandle {
                 account.password.clone_from(hash);
             }
             row.account = Some(account.id);
+            row.is_signed_out = false;
             change.put(KEYS, key.as_bytes(), &row)?;
             change.put(ACCOUNTS, account.id.0.as_bytes(), &account)?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
@@ -192,7 +197,7 @@ impl TrackerHandle {
     }
 
     /// The account that a key is bound to.
-    async fn bound_account(&self, key: PeerKey) -> Result<Option<Row<Account>>, Failure> {
+    pub(super) async fn bound_account(&self, key: PeerKey) -> Result<Option<Row<Account>>, Failure> {
         let row = self.directory.get(KEYS, key.as_bytes()).await?;
         match row.and_then(|row| row.value.account) {
             Some(id) => self.account(id).await.map(Some),

@@ -12,8 +12,9 @@ use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
-    Announce, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, Enter, List, ListingReply,
-    Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, Withdraw,
+    Announce, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions, Enter, List,
+    ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, There, WhoIsThere,
+    Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -102,6 +103,28 @@ impl Handler<SignOut> for Tracker {
     fn handle(&mut self, SignOut { key }: SignOut, _: &mut Self::Context) {
         self.state.sign_out(key);
         self.apply();
+    }
+}
+
+impl Handler<EndSessions> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, EndSessions { revoked, why, spared }: EndSessions, _: &mut Self::Context) {
+        for conn in self.state.end_sessions(&revoked.keys) {
+            if let Some(link) = self.links.get(&conn).filter(|_| spared != Some(conn)) {
+                link.close_because(why.clone());
+            }
+        }
+        self.apply();
+        self.tell(&self.state.sessions.hosting(), &revoked);
+    }
+}
+
+impl Handler<WhoIsThere> for Tracker {
+    type Result = There;
+
+    fn handle(&mut self, WhoIsThere(keys): WhoIsThere, _: &mut Self::Context) -> There {
+        There(keys.into_iter().map(|key| self.state.sessions.has_entered(key)).collect())
     }
 }
 

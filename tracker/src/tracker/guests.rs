@@ -48,14 +48,19 @@ impl TrackerHandle {
     /// Enters as whoever the key is known to be.
     ///
     /// # Errors
-    /// `not_signed_in` when it is not known, or the name it had as a guest is not its own any more.
+    /// `not_signed_in` when it is not known, or the name it had as a guest is not its own any more; `revoked` when it was
+    /// signed out from elsewhere; `suspended`.
     pub async fn renew(&self, caller: Caller) -> Result<(Identity, Entered), Failure> {
         let Caller { conn, key, .. } = caller;
         let row = self.directory.get(KEYS, key.as_bytes()).await?.map(|row| row.value).unwrap_or_default();
         if let Some(id) = row.account {
             let account = self.account(id).await?.value;
+            account.check_active()?;
             let identity = Identity { subject: Subject::Account(id), name: account.name, key };
             return self.admit(conn, identity).await;
+        }
+        if row.is_signed_out {
+            return Err(Code::Revoked.into());
         }
         let now = self.now();
         match row.held.into_iter().next_back().filter(|held| now < held.until) {
@@ -90,6 +95,7 @@ async fn hold(
         }
         Clash::Taken => Code::NameTaken.into(),
     })?;
+    row.is_signed_out = false;
     row.held.push(HeldName { name: name.clone(), until });
     change.put(KEYS, key.as_bytes(), &row)?;
     Ok(())

@@ -29,10 +29,7 @@ impl TrackerHandle {
     pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<ChannelRecord, Failure> {
         let Caller { conn, origin, remote, .. } = caller;
         let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
-        if self.directory.get(CHANNELS, host.id.0.as_bytes()).await?.is_none() {
-            self.quotas.name(origin)?;
-        }
-        let mut tries = Tries::default();
+        let (mut tries, mut is_counted) = (Tries::default(), false);
         loop {
             let now = self.now();
             let mut change = self.directory.change();
@@ -40,6 +37,9 @@ impl TrackerHandle {
             if known.is_none() && owned >= MAX_CHANNELS_PER_OWNER {
                 let reason = format!("you own {owned} channels already; give one up with unhost --release");
                 return Err(Refusal::new(Code::NotAllowed, reason).into());
+            }
+            if known.is_none() && !std::mem::replace(&mut is_counted, true) {
+                self.quotas.name(origin)?;
             }
             let row = decide(known.as_ref(), who, &host, remote, now)?;
             let lapsed = claim(&mut change, who, known.as_ref(), &row, now).await?;

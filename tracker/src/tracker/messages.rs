@@ -5,6 +5,7 @@ use common::clock::Timestamp;
 use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::link::Link;
+use common::proto::device::Revoked;
 use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
 use common::proto::knock::Introduction;
 use common::proto::policy::Holder;
@@ -40,6 +41,26 @@ pub struct Enter {
 pub struct SignOut {
     pub key: PeerKey,
 }
+
+/// Passes do not count any more: who has entered with their keys is put out, and hosts are told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndSessions {
+    pub revoked: Revoked,
+    /// What those who are put out are told.
+    pub why: Refusal,
+    /// Whoever asked for it: is closed once it has its answer.
+    pub spared: Option<ConnId>,
+}
+
+/// Which of these keys have entered.
+#[derive(Message)]
+#[rtype(result = "There")]
+pub struct WhoIsThere(pub Vec<PeerKey>);
+
+/// One answer for each key, in their order.
+#[derive(actix::MessageResponse)]
+pub struct There(pub Vec<bool>);
 
 /// A connection has ended; answered with the guests' channels that it hosted.
 #[derive(Message)]

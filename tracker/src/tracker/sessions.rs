@@ -133,6 +133,25 @@ impl Sessions {
         Some((conn, self.identity(conn)?))
     }
 
+    /// The connection over which a key has entered.
+    pub fn conn_of(&self, key: PeerKey) -> Option<ConnId> {
+        self.entered.get(&key).copied()
+    }
+
+    /// Whether a key has entered.
+    pub fn has_entered(&self, key: PeerKey) -> bool {
+        self.entered.contains_key(&key)
+    }
+
+    /// The connections of those who host something.
+    pub fn hosting(&self) -> Vec<ConnId> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| !session.hosting.is_empty())
+            .map(|(conn, _)| *conn)
+            .collect()
+    }
+
     /// Gives a session the lease of a channel, whoever had it. Whether the channel was up already; `None` when the
     /// session has not entered or has ended.
     pub fn lease(&mut self, conn: ConnId, channel: ChannelId) -> Option<bool> {

@@ -79,6 +79,15 @@ impl State {
         self.went_down(&hosted);
     }
 
+    /// These keys may not be entered any more. Returns their connections, which are to be closed.
+    pub fn end_sessions(&mut self, keys: &[PeerKey]) -> Vec<ConnId> {
+        let conns = keys.iter().filter_map(|key| self.sessions.conn_of(*key)).collect();
+        for key in keys {
+            self.sign_out(*key);
+        }
+        conns
+    }
+
     /// A connection has ended. Returns the guests' channels whose host is gone by that.
     pub fn disconnect(&mut self, conn: ConnId) -> Vec<ChannelId> {
         let hosted = self.sessions.disconnect(conn);

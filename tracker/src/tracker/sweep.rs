@@ -31,6 +31,7 @@ impl TrackerHandle {
         self.note_seen(online, now).await?;
         self.remove_lapsed(lapsed).await?;
         self.sweep_knocks().await?;
+        self.sweep_revocations().await?;
         self.sweep_guest_names().await
     }
 
@@ -58,7 +59,7 @@ impl TrackerHandle {
         }
         let mut row = change.get(KEYS, key.as_bytes()).await?.unwrap_or_default();
         row.held.retain(|held| now < held.until);
-        if row.held.is_empty() && row.account.is_none() {
+        if row.held.is_empty() && row.account.is_none() && !row.is_signed_out {
             change.delete(KEYS, key.as_bytes());
         } else {
             change.put(KEYS, key.as_bytes(), &row)?;

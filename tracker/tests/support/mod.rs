@@ -116,11 +116,16 @@ pub fn hello() -> Hello {
         program: "test".into(),
         purpose: Purpose::Control,
         limits: Limits::default(),
+        revoked_after: None,
     }
 }
 
 impl Client {
     pub async fn hello(connection: Connection, key: PeerKey) -> Self {
+        Self::hello_with(connection, key, hello()).await
+    }
+
+    pub async fn hello_with(connection: Connection, key: PeerKey, hello: Hello) -> Self {
         let (link, mut inbox) = Link::open(connection);
         let (tell, events) = mpsc::channel(256);
         tokio::spawn(async move {
@@ -130,7 +135,7 @@ impl Client {
                 }
             }
         });
-        let directory = within(link.request(&hello())).await.unwrap().directory.unwrap();
+        let directory = within(link.request(&hello)).await.unwrap().directory.unwrap();
         Self { link, key, directory, events }
     }
 
@@ -179,7 +184,7 @@ impl Client {
     }
 
     pub async fn host(&self, channel: &Host) -> Result<ChannelRecord, Code> {
-        self.ask(channel).await
+        self.ask(channel).await.map(|hosted| hosted.channel)
     }
 
     pub async fn locate(&self, name: &str) -> Result<ChannelRecord, Code> {

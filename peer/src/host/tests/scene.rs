@@ -170,6 +170,7 @@ async fn open(
 
 pub fn hello() -> Hello {
     Hello {
+        revoked_after: None,
         protocol: PROTOCOL_VERSION,
         program: "test".to_owned(),
         purpose: Purpose::Channel,

@@ -5,7 +5,7 @@ use common::proto::directory::{Grant, Post, View};
 use common::proto::limits::FIRST_TAIL;
 
 use super::{Action, Arg, Ask, Choices, Flag, Group, Kind, Spec};
-use crate::api::{Command, ModerationCommand, OutboxCommand};
+use crate::api::{Command, DevicesCommand, ModerationCommand, OutboxCommand};
 
 const fn need(kind: Kind) -> Arg {
     Arg { kind, required: true }
@@ -93,6 +93,22 @@ pub static TABLE: &[Spec] = &[
             let (new, old) = (args.secrets.pop()?, args.secrets.pop()?);
             Some(Action::Perform(Command::Passwd { old, new }))
         },
+        ..ROW
+    },
+    Spec {
+        word: "devices",
+        group: Group::Account,
+        help: "the devices that are signed in to this account",
+        build: |_| Some(Action::Perform(Command::Devices(DevicesCommand::List))),
+        ..ROW
+    },
+    Spec {
+        word: "devices revoke",
+        group: Group::Account,
+        usage: "KEY",
+        help: "sign out a device, everywhere and at once; the first digits of its key will do",
+        args: &[need(Kind::Key)],
+        build: |args| Some(Action::Perform(Command::Devices(DevicesCommand::Revoke { key: args.key? }))),
         ..ROW
     },
     Spec {

@@ -8,10 +8,10 @@ use common::text::one_line;
 
 use super::moderation::{role_word as role, view_word as view};
 use super::table::{facts, table};
-use super::{Renderer, fingerprint};
+use super::{Renderer, fingerprint, short_key};
 use crate::api::{
-    ChannelStatus, Channels, ClientReport, HistoryOf, Identity, LinkState, MembersOf, Reply, SessionState,
-    StatusReport, Trust,
+    ChannelStatus, Channels, ClientReport, DeviceRow, HistoryOf, Identity, LinkState, MembersOf, Reply,
+    SessionState, StatusReport, Trust,
 };
 use crate::ui::parse::quoted;
 
@@ -21,6 +21,10 @@ impl Renderer {
         Some(match reply {
             Reply::Identity(identity) => facts(self.style, &identity_facts(identity)),
             Reply::Trust(trust) => self.trust_reply(trust),
+            Reply::Devices(devices) => self.devices(&devices.devices, now),
+            Reply::SignedOut(device) => {
+                self.notice(&format!("the device {} is signed out", short_key(device.key)))
+            }
             Reply::Channels(channels) => self.channels(channels),
             Reply::Connected(connected) => self.connected(&connected.channels),
             Reply::Members(members) => self.members(members),
@@ -53,6 +57,22 @@ impl Renderer {
         let confirmed = if trust.confirmed { "yes" } else { "no" };
         let tracker = one_line(&trust.tracker).into_owned();
         facts(self.style, &[("tracker", tracker), ("key", key), ("confirmed", confirmed.into())])
+    }
+
+    fn devices(&self, devices: &[DeviceRow], now: Timestamp) -> String {
+        let row = |device: &DeviceRow| {
+            let seen = match (device.this, device.online, device.seen) {
+                (true, _, _) => "this one".to_owned(),
+                (false, true, _) => "now".to_owned(),
+                (false, false, Some(seen)) => self.time(seen, now),
+                (false, false, None) => "not known".to_owned(),
+            };
+            [short_key(device.key), self.time(device.since, now), seen]
+        };
+        let rows = devices.iter().map(row).collect::<Vec<_>>();
+        let shown = table(self.style, ["key", "signed in", "last seen"], &rows);
+        let hint = self.notice("to sign one out, everywhere and at once: devices revoke KEY");
+        format!("{shown}\n{hint}")
     }
 
     fn channels(&self, page: &Channels) -> String {

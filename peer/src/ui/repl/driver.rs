@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::View;
-use crate::api::{Command, Outcome, Reply};
+use crate::api::{Command, DevicesCommand, Outcome, Reply};
 use crate::ui::Node;
 use crate::ui::command::{Action, Spec};
 use crate::ui::editor::{Input, Turn};
@@ -143,7 +143,13 @@ impl<N: Node> Driver<N> {
             }
         };
         match parsed.into_action(secrets) {
-            Ok(Action::Perform(command)) => self.perform(command).await,
+            Ok(Action::Perform(command)) => {
+                if self.confirms(&command).await? {
+                    self.perform(command).await
+                } else {
+                    Ok(())
+                }
+            }
             Ok(Action::Help(about)) => {
                 self.view.screen.print(&self.view.render.help(about));
                 Ok(())
@@ -158,6 +164,30 @@ impl<N: Node> Driver<N> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the user means it, where that is asked: a device that signs itself out needs the password to come back.
+    async fn confirms(&mut self, command: &Command) -> Result<bool, Leave> {
+        let Command::Devices(DevicesCommand::Revoke { key }) = command else { return Ok(true) };
+        let own = match self.node.perform(Command::Whoami).await {
+            Ok(Reply::Identity(identity)) => identity.key.to_string(),
+            _ => return Ok(true),
+        };
+        if !own.starts_with(key.as_str()) {
+            return Ok(true);
+        }
+        self.view.notice(
+            "that is this very device: it will need the password to come back, and hosts nothing until then",
+        );
+        self.view.screen.settle().await;
+        self.hand(Turn::Answer("Sign it out? yes/no: ".into())).await;
+        let input = self.inputs.recv().await;
+        let answer = self.typed(input)?.unwrap_or_default();
+        let is_meant = is_yes(&answer);
+        if !is_meant {
+            self.view.notice("nothing was done");
+        }
+        Ok(is_meant)
     }
 
     fn refuse(&self, refusal: &Refusal) {
@@ -203,7 +233,7 @@ impl<N: Node> Driver<N> {
             return true;
         }
         !matches!(parse::parse(last), Ok(Some(parsed)) if !parsed.spec.secrets.is_empty()
-            || ["talk", "leave", "quit"].contains(&parsed.spec.word))
+            || ["talk", "leave", "quit", "devices revoke"].contains(&parsed.spec.word))
     }
 
     async fn talk(&mut self, channel: Option<ChannelName>) {
@@ -259,10 +289,14 @@ impl<N: Node> Driver<N> {
         self.hand(Turn::Answer("Is it the same? yes/no: ".into())).await;
         let input = self.inputs.recv().await;
         let answer = self.typed(input)?.unwrap_or_default();
-        if !["yes", "y"].contains(&answer.trim().to_lowercase().as_str()) {
+        if !is_yes(&answer) {
             let reason = "the tracker's key was not confirmed; no password was sent";
             return Ok(Err(Refusal::new(Code::TrackerUnconfirmed, reason)));
         }
         Ok(self.node.perform(Command::ConfirmTracker { key }).await)
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["yes", "y"].contains(&answer.trim().to_lowercase().as_str())
 }
