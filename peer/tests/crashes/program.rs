@@ -131,6 +131,7 @@ impl Program {
     /// Its life is over.
     pub fn ended(&mut self, end: End) {
         self.is_ready = false;
+        self.is_outbox_empty = false;
         self.life = None;
         if let Some(shown) = self.lives.last_mut() {
             shown.end = end;
@@ -161,8 +162,10 @@ impl Program {
         }
     }
 
+    /// Asks until it is empty, and then no more, so that no answer comes late.
     pub fn ask_outbox(&mut self) {
-        if self.is_ready && self.asked.is_empty() && Instant::now() >= self.not_before {
+        let is_free = self.is_ready && self.asked.is_empty() && Instant::now() >= self.not_before;
+        if is_free && !self.is_outbox_empty {
             self.ask(&format!("outbox {CHANNEL}"), Asked::Outbox);
             self.not_before = Instant::now() + ASK_AGAIN_AFTER;
         }

@@ -26,6 +26,17 @@ pub enum Role {
     Member,
 }
 
+impl Role {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracker => "tracker",
+            Self::Host => "host",
+            Self::Member => "member",
+        }
+    }
+}
+
 /// The lives of one program before its last one, which is left alone.
 pub type Plan = Vec<Death>;
 
@@ -41,8 +52,8 @@ pub struct Schedule {
     pub texts: u64,
     /// How many commands a peer is given before it has answered the first.
     pub ahead: Vec<usize>,
-    /// Whether a life that did not end as planned is tried again.
-    pub insists: bool,
+    /// Whether all has to be sent before a stage ends.
+    pub settles: bool,
     /// Whether the last peer makes an account.
     pub signs_up: bool,
 }
@@ -62,23 +73,25 @@ impl Schedule {
         let stages = peers.iter().chain([&tracker]).map(Vec::len).max().unwrap_or_default() + 1;
         let ahead = (0..PEERS).map(|_| 1 + dice.roll(4) as usize).collect();
         let signs_up = dice.roll(10) == 0;
-        Self { tracker, peers, stages, texts: 4, ahead, insists: false, signs_up }
+        Self { tracker, peers, stages, texts: 4, ahead, settles: false, signs_up }
     }
 
-    /// One in which the tracker alone dies, once.
-    pub fn tracker_dies(point: Point) -> Self {
-        let tracker = vec![Death::At { point, nth: 1 }];
-        let (peers, ahead) = (vec![Plan::new(); PEERS], vec![1; PEERS]);
-        Self { tracker, peers, stages: 1, texts: 1, ahead, insists: false, signs_up: false }
-    }
-
-    /// One that comes by every point there is: each program dies at all of its own.
-    pub fn tour() -> Self {
-        let of = |role| points(role).into_iter().map(|point| Death::At { point, nth: 1 }).collect::<Plan>();
-        let (tracker, host, member) = (of(Role::Tracker), of(Role::Host), of(Role::Member));
-        let stages = tracker.len().max(host.len()).max(member.len()) * 2;
-        let peers = vec![host, Plan::new(), Plan::new(), member];
-        Self { tracker, peers, stages, texts: 2, ahead: vec![2; PEERS], insists: true, signs_up: true }
+    /// One in which a program dies at this point. Where it takes somebody else's going, the host and a member go too.
+    pub fn dying(role: Role, point: Point) -> Self {
+        let (mut tracker, mut peers) = (Plan::new(), vec![Plan::new(); PEERS]);
+        let plan = match role {
+            Role::Tracker => &mut tracker,
+            Role::Host => &mut peers[0],
+            Role::Member => &mut peers[PEERS - 1],
+        };
+        plan.push(Death::At { point, nth: 1 });
+        match point {
+            Point::TrackerSeen => peers[0].push(Death::Killed { lines: 8 }),
+            Point::HostStreamed => peers[1].push(Death::Killed { lines: 9 }),
+            _ => {}
+        }
+        let signs_up = point == Point::TrackerSignedUp;
+        Self { tracker, peers, stages: 2, texts: 4, ahead: vec![1; PEERS], settles: true, signs_up }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::crash::Point;
@@ -13,6 +13,8 @@ use super::world::{Outcome, Wrong, run};
 
 /// How many worlds live at once: most of them wait most of the time.
 const WORLDS: u64 = 4;
+/// How often a program is sent to die at a point.
+const TRIES: usize = 3;
 
 /// What a long run wants more of: see `scripts/chaos`.
 fn setting(name: &str, usual: u64) -> u64 {
@@ -128,18 +130,39 @@ fn random_4_acknowledged_messages_survive_and_are_shown_once() {
 /// What the tracker has written and not answered is this peer's channel all the same, and not a name that is taken.
 #[test]
 fn a_channel_whose_announcement_was_cut_short_can_be_hosted_again() {
-    let outcome = run(&Schedule::tracker_dies(Point::TrackerListed));
-    let Outcome { hit, .. } = outcome.unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    assert!(hit.contains_key(&("tracker", Point::TrackerListed.name())), "{hit:?}");
+    die_at(Role::Tracker, Point::TrackerListed);
+}
+
+/// Has a program die at a point, in a world of its own where all is as promised in the end. On a slow machine it may end
+/// before it comes there.
+fn die_at(role: Role, point: Point) {
+    let comes_by = |_| {
+        let outcome = run(&Schedule::dying(role, point));
+        let outcome = outcome.unwrap_or_else(|wrong| panic!("{role:?} at {}: {wrong:?}", point.name()));
+        outcome.hit.contains_key(&(role.name(), point.name()))
+    };
+    assert!((0..TRIES).any(comes_by), "no {} came by {}", role.name(), point.name());
 }
 
 #[test]
 fn every_crash_point_is_come_by() {
-    let outcome = run(&Schedule::tour());
-    let Outcome { hit, history, took, .. } = outcome.unwrap_or_else(|wrong| panic!("{wrong:?}"));
-    let roles = [("tracker", Role::Tracker), ("host", Role::Host), ("member", Role::Member)];
-    let of = |(name, role)| points(role).into_iter().map(move |point| (name, point.name()));
-    let missing: Vec<_> = roles.into_iter().flat_map(of).filter(|point| !hit.contains_key(point)).collect();
-    assert!(missing.is_empty(), "nobody came by {missing:?}");
-    println!("{} points in {:.0} s, {} messages", hit.len(), took.as_secs_f64(), history.views[0].log.len());
+    let roles = [Role::Tracker, Role::Host, Role::Member];
+    let all: Vec<_> =
+        roles.into_iter().flat_map(|role| points(role).into_iter().map(move |at| (role, at))).collect();
+    let (next, started) = (AtomicUsize::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..WORLDS {
+            scope.spawn(|| {
+                while let Some((role, point)) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    die_at(*role, *point);
+                }
+            });
+        }
+    });
+    println!(
+        "{} deaths at {} points in {:.0} s",
+        all.len(),
+        Point::ALL.len(),
+        started.elapsed().as_secs_f64()
+    );
 }

@@ -13,7 +13,7 @@ use super::program::{CHANNEL, Program};
 use super::schedule::{Death, PEERS, Role, Schedule};
 
 /// No step of a world takes longer; what is tried again waits for seconds, and several times.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(90);
 /// How long to listen before looking who can be given something to do.
 const TURN: Duration = Duration::from_millis(10);
 /// A program that fails to start so often in one world will not start.
@@ -100,17 +100,14 @@ impl World {
             self.until("everybody has written", |world| {
                 world.is_tracker_up() && world.peers().iter().all(Program::has_typed)
             })?;
-            self.end_lives(schedule.insists);
-            if schedule.insists && self.programs.iter().all(|program| program.plan.is_empty()) {
-                break;
+            if schedule.settles {
+                self.settle()?;
             }
+            self.end_lives();
         }
         self.programs.iter_mut().for_each(|program| program.plan.clear());
-        self.end_lives(false);
-        self.until("all is sent", |world| {
-            world.peers_mut().iter_mut().for_each(Program::ask_outbox);
-            world.peers().iter().all(|peer| peer.is_set_up() && peer.is_outbox_empty)
-        })?;
+        self.end_lives();
+        self.settle()?;
         self.until("the host's log is read", |world| {
             world.programs[0].ask_history();
             world.programs[0].has_history()
@@ -126,6 +123,14 @@ impl World {
         })
     }
 
+    fn settle(&mut self) -> Result<(), String> {
+        self.peers_mut().iter_mut().for_each(|peer| peer.is_outbox_empty = false);
+        self.until("all is sent", |world| {
+            world.peers_mut().iter_mut().for_each(Program::ask_outbox);
+            world.peers().iter().all(|peer| peer.is_set_up() && peer.is_outbox_empty)
+        })
+    }
+
     fn peers(&self) -> &[Program] {
         &self.programs[..PEERS]
     }
@@ -138,11 +143,10 @@ impl World {
         self.programs[PEERS].is_ready
     }
 
-    /// Ends the lives that were to end in this stage and did not; who `insists` has them try again.
-    fn end_lives(&mut self, insists: bool) {
+    /// Ends the lives that were to end in this stage and did not.
+    fn end_lives(&mut self) {
         for program in &mut self.programs {
             if let (Some(death), Some(life)) = (program.death.take(), &mut program.life) {
-                program.plan.extend(Some(death).filter(|_| insists));
                 match death {
                     Death::Stopped { .. } => life.stop(),
                     Death::Killed { .. } | Death::At { .. } => life.kill(),
@@ -236,12 +240,7 @@ impl World {
             Err(how) => return Err(format!("{} ended with {how}", program.name)),
         };
         if let (Some(Death::At { point, .. }), End::Killed) = (program.death, end) {
-            let role = match program.role {
-                Role::Tracker => "tracker",
-                Role::Host => "host",
-                Role::Member => "member",
-            };
-            *self.hit.entry((role, point.name())).or_default() += 1;
+            *self.hit.entry((program.role.name(), point.name())).or_default() += 1;
         }
         self.deaths += 1;
         program.death = None;
