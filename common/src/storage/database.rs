@@ -59,6 +59,10 @@ impl Database {
             check_present(folder).map_err(damaged)?;
         }
         let noted = Noted::read(folder)?;
+        // Looked at before sled is, which changes what it opens.
+        if stored.is_none() && noted.is_some_and(|noted| noted.groups > 0) {
+            return Err(damaged("store.json is gone".to_owned()));
+        }
         let is_doubted = match noted.filter(|_| stored.is_some()) {
             Some(noted) => noted.doubts(length(folder).map_err(io)?, folder).map_err(io)?,
             None => false,
