@@ -212,6 +212,10 @@ fn identity_facts(identity: &Identity) -> Vec<(&'static str, String)> {
     let state = match identity.state {
         SessionState::Account => "signed in",
         SessionState::Guest => "guest",
+        // Hosts that know this peer let it in by its last pass.
+        SessionState::None if identity.subject.is_some() => {
+            "not let in by the tracker now; hosts still know you"
+        }
         SessionState::None => "not signed in",
     };
     vec![("name", identity.username.to_string()), ("as", state.into()), ("key", fingerprint(identity.key))]

@@ -231,6 +231,14 @@ fn status_says_what_is_connected_and_why_not() {
 }
 
 #[test]
+fn without_the_tracker_one_is_still_somebody() {
+    let known = Identity { state: SessionState::None, ..identity() };
+    let nobody = Identity { subject: None, ..known.clone() };
+    assert!(reply(&Reply::Identity(known)).contains("not let in by the tracker now; hosts still know you"));
+    assert!(reply(&Reply::Identity(nobody)).contains("not signed in"));
+}
+
+#[test]
 fn info_and_history_are_complete() {
     let head = Position { seq: 7, ..Position::start(channel_id(), epoch()) };
     let info = Info {
