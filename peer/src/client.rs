@@ -1,31 +1,24 @@
 //! The part of a peer that is in one channel: it receives the log, and sends what was written.
 //!
-//! The actor owns the connection and applies what the pure parts decide: [`resume`] (what continues the log),
-//! [`archive`] (what of it is on disk here) and [`outbox`] (what goes out, and when).
+//! In reading order: what it decides, which is pure ([`state`], and its parts [`archive`], [`outbox`], [`resume`]); the
+//! actor, which owns the connection, says what happens, and does what was decided (`effects`); what may be asked of it
+//! (`messages`, `handle`).
 
 pub mod archive;
 mod connect;
-mod connection;
+mod effects;
 mod handle;
 mod in_order;
-mod incoming;
 mod messages;
 pub mod outbox;
-mod queue;
 pub mod resume;
-mod sending;
+pub mod state;
 mod telling;
-mod trying;
 
 use std::time::Duration;
 
 use actix::prelude::*;
-use common::clock::Timestamp;
-use common::crash::{self, Point};
-use common::id::Subject;
 use common::link::{CloseReason, Inbound, Link};
-use common::proto::channel::Role;
-use common::proto::directory::Switches;
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::Refusal;
 use common::storage::ReadError;
@@ -33,24 +26,22 @@ use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
 pub use archive::CatchUp;
-pub use connect::{Way, follow};
+pub use connect::{Resume, Way, follow};
+pub(crate) use effects::why;
 pub use handle::ClientHandle;
-pub use incoming::chat_message;
-pub use telling::short_id;
+pub use telling::{chat_message, short_id};
 
 use crate::alarm::{Alarm, Death};
-use crate::api::{Event, JoinedChannel};
+use crate::api::JoinedChannel;
 use crate::events::Events;
 use crate::pace::Tried;
-use crate::reconnect::Reconnect;
+use crate::reconnect::Now;
 use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
-use archive::Writing;
-use connection::SessionChanged;
+use archive::{Archive, Asking};
+use effects::{Answered, Written};
 use in_order::{InOrder, in_order};
-use outbox::Outbox;
-use sending::{Answered, Written};
-use trying::Flow;
+use state::{Around, ClientState, Habits, KeptClient, Me};
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -81,7 +72,7 @@ pub struct ClientConfig {
 
 /// How the client is, for those who watch it.
 #[derive(Clone, Debug, Default)]
-struct State {
+struct Status {
     joined: bool,
     link: Option<Link>,
     /// Why there is no link.
@@ -90,39 +81,24 @@ struct State {
     waiting: usize,
 }
 
-/// What the host said when it let us in.
-#[derive(Clone, Debug)]
-struct Standing {
-    /// As whom.
-    subject: Subject,
-    role: Role,
-    policy: Switches,
-    head: common::entry::Position,
-}
-
 type Joining = oneshot::Sender<Result<JoinedChannel, Refusal>>;
 
 struct Client {
-    channel: KnownChannel,
+    state: ClientState,
     way: Way,
     store: PeerStore,
+    archive: Archive,
     session: SessionView,
     events: Events,
-    state: watch::Sender<State>,
-    writing: Writing,
-    outbox: Outbox,
+    status: watch::Sender<Status>,
+    link: Option<Link>,
+    /// Whether the stream is held back.
+    held: watch::Sender<bool>,
+    /// How many requests of the user are unanswered.
+    asking: Asking,
     writes: InOrder<Written>,
     answers: InOrder<Answered>,
-    standing: Option<Standing>,
     joining: Vec<Joining>,
-    /// When connecting is tried.
-    reconnect: Reconnect,
-    flow: Flow,
-    /// Over which connection to the tracker this client had it tell when the host is seen.
-    located_over: u64,
-    /// Who the last attempt to connect was made as.
-    tried_as: Option<Subject>,
-    stopping: bool,
     death: Death,
 }
 
@@ -132,34 +108,36 @@ struct Client {
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
     let ClientConfig { channel, way, store, session, events, expire, catch_up, alarm } = config;
-    let writing = Writing::load(&store, channel.record.id, catch_up)?;
-    let asking = writing.asking.clone();
-    let outbox = Outbox::load(store.outbox(channel.record.id)?);
-    let kept = store.pace(&Tried::Channel(channel.record.id))?;
-    let reconnect = Reconnect::new(kept, Timestamp::now());
-    let flow = Flow::load(&store, channel.record.id, expire)?;
-    let state = watch::Sender::new(State { joined: channel.joined, ..State::default() });
-    let (id, name, view) = (channel.record.id, channel.record.name.clone(), state.subscribe());
+    let (id, name, joined) = (channel.record.id, channel.record.name.clone(), channel.joined);
+    let archive = Archive::new(store.store().clone(), id);
+    let kept = KeptClient {
+        archive: archive.load()?,
+        outbox: store.outbox(id)?,
+        connecting: store.pace(&Tried::Channel(id))?,
+        sending: store.pace(&Tried::Outbox(id))?,
+        channel,
+    };
+    let asking = Asking::default();
+    let around = around(&session, &events, &asking, false);
+    let state = ClientState::new(kept, Habits { expire, catch_up }, around);
+    let status = watch::Sender::new(Status { joined, ..Status::default() });
+    let (view, user_asks) = (status.subscribe(), asking.clone());
     let (writes, written) = in_order(MAX_WRITES);
     let (answers, answered) = in_order(MAX_ANSWERS);
     let client = Client {
-        channel,
+        state,
         way,
         store,
+        archive,
         session,
         events,
-        state,
-        writing,
-        outbox,
+        status,
+        link: None,
+        held: watch::Sender::new(false),
+        asking,
         writes,
         answers,
-        standing: None,
         joining: Vec::new(),
-        reconnect,
-        flow,
-        located_over: 0,
-        tried_as: None,
-        stopping: false,
         death: Death::of("the client of a channel", &alarm),
     };
     let addr = Client::create(|ctx: &mut Context<Client>| {
@@ -168,7 +146,23 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         ctx.add_stream(answered);
         client
     });
-    Ok(ClientHandle::new(addr, id, name, view, asking))
+    Ok(ClientHandle::new(addr, id, name, view, user_asks))
+}
+
+fn around(session: &SessionView, events: &Events, asking: &Asking, is_open: bool) -> Around {
+    let session = session.borrow();
+    let me = |held: &crate::session::HeldPass| Me {
+        subject: held.claims.subject,
+        name: session.username.to_string(),
+    };
+    Around {
+        now: Now::real(),
+        me: session.held.as_ref().map(me),
+        entered_over: session.entered_over(),
+        taken: events.taken(),
+        is_asking: asking.is_asking(),
+        is_open,
+    }
 }
 
 impl Actor for Client {
@@ -180,37 +174,18 @@ impl Actor for Client {
             Some((SessionChanged, session))
         });
         ctx.add_stream(sessions);
-        if self.channel.joined {
-            self.show_unshown(ctx);
-        }
-        self.begin(ctx);
+        self.step(ctx, ClientState::start);
     }
 }
 
 impl Client {
-    fn link(&self) -> Option<Link> {
-        self.state.borrow().link.clone()
-    }
-
-    /// Keeps that the channel is joined; whoever waits for that is told when it is on disk.
-    fn keep_channel(&mut self, ctx: &mut Context<Self>) {
-        let (store, channel) = (self.store.clone(), self.channel.clone());
-        let (joining, joined) = (std::mem::take(&mut self.joining), self.joined());
-        let kept = async move {
-            if let Err(error) = store.keep_channel(&channel).await {
-                tracing::warn!(channel = %channel.record.id, err = %error, "the channel could not be kept");
-            }
-            crash::here(Point::ClientJoined);
-            for joining in joining {
-                // Whoever no longer waits has no use for it.
-                let _ = joining.send(joined.clone());
-            }
-        };
-        ctx.spawn(kept.into_actor(self));
-    }
-
-    fn tell(&self, event: Event, ctx: &mut Context<Self>) {
-        ctx.wait(self.events.tell(event).into_actor(self));
+    /// Says what has happened, and does what follows.
+    fn step<R>(&mut self, ctx: &mut Context<Self>, input: impl FnOnce(&mut ClientState) -> R) -> R {
+        let is_open = self.link.as_ref().is_some_and(|link| !link.is_closed());
+        self.state.look(around(&self.session, &self.events, &self.asking, is_open));
+        let outcome = input(&mut self.state);
+        self.follow_up(ctx);
+        outcome
     }
 }
 
@@ -220,22 +195,32 @@ struct FromHost {
 }
 
 impl StreamHandler<FromHost> for Client {
-    fn handle(&mut self, item: FromHost, ctx: &mut Self::Context) {
-        if item.generation != self.generation() || self.stopping {
+    fn handle(&mut self, FromHost { generation, inbound }: FromHost, ctx: &mut Self::Context) {
+        if generation != self.state.generation() {
             return;
         }
-        match item.inbound {
-            Ok(Inbound::Event(event)) => self.told(&event.name, &event.body, ctx),
+        match inbound {
+            Ok(Inbound::Event(event)) => self.told(generation, &event.name, &event.body, ctx),
             Ok(Inbound::Request(request)) => {
-                if let Some(link) = self.link() {
+                if let Some(link) = &self.link {
                     // A link that has ended says so by its stream.
                     let _ = link.answer_unexpected(&request);
                 }
             }
-            Err(reason) => self.lost(reason, ctx),
+            Err(reason) => self.step(ctx, |state| state.lost(generation, why(reason))),
         }
     }
 
     /// The end of one connection is not the end of the actor.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+struct SessionChanged;
+
+impl StreamHandler<SessionChanged> for Client {
+    fn handle(&mut self, _: SessionChanged, ctx: &mut Self::Context) {
+        self.step(ctx, ClientState::session_changed);
+    }
+
     fn finished(&mut self, _: &mut Self::Context) {}
 }

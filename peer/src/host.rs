@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
-//! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`presence`],
-//! [`gate`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
+//! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
+//! [`presence`], [`gate`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -12,6 +12,7 @@
 
 mod actor;
 mod acts;
+pub mod begin;
 pub mod channel;
 mod effects;
 mod fanout;

@@ -2,17 +2,14 @@
 //! them there are, and how far they were shown. What belongs together is written as one.
 //!
 //! In reading order: the intervals ([`intervals`], pure), what waits for the disk and how far it is shown ([`keeper`],
-//! pure), the client's part that writes and then shows (`keeping`), that fills gaps (`filling`), and that reads
-//! (`history`).
+//! pure), and what the user reads back (`history`).
 //!
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
 
-mod filling;
 mod history;
 pub mod intervals;
 pub mod keeper;
-mod keeping;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::host::log::Log;
 use intervals::{Intervals, Place};
 
-pub(super) use filling::Filling;
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};
-pub(super) use keeping::Writing;
 
 /// Channel, epoch and number: what is known of the entry's hash, and its exact bytes.
 const ENTRIES: Table = Table::new("archive");
@@ -92,6 +87,15 @@ impl Kept {
         }
         value.put_slice(&bytes);
         Ok(Self { seq, value: value.freeze() })
+    }
+
+    /// The entry itself.
+    ///
+    /// # Errors
+    /// When what is kept is none.
+    pub fn entry(&self) -> Result<RawEntry, ArchiveError> {
+        let bytes = entry_of(&self.value).ok_or(ArchiveError::Missing(self.seq))?;
+        Ok(RawEntry::from_bytes(bytes)?)
     }
 
     /// How many bytes it takes on disk.
@@ -240,8 +244,7 @@ impl Archive {
     /// Blocks for as long as the disk takes.
     fn entry(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<RawEntry, ArchiveError> {
         if let Some(value) = reader.get(ENTRIES, self.entry_key(epoch, seq))? {
-            let bytes = entry_of(&value).ok_or(ArchiveError::Missing(seq))?;
-            return Ok(RawEntry::from_bytes(bytes)?);
+            return Kept { seq, value }.entry();
         }
         let log = Log::new(self.store.clone(), self.channel, epoch);
         let bytes = log.entry_at(seq)?.ok_or(ArchiveError::Missing(seq))?;

@@ -44,6 +44,18 @@ pub struct Resume {
 }
 
 impl Resume {
+    /// What CONNECT says is here, as far as the log is known to be at `head`: nothing, when so much is missing that the
+    /// newest entries are to come first.
+    pub fn have_for(&self, head: &Position) -> Option<Position> {
+        self.have.filter(|_| !self.is_far_from(head))
+    }
+
+    /// Whether the newest entries are to come first after all, over another connection: the log is at `head`, and
+    /// `have` was said.
+    pub fn is_to_skip(&self, have: Option<Position>, head: &Position) -> bool {
+        have.is_some() && self.is_far_from(head)
+    }
+
     fn is_far_from(&self, head: &Position) -> bool {
         let behind = self.have.filter(|have| have.epoch == head.epoch);
         behind.is_some_and(|have| head.seq.saturating_sub(have.seq) > self.catch_up.far_behind)
@@ -77,10 +89,10 @@ impl Way {
         pass: SignedPass,
         resume: Resume,
     ) -> Result<Entered, Refusal> {
-        let have = resume.have.filter(|_| !resume.is_far_from(&record.head));
+        let have = resume.have_for(&record.head);
         let connect = Connect { channel: record.id, pass, have, tail: resume.catch_up.tail };
         let entered = self.enter_at(record, connect.clone()).await?;
-        if have.is_none() || !resume.is_far_from(&entered.connected.head) {
+        if !resume.is_to_skip(have, &entered.connected.head) {
             return Ok(entered);
         }
         // The host lets go of this connection when the next one of the same key comes.

@@ -10,9 +10,10 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::archive::{Asking, GetArchive, KeepPage, View};
-use super::messages::{Finish, GetStatus, Join, Leave, Located, Send, Shutdown};
-use super::queue::{ChangeItem, GetOutbox, Matching, Retry};
-use super::{Client, State};
+use super::messages::{
+    ChangeItem, Finish, GetOutbox, GetStatus, Join, Leave, Located, Matching, Retry, Send, Shutdown,
+};
+use super::{Client, Status};
 use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
 
 /// The handle of a client. Cheap to clone.
@@ -21,7 +22,7 @@ pub struct ClientHandle {
     addr: Addr<Client>,
     id: ChannelId,
     name: ChannelName,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<Status>,
     asking: Asking,
 }
 
@@ -30,7 +31,7 @@ impl ClientHandle {
         addr: Addr<Client>,
         id: ChannelId,
         name: ChannelName,
-        state: watch::Receiver<State>,
+        state: watch::Receiver<Status>,
         asking: Asking,
     ) -> Self {
         Self { addr, id, name, state, asking }
@@ -148,7 +149,7 @@ impl ClientHandle {
 
     /// Waits until all that is queued and can go out now has been answered.
     pub async fn drained(&self) {
-        let idle = |state: &State| state.link.is_none() || state.waiting == 0;
+        let idle = |state: &Status| state.link.is_none() || state.waiting == 0;
         // An ended client has nothing under way.
         let _ = self.state.clone().wait_for(idle).await;
     }

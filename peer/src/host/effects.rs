@@ -8,13 +8,14 @@ use common::entry::{Author, Checkpoint, Position};
 use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
-use common::proto::limits::{CHECKPOINT_EVERY, MAX_PAGE_ROWS};
+use common::proto::limits::CHECKPOINT_EVERY;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Pushed};
 use common::signed::Signed;
 
 use super::actor::{Host, Seat, Who};
+use super::begin;
 use super::channel::{Batch, ConnId, Effect};
 use super::messages::{Enter, Entered};
 use super::permission::{Verb, decide};
@@ -85,24 +86,12 @@ impl Host {
 
     /// The entry before the first that a member is to get.
     fn begin_of_stream(&self, connect: &Connect) -> Result<Position, Refusal> {
-        let head = self.channel.head();
-        let have = connect.have.filter(|have| have.epoch == head.epoch);
-        let seq = match have {
-            Some(have) => have.seq,
-            None => head.seq.saturating_sub(connect.tail.min(MAX_PAGE_ROWS).into()),
-        };
-        if seq > head.seq {
-            return Err(Code::LogBehind.into());
-        }
+        let seq = begin::begin_of_stream(self.channel.head(), connect.have, connect.tail)?;
         let found = self.parts.log.position_at(seq).map_err(|error| {
             tracing::warn!(channel = %self.record().id, err = ?error.to_string(), "cannot read the log");
             Refusal::from(Code::StorageFailed)
         })?;
-        match (found, have) {
-            (Some(found), Some(have)) if found != have => Err(Code::LogBehind.into()),
-            (Some(found), _) => Ok(found),
-            (None, _) => Err(Code::LogBehind.into()),
-        }
+        begin::check(found, connect.have)
     }
 
     /// The host's signature on where the log ends.

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix::prelude::*;
+use actix::Message;
 use common::entry::{Position, RawEntry};
 use common::id::Epoch;
 use common::proto::channel::{History, HistoryPage};
 use common::proto::status::{Code, Refusal};
 
 use super::Archive;
-use super::filling::check_page;
 use super::intervals::{Gap, Intervals};
-use super::keeper::Page;
+use super::keeper::{Keeper, Page};
 use crate::api::{ChatMessage, HistoryOf, Missing};
-use crate::client::Client;
 use crate::client::handle::ClientHandle;
-use crate::client::incoming::chat_message;
+use crate::client::state::check_page;
+use crate::client::telling::chat_message;
 
 /// Counts the user's unanswered requests; what can wait waits for them.
 #[derive(Clone, Debug, Default)]
@@ -55,16 +54,10 @@ pub struct View {
 #[rtype(result = "View")]
 pub(in crate::client) struct GetArchive;
 
-impl Handler<GetArchive> for Client {
-    type Result = MessageResult<GetArchive>;
-
-    fn handle(&mut self, _: GetArchive, _: &mut Self::Context) -> Self::Result {
-        let keeper = &self.writing.keeper;
-        MessageResult(View {
-            archive: self.writing.archive.clone(),
-            intervals: keeper.intervals().clone(),
-            end: keeper.have(),
-        })
+impl View {
+    /// What there is now.
+    pub(in crate::client) fn new(archive: Archive, keeper: &Keeper) -> Self {
+        Self { archive, intervals: keeper.intervals().clone(), end: keeper.have() }
     }
 }
 
@@ -72,18 +65,8 @@ impl Handler<GetArchive> for Client {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::client) struct KeepPage {
-    epoch: Epoch,
-    page: Page,
-}
-
-impl Handler<KeepPage> for Client {
-    type Result = ();
-
-    fn handle(&mut self, KeepPage { epoch, page }: KeepPage, ctx: &mut Self::Context) {
-        if self.writing.keeper.epoch() == Some(epoch) && !self.writing.at_home && !self.stopping {
-            self.put_page(page, ctx);
-        }
-    }
+    pub epoch: Epoch,
+    pub page: Page,
 }
 
 /// Reads back, page by page, the newest first.

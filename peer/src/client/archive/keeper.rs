@@ -16,8 +16,8 @@ use common::storage::limits::MAX_VALUE_BYTES;
 use super::intervals::{Continuation, Contradiction, Gap, Intervals, Place, Proof};
 use super::{Batch, Kept, Loaded};
 use crate::api::ChatMessage;
-use crate::client::incoming::chat_message;
 use crate::client::resume::{Progress, Received};
+use crate::client::telling::chat_message;
 
 /// How many live entries are written at once, so that the first of many need not wait for the last.
 const MAX_BATCH_ENTRIES: usize = 512;
