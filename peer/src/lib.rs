@@ -18,6 +18,8 @@ pub mod pace;
 pub mod reconnect;
 pub mod revocations;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 mod start;
 pub mod store;
 pub mod tracker_link;
