@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::Planted;
 use super::world::{Count, Run, run};
@@ -23,27 +24,36 @@ fn tell_failure(seed: u64, run: &Run) -> String {
     )
 }
 
-/// `NATTER_SIM_SEED` runs that one; `NATTER_SIM_SEEDS` so many, from `NATTER_SIM_FIRST` on.
+/// `NATTER_SIM_SEED` runs that one; `NATTER_SIM_SEEDS` so many from `NATTER_SIM_FIRST` on, and `NATTER_SIM_MINUTES` as
+/// many as that gives time for.
 #[test]
 fn whatever_happens_nothing_is_lost_repeated_or_out_of_order() {
-    let first = number("NATTER_SIM_SEED").or_else(|| number("NATTER_SIM_FIRST")).unwrap_or(0);
-    let seeds =
-        if number("NATTER_SIM_SEED").is_some() { 1 } else { number("NATTER_SIM_SEEDS").unwrap_or(SEEDS) };
-    let mut total = Count::default();
+    let one = number("NATTER_SIM_SEED");
+    let first = one.or_else(|| number("NATTER_SIM_FIRST")).unwrap_or(0);
+    let minutes: Option<f64> = std::env::var("NATTER_SIM_MINUTES").ok().map(|text| text.parse().unwrap());
+    let seeds = match (one, minutes) {
+        (Some(_), _) => 1,
+        (None, Some(_)) => u64::MAX - first,
+        (None, None) => number("NATTER_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    let (began, mut total, mut ran) = (Instant::now(), Count::default(), 0);
     for seed in first..first + seeds {
+        if minutes.is_some_and(|minutes| ran > 0 && began.elapsed().as_secs_f64() > minutes * 60.0) {
+            break;
+        }
         let run = run(seed, None);
         assert!(run.outcome.is_ok(), "{}", tell_failure(seed, &run));
-        total.events += run.count.events;
-        total.faults += run.count.faults;
-        total.written += run.count.written;
-        total.stored += run.count.stored;
-        total.connected += run.count.connected;
-        total.slow_readers += run.count.slow_readers;
-        total.virtual_ms += run.count.virtual_ms;
+        total.add(run.count);
+        ran += 1;
     }
-    println!("{seeds} seeds: {total:?}");
+    let Count { events, faults, written, stored, connected, slow_readers, virtual_ms } = total;
+    let hours = virtual_ms / 3_600_000;
+    println!(
+        "{ran} seeds of the simulation, {hours} hours in them: {events} events, {faults} faults, {connected} connections, \
+         {slow_readers} slow readers, {written} messages written, {stored} stored"
+    );
     // A simulation in which nothing happens proves nothing.
-    assert!(total.faults >= seeds && total.stored >= seeds && total.connected >= seeds);
+    assert!(faults >= ran && stored >= ran && connected >= ran);
 }
 
 #[test]
@@ -60,6 +70,7 @@ fn a_seed_gives_the_same_run_again() {
 fn is_found(planted: Planted) {
     let found = (0..SEEDS_FOR_A_BUG).find_map(|seed| Some((seed, run(seed, Some(planted)).outcome.err()?)));
     let (seed, violation) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
+    assert!(run(seed, None).outcome.is_ok(), "it is not the planted bug that seed {seed} finds");
     println!("{planted:?} is found by seed {seed}: {}", violation.0);
 }
 

@@ -58,7 +58,10 @@ impl Way {
         }
         self.blocked_since = None;
         let piece = match self.queue.next_batch().now_or_never()? {
-            Some(lines) => Piece::Lines(lines),
+            Some(lines) => {
+                self.queue.end(None);
+                Piece::Lines(lines)
+            }
             None => {
                 self.ended = true;
                 Piece::End

@@ -79,6 +79,18 @@ pub struct Count {
     pub virtual_ms: u64,
 }
 
+impl Count {
+    pub fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.faults += other.faults;
+        self.written += other.written;
+        self.stored += other.stored;
+        self.connected += other.connected;
+        self.slow_readers += other.slow_readers;
+        self.virtual_ms += other.virtual_ms;
+    }
+}
+
 pub struct World {
     pub random: Random,
     pub planted: Option<Planted>,
