@@ -11,7 +11,7 @@ use common::proto::channel::{
     self, Connect, Connected, History as AskedPage, HistoryPage, HostRequest, Role, StatusReport, Stored,
     StoredMessage,
 };
-use common::proto::directory::Policy;
+use common::proto::directory::Switches;
 use common::proto::limits::CATCH_UP_BYTES;
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Empty, Request, event};
@@ -172,7 +172,7 @@ impl World {
             term: 1,
             after,
             role: Role::Guest,
-            policy: Policy::default(),
+            policy: Switches::default(),
             checkpoint: self.signed.clone(),
         };
         if let Some(wire) = self.wires.get_mut(&id) {

@@ -1,11 +1,12 @@
 //! A simulated client's connection: made, asked over, lost.
 
-use common::entry::{Position, RawEntry, TEXT, TextBody};
+use common::entry::{Position, TEXT, TextBody};
 use common::id::{RequestId, Subject};
 use common::link::{CloseReason, RequestError};
 use common::proto::channel::{
     Connect, Connected, History, HistoryPage, Message, StatusOf, StatusReport, Stored,
 };
+use common::proto::event::HostEvent;
 use common::proto::limits::{MAX_PENDING_REQUESTS, REQUEST_LIMIT};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Command};
@@ -239,11 +240,11 @@ impl World {
         self.follow_up(number)
     }
 
-    /// An entry has come.
-    pub fn client_told(&mut self, id: u64, entry: &RawEntry) -> Checked {
+    /// The host has told something.
+    pub fn client_told(&mut self, id: u64, event: HostEvent) -> Checked {
         let (number, generation, is_alive) = self.owner(id);
         if is_alive {
-            self.step(number, |state| state.received(generation, entry))?;
+            self.step(number, |state| state.told(generation, event))?;
         }
         Ok(())
     }

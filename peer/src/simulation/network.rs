@@ -72,8 +72,8 @@ impl World {
                 Frame::Response(response) => self.client_answered(id, response.id, response.outcome)?,
                 Frame::Event(event) => match HostEvent::parse(&event.name, &event.body) {
                     Ok(HostEvent::GoingAway(told)) => self.ended(id, to, CloseReason::Told(told.reason))?,
-                    Ok(HostEvent::RawEntry(entry)) => self.client_told(id, &entry)?,
-                    other => ensure(false, || format!("{} cannot be read: {other:?}", event.name))?,
+                    Ok(event) => self.client_told(id, event)?,
+                    Err(refusal) => return Err(Violation(refusal.to_string())),
                 },
             }
         }
