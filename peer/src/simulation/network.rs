@@ -145,7 +145,7 @@ impl World {
     pub fn watch(&mut self, id: u64) -> Checked {
         let now = self.now;
         let Some(wire) = self.wires.get(&id) else { return Ok(()) };
-        if !wire.is_open[0] && !wire.is_open[1] {
+        if wire.is_over {
             self.wires.remove(&id);
             return Ok(());
         }
@@ -162,6 +162,11 @@ impl World {
                 _ => None,
             })
             .collect();
+        // Whoever has to hear of the end has heard of it by the next look.
+        let is_over = !wire.is_open[0] && !wire.is_open[1];
+        if let Some(wire) = self.wires.get_mut(&id) {
+            wire.is_over = is_over;
+        }
         self.later(1000, What::Watch(id));
         for (side, why) in ends {
             self.count.slow_readers += u64::from(why == CloseReason::SlowReader);

@@ -112,6 +112,8 @@ pub struct Wire {
     pub unasked: Vec<Waiter>,
     /// Whether it is the second try of one attempt, for the newest entries only.
     pub is_second: bool,
+    /// Both sides have ended, a while ago.
+    pub is_over: bool,
     /// Whether the client has entered by it.
     pub is_entered: bool,
     pub seat: Option<ConnId>,
@@ -132,6 +134,7 @@ impl Wire {
             pending: Pending::new(MAX_PENDING_REQUESTS),
             unasked: Vec::new(),
             is_second: false,
+            is_over: false,
             is_entered: false,
             seat: None,
         }
