@@ -53,6 +53,7 @@ fn a_host_that_stops_is_noticed_by_members_and_tracker_and_comes_back() {
     assert_eq!(charlie.wait_outgoing(&id, "stored")["seq"], 2);
     ken.wait_connection("tracker", "up");
     ken.send("first", "after");
+    ken.wait_message("after");
     charlie.wait_message("after");
     dora.ask_until("list", |list| list["channels"][0]["online"] == true);
     let expected = [(1, "before"), (2, "meanwhile"), (3, "after")];

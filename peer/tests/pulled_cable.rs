@@ -131,6 +131,7 @@ fn a_pulled_cable_is_noticed_on_both_sides_and_everything_comes_back_with_it() {
     charlie.wait_connection("tracker", "up");
     charlie.wait_outgoing(&id, "stored");
     ken.send("first", "after");
+    ken.wait_message("after");
     charlie.wait_message("after");
     let expected = [(1, "before"), (2, "of the host"), (3, "of the member"), (4, "after")];
     for peer in [&charlie, &ken] {
