@@ -81,7 +81,7 @@ impl Default for Limits {
 /// The first request on every connection, by the side that dialled.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// [`PROTOCOL_VERSION`](super::limits::PROTOCOL_VERSION) of the asking side.
+    /// [`PROTOCOL_VERSION`] of the asking side.
     pub protocol: u32,
     /// Name and version of the asking program, for people.
     pub program: String,
