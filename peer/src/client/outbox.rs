@@ -53,6 +53,8 @@ enum Step {
 struct Rejection {
     /// Whether the refusal itself was seen, and not only `after_refused`.
     is_explained: bool,
+    /// Whether what was refused by it, and after it, may be on the host's disk all the same.
+    leaves_unknown: bool,
 }
 
 /// The queue of one channel.
@@ -186,9 +188,12 @@ impl Outbox {
 
     fn refused(&mut self, place: usize, refusal: Refusal) -> Vec<Effect> {
         let is_explained = refusal.code != Code::AfterRefused;
-        let rejection = self.rejection.get_or_insert(Rejection { is_explained });
+        // A failed append takes all with it that came meanwhile, and only the first is told why.
+        let leaves_unknown = !is_explained || item::leaves_unknown(&refusal.code);
+        let rejection = self.rejection.get_or_insert(Rejection { is_explained, leaves_unknown });
         rejection.is_explained |= is_explained;
-        self.entries[place].is_unsure |= item::leaves_unknown(&refusal.code);
+        let leaves_unknown = if is_explained { leaves_unknown } else { rejection.leaves_unknown };
+        self.entries[place].is_unsure |= leaves_unknown;
         let mut effects: Vec<Effect> = self.fulfil(place).into_iter().collect();
         if !is_explained {
             return effects;

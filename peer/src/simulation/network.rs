@@ -144,6 +144,11 @@ impl World {
     /// Once a second: who has heard nothing for too long hangs up, and so does who cannot write.
     pub fn watch(&mut self, id: u64) -> Checked {
         let now = self.now;
+        let pauses = self.wires.get(&id).is_some_and(|wire| self.clients[wire.client].reads_again > now);
+        if let Some(wire) = self.wires.get_mut(&id).filter(|_| pauses) {
+            // Who does not read does not notice silence.
+            wire.heard[Side::Client as usize] = now;
+        }
         let Some(wire) = self.wires.get(&id) else { return Ok(()) };
         if wire.is_over {
             self.wires.remove(&id);

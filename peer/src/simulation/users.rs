@@ -23,7 +23,8 @@ impl World {
             4 => self.join(number),
             _ => {
                 // Often alone, sometimes many in a row.
-                for _ in 0..=self.random.mostly(1, 40) {
+                let many = if self.large_texts { 120 } else { 40 };
+                for _ in 0..=self.random.mostly(1, many) {
                     self.write_message(number)?;
                 }
                 Ok(())
@@ -181,7 +182,7 @@ impl World {
                 self.later(after, What::Impatient(client));
             }
             (6, Some(wire)) => self.stall(wire),
-            (7, _) => self.clients[number].reads_again = self.now + self.random.within(100, 40_000),
+            (7, _) => self.clients[number].reads_again = self.now + self.random.within(100, 60_000),
             (8, _) => {
                 let again = self.now + self.random.within(1000, 60_000);
                 self.clients[number].reachable_again = again;

@@ -14,7 +14,7 @@ use crate::client::archive::intervals::Gap;
 use crate::host::channel::ConnId;
 
 /// How many bytes may be on their way in one direction.
-pub const WINDOW: usize = 16 * 1024;
+pub const WINDOW: usize = 8 * 1024;
 
 /// Who waits for the answer to a request of the client.
 #[derive(Debug)]

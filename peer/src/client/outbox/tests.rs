@@ -271,6 +271,23 @@ fn a_failure_of_the_hosts_disk_says_nothing_about_the_message() {
 }
 
 #[test]
+fn what_came_after_a_failure_of_the_hosts_disk_may_be_stored_and_after_another_refusal_is_not() {
+    for (code, is_known) in
+        [(Code::StorageFailed, false), (Code::StorageFull, true), (Code::NotAllowed, true)]
+    {
+        let mut outbox = filled(2);
+        let all = ids(&outbox);
+        send_all(&mut outbox);
+        outbox.answered(all[0], refuse(code.clone()));
+        outbox.answered(all[1], refuse(Code::AfterRefused));
+        let decision = outbox.wish(all[1], Wish::Cancel).unwrap();
+        assert_eq!(matches!(decision, Decision::Now(_)), is_known, "{code}");
+        outbox.release();
+        assert_eq!(outbox.questions(me()).contains(&all[1]), !is_known, "{code}");
+    }
+}
+
+#[test]
 fn what_is_too_late_is_refused_here_and_gets_a_new_term_when_retried() {
     let at = Timestamp::from_millis;
     let mut outbox = Outbox::load(vec![
