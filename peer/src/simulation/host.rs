@@ -124,7 +124,9 @@ impl World {
     }
 
     fn host_enter(&mut self, enter: Enter) -> Checked {
-        let key = self.clients[self.wires[&enter.wire].client].key;
+        // It may have ended while it waited.
+        let Some(wire) = self.wires.get(&enter.wire) else { return Ok(()) };
+        let key = self.clients[wire.client].key;
         let Some(host) = &mut self.host.running else { return Ok(()) };
         if host.closing {
             self.host_reply::<Empty>(enter.wire, enter.request, Err(Code::GoingAway.into()));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use common::entry::{Checkpoint, Position};
@@ -134,7 +135,8 @@ pub struct Run {
 /// Runs one seed.
 pub fn run(seed: u64, planted: Option<Planted>) -> Run {
     let mut world = World::new(seed, planted);
-    let outcome = world.go();
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.go()))
+        .unwrap_or_else(|_| Err(Violation("it panicked, as is told above".to_owned())));
     world.count.virtual_ms = world.now;
     world.count.stored = world.host.disk.flushed().entries.len() as u64;
     let trace = world.trace.iter().map(|(at, what)| format!("{at} {what:?}")).collect();
