@@ -57,6 +57,36 @@ fn restricted_channels_are_for_their_owners() {
 }
 
 #[test]
+fn where_the_next_page_begins_names_no_channel_that_is_not_shown() {
+    let (ken, eve) = (guest(1), guest(2));
+    let mut channels = Channels::default();
+    for (revision, name) in ["a", "b secret", "c", "d secret", "e"].into_iter().enumerate() {
+        let mut row = row(name, &ken);
+        if name.contains("secret") {
+            row.policy.view = View::Restricted;
+        }
+        channels.put(at(revision as u64, row));
+    }
+    let (mut after, mut found) = (None::<String>, Vec::new());
+    loop {
+        let listing = channels.list(&page(None, after.as_deref(), Some(1)), eve.holder(), |_| true);
+        found.extend(names(&listing).into_iter().map(str::to_owned));
+        after = listing.next;
+        let Some(next) = &after else { break };
+        assert!(!next.contains("secret"), "{next}");
+    }
+    assert_eq!(found, ["a", "c", "e"]);
+    let secret = page(Some("secret"), None, Some(1));
+    assert_eq!(
+        (
+            channels.list(&secret, eve.holder(), |_| true).next,
+            names(&channels.list(&secret, ken.holder(), |_| true)).len()
+        ),
+        (None, 1)
+    );
+}
+
+#[test]
 fn a_page_has_a_bound_in_bytes_too() {
     let ken = guest(1);
     let mut channels = Channels::default();
