@@ -283,7 +283,7 @@ fn hold_of(code: &Code) -> Hold {
 /// How long to wait for what somebody has to change first.
 fn rare(code: &Code) -> Duration {
     match code {
-        Code::NoSuchChannel => BETWEEN_FOR_NOTHING,
+        Code::NoSuchChannel | Code::NotAdmitted => BETWEEN_FOR_NOTHING,
         _ => BackoffLimits::default().longest,
     }
 }

@@ -199,7 +199,7 @@ async fn a_channel_one_may_not_enter_answers_byte_for_byte_like_none() {
     let (banned, guest, stranger) =
         (Identity::generate().unwrap(), Identity::generate().unwrap(), Identity::generate().unwrap());
     let signup = |name: &str| json!({"name": name, "password": PASSWORD});
-    let mut wires = vec![
+    let mut wires = [
         Wire::entered(&tracker, &guest, "GUEST", json!({"name": "gus"})).await,
         Wire::entered(&tracker, &stranger, "SIGNUP", signup("eve")).await,
         Wire::entered(&tracker, &banned, "SIGNUP", signup("mallory")).await,

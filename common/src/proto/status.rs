@@ -109,12 +109,12 @@ codes! {
     NotOwner "not_owner" Unauthorized lasting "only the owner of the channel may do this";
     NotModerator "not_moderator" Unauthorized lasting "only the owner and the moderators of the channel may do this";
     NotAllowed "not_allowed" Unauthorized lasting "you may not do this here";
-    NotAdmitted "not_admitted" Unauthorized lasting "the channel is open only to those whom its owner has authorised";
-    Kicked "kicked" Unauthorized lasting "you were put out of the channel; join it again in a minute";
+    NotAdmitted "not_admitted" Unauthorized lasting "the channel is open only to those who were authorized";
+    Kicked "kicked" Unauthorized lasting "you were put out of the channel; you can join it again after a minute";
     Banned "banned" Unauthorized lasting "you were banned from the channel";
     NoSuchUser "no_such_user" RequestError lasting "nobody has this name";
-    NotRegistered "not_registered" RequestError lasting "only a registered account can be authorised";
-    PolicyFull "policy_full" RequestError lasting "the channel has too many authorised accounts and bans; take some back first";
+    NotRegistered "not_registered" RequestError lasting "only a registered account can be authorized";
+    PolicyFull "policy_full" RequestError lasting "the channel has too many authorized accounts and bans; take some back first";
     ChannelRemoved "channel_removed" Unauthorized lasting "whoever runs the tracker has removed this channel; ask them";
     HostedElsewhere "hosted_elsewhere" RequestError lasting "the channel is hosted by another of its owner's keys";
     HostAway "host_away" ServerError passing "the channel's host is away";

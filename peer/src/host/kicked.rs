@@ -44,10 +44,7 @@ impl Kicked {
             None => Ok(()),
             Some(left) => {
                 let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-                let seconds = millis.div_ceil(1000);
-                let reason =
-                    format!("you were put out of the channel; it can be joined again in {seconds} s");
-                Err(Refusal { retry_after_ms: Some(millis), ..Refusal::new(Code::Kicked, reason) })
+                Err(Refusal { retry_after_ms: Some(millis), ..Code::Kicked.into() })
             }
         }
     }

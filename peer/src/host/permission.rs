@@ -109,7 +109,10 @@ pub fn decide(who: Standing, verb: Verb, target: Option<Target>, switches: Switc
         _ if !switches.admits(who) => Code::NoSuchChannel,
         For::Readers => return Ok(()),
         For::Writers if switches.lets_send(who) => return Ok(()),
-        For::Writers => Code::NotAllowed,
+        For::Writers => {
+            let reason = "only those who are authorized may send here";
+            return Err(Refusal::new(Code::NotAllowed, reason));
+        }
         For::Moderators if matches!(who.role, Role::Owner | Role::Moderator) => {
             return touches(who, verb, target);
         }

@@ -140,3 +140,23 @@ impl BadRecord {
         Abort::Rejected(Self::Form(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::proto::directory::{Policy, View};
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_before_there_were_roles_or_any_policy_is_read() {
+        let before = |policy: &str| {
+            format!(
+                r#"{{"id":"01a0c450-6c00-7bdf-98ff-5fea34c979e3","name":"first","owner":{{"subject":"01a0bf2a-1000-7a25-8cbb-00727b95fa95","name":"ken","kind":"account"}},"created":1,"epoch":"52ff0c21-d9f0-42bb-83f0-1875046d70dd","term":1{policy}}}"#
+            )
+        };
+        let read = |text: &str| serde_json::from_str::<HostRecord>(text).unwrap();
+        assert_eq!(read(&before("")).policy, Policy::default());
+        let kept = read(&before(r#","policy":{"rev":3,"view":"restricted","post":"everyone"}"#));
+        assert_eq!(kept.policy, Policy { rev: 3, view: View::Restricted, ..Policy::default() });
+    }
+}

@@ -69,7 +69,7 @@ impl NodeHandle {
         let name = match who {
             WhoIs::Name(name) => name,
             WhoIs::Subject(_) => {
-                let reason = "an account is authorised by its name, so that everybody sees who it is";
+                let reason = "an account is authorized by its name, so that everybody sees who it is";
                 return Err(Refusal::new(Code::Usage, reason));
             }
         };
@@ -178,7 +178,7 @@ fn named(account: AccountId, name: UserName) -> Who {
 
 fn not_registered(name: &UserName) -> Refusal {
     let reason = format!(
-        "{name} is a guest, and only a registered account can be authorised: {name} makes one with signup first"
+        "{name} is a guest, and only a registered account can be authorized: {name} makes one with signup first"
     );
     Refusal::new(Code::NotRegistered, reason)
 }

@@ -65,6 +65,11 @@ impl Known {
         matches!(self.channels.get(channel), Some(Some(LinkState::Down | LinkState::Retrying)))
     }
 
+    /// Whether this peer wants to be in a channel, as far as that is known.
+    pub fn is_joined(&self, channel: &ChannelName) -> bool {
+        !matches!(self.channels.get(channel), Some(Some(LinkState::Down)))
+    }
+
     /// The ends of the ids of messages that are still to be sent.
     pub fn outgoing(&self) -> impl Iterator<Item = &str> {
         self.outgoing.iter().map(String::as_str)

@@ -83,8 +83,15 @@ impl Renderer {
     }
 
     /// A message that waits, since the way to its channel is closed now.
-    pub fn queued(&self, channel: &str) -> String {
-        self.notice(&format!("#{channel} cannot be reached now; your message is kept and goes out by itself"))
+    pub fn queued(&self, channel: &str, is_joined: bool) -> String {
+        self.notice(&if is_joined {
+            format!("#{channel} cannot be reached now; your message is kept and goes out by itself")
+        } else {
+            format!(
+                "you are not in #{channel}; your message is kept until you type: join {}",
+                quoted(channel)
+            )
+        })
     }
 
     /// Why a command was not done, and what to do.

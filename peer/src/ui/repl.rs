@@ -143,7 +143,10 @@ impl View {
         });
         match event {
             Event::Result { outcome, .. } => self.lines_of(outcome),
-            Event::Outgoing { channel, .. } if is_cut_off => Some(self.render.queued(channel.as_str())),
+            Event::Outgoing { channel, .. } if is_cut_off => {
+                let is_joined = self.with_known(|known| known.is_joined(channel));
+                Some(self.render.queued(channel.as_str(), is_joined))
+            }
             event => self.render.event(event, Timestamp::now()),
         }
     }

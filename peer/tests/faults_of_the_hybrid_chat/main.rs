@@ -6,5 +6,6 @@
 mod delivering;
 mod joining;
 mod pretending;
+mod ruling;
 #[path = "../support/mod.rs"]
 mod support;

@@ -283,6 +283,36 @@ fn a_full_disk_refuses_what_waits_and_service_resumes() {
 }
 
 #[test]
+fn what_is_not_on_its_way_to_the_disk_is_judged_anew() {
+    let mut sim = Sim::new();
+    sim.enter(1);
+    sim.enter(2);
+    let writing = sim.send(1, MessageId::new());
+    let (mine, theirs, more) =
+        (sim.send(1, MessageId::new()), sim.send(2, MessageId::new()), sim.send(1, MessageId::new()));
+    sim.channel.judge(|who| if *who == author(1) { Err(Code::NotAllowed.into()) } else { Ok(()) });
+    sim.run();
+    for _ in 0..2 {
+        sim.finish(Ok(()), true);
+    }
+    assert_eq!((sim.answer(writing), sim.answer(theirs)), (Some(Ok(1)), Some(Ok(2))));
+    assert_eq!(
+        (sim.answer(mine), sim.answer(more)),
+        (Some(Err(Code::NotAllowed)), Some(Err(Code::AfterRefused)))
+    );
+    assert_eq!((sim.disk.len(), sim.channel.is_idle()), (2, true));
+    // Who has gone meanwhile leaves nothing behind.
+    sim.send(2, MessageId::new());
+    sim.send(2, MessageId::new());
+    assert!(!sim.channel.leave(ConnId(2)));
+    sim.channel.judge(|_| Err(Code::Kicked.into()));
+    sim.run();
+    assert!(sim.drained.is_empty(), "one is on its way to the disk");
+    sim.finish(Ok(()), true);
+    assert_eq!((sim.drained.as_slice(), sim.disk.len()), (&[ConnId(2)][..], 3));
+}
+
+#[test]
 fn what_an_unknown_append_wrote_is_delivered_and_not_stored_twice() {
     let mut sim = Sim::new();
     sim.enter(1);

@@ -44,6 +44,35 @@ fn commands_are_read_bare_or_with_a_slash() {
         ("outbox retry 235553B7", "Outbox(Retry { which: \"235553B7\" })"),
         ("outbox cancel 235553B7", "Outbox(Cancel { id: \"235553b7\" })"),
         ("outbox edit b7  as it is ", "Outbox(Edit { id: \"b7\", text: \" as it is \" })"),
+        ("view first 0", "Moderate { channel: ChannelName(\"first\"), order: View(Restricted) }"),
+        ("view first PUBLIC", "Moderate { channel: ChannelName(\"first\"), order: View(Public) }"),
+        ("post first authorized", "Moderate { channel: ChannelName(\"first\"), order: Post(Authorized) }"),
+        (
+            "authorize first ada moderator",
+            "Moderate { channel: ChannelName(\"first\"), order: Authorize { who: Name(UserName(\"ada\")), role: Moderator } }",
+        ),
+        (
+            "author \"Fine Arts\" ada 1",
+            "Moderate { channel: ChannelName(\"Fine Arts\"), order: Authorize { who: Name(UserName(\"ada\")), role: Authorized } }",
+        ),
+        (
+            "author first ada 0",
+            "Moderate { channel: ChannelName(\"first\"), order: Deauthorize { who: Name(UserName(\"ada\")) } }",
+        ),
+        (
+            "kick first ada  two  spaces ",
+            "Moderate { channel: ChannelName(\"first\"), order: Kick { who: Name(UserName(\"ada\")), why: Some(\" two  spaces \") } }",
+        ),
+        (
+            "kick first ada ",
+            "Moderate { channel: ChannelName(\"first\"), order: Kick { who: Name(UserName(\"ada\")), why: None } }",
+        ),
+        (
+            "unban first 01a0bf2a-1000-7a25-8cbb-00727b95fa95",
+            "Moderate { channel: ChannelName(\"first\"), order: Unban { who: Subject(Account(AccountId(01a0bf2a-1000-7a25-8cbb-00727b95fa95))) } }",
+        ),
+        ("audit first 7", "Moderate { channel: ChannelName(\"first\"), order: Audit { count: 7 } }"),
+        ("members first --authorized", "Members { channel: ChannelName(\"first\"), granted: true }"),
         ("unhost first", "Unhost { channel: ChannelName(\"first\"), release: false }"),
         ("unhost --release first", "Unhost { channel: ChannelName(\"first\"), release: true }"),
         ("history first", "History { channel: ChannelName(\"first\"), count: 50, before: None }"),

@@ -86,15 +86,16 @@ impl Renderer {
 
     pub(super) fn role_changed(&self, channel: &str, whom: Option<&str>, role: Role, by: &str) -> String {
         let by = one_line(by);
-        let (whom, is, has) = match whom {
-            Some(name) => (one_line(name).into_owned(), "is", "has"),
-            None => ("you".to_owned(), "are", "have"),
+        let name = whom.map(one_line);
+        let (whom, whose) = match &name {
+            Some(name) => (name.as_ref(), format!("{name}'s")),
+            None => ("you", "your".to_owned()),
         };
         self.notice(&match role {
-            Role::Registered | Role::Guest => {
-                format!("#{channel}: {whom} {has} lost what {by} or another had given: {whom} {is} a member like all")
-            }
-            role => format!("#{channel}: {by} has made it so that {whom} {is} {} now", role_word(role)),
+            Role::Registered | Role::Guest => format!("#{channel}: {by} has taken back {whose} role"),
+            Role::Authorized => format!("#{channel}: {by} has authorized {whom}"),
+            Role::Moderator => format!("#{channel}: {by} has made {whom} a moderator"),
+            Role::Owner => format!("#{channel}: it belongs to {whom} now"),
         })
     }
 

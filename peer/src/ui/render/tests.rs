@@ -3,7 +3,7 @@ use std::path::Path;
 use common::entry::Position;
 use common::id::Subject;
 use common::proto::channel::{Info, Member, Role};
-use common::proto::directory::{Listed, Owner, Switches, View};
+use common::proto::directory::{Listed, Owner, Post, Switches, View};
 
 use super::*;
 use crate::api::*;
@@ -149,8 +149,86 @@ fn events_are_told_in_words() {
     for (told, expected) in table {
         assert_eq!(event(&told), expected);
     }
+    for (told, expected) in moderation() {
+        assert_eq!(event(&told), expected);
+    }
     let many = (0..12).map(|n| person(&n.to_string())).collect::<Vec<_>>();
     assert!(event(&Event::Joined { channel, members: many, count: 12 }).ends_with("and 4 more joined"));
+}
+
+/// What is told of who may do what.
+fn moderation() -> [(Event, &'static str); 7] {
+    let channel = || "first".parse().unwrap();
+    let by = || "ken\n".to_owned();
+    let role = |role, you| Event::RoleChanged {
+        channel: channel(),
+        subject: Subject::Guest(key()),
+        name: Some("ada".into()),
+        role,
+        you,
+        by: by(),
+    };
+    let kicked = |why: Option<&str>, retry_after_ms: Option<u64>| Event::Kicked {
+        channel: channel(),
+        by: by(),
+        why: why.map(Into::into),
+        banned: retry_after_ms.is_none(),
+        retry_after_ms,
+    };
+    [
+        (
+            Event::ViewChanged { channel: channel(), view: View::Restricted, by: by() },
+            "* #first: ken␤ made it restricted: only those whom the owner or a moderator has authorized may join and read",
+        ),
+        (
+            Event::PostChanged { channel: channel(), post: Post::Everyone, by: by() },
+            "* #first: everyone who is here may send now (ken␤)",
+        ),
+        (role(Role::Moderator, false), "* #first: ken␤ has made ada a moderator"),
+        (role(Role::Authorized, true), "* #first: ken␤ has authorized you"),
+        (role(Role::Registered, false), "* #first: ken␤ has taken back ada's role"),
+        (
+            kicked(Some("a\x1b[2Jb."), Some(59_001)),
+            "! #first: ken␤ has put you out. Why: a␛[2Jb. You can come back in 60 s: join first",
+        ),
+        (
+            kicked(None, None),
+            "! #first: ken␤ has banned you. What is here of the channel stays: history first",
+        ),
+    ]
+}
+
+#[test]
+fn what_an_order_came_to_is_said_to_who_gave_it() {
+    let moderated = |done, changed| {
+        Reply::Moderated(Moderated { channel: "first".parse().unwrap(), changed, rev: 1, done })
+    };
+    let ada = || Who { subject: Subject::Guest(key()), name: Some("ada".into()) };
+    let door = |state, changed| moderated(Done::Door { who: ada(), state }, changed);
+    let now = Timestamp::from_millis(0);
+    let table = [
+        (moderated(Done::View { view: View::Public }, true), None),
+        (moderated(Done::View { view: View::Public }, false), Some("* #first: it is public already")),
+        (
+            moderated(Done::Post { post: Post::Authorized }, false),
+            Some("* #first: post is authorized already"),
+        ),
+        (
+            moderated(Done::Role { who: ada(), role: Role::Moderator }, false),
+            Some("* #first: ada is moderator already"),
+        ),
+        (
+            moderated(Done::Role { who: ada(), role: Role::Registered }, false),
+            Some("* #first: ada was given nothing, so there is nothing to take back"),
+        ),
+        (door(DoorState::Kicked, true), Some("* #first: ada was put out, and is refused for a minute")),
+        (door(DoorState::Kicked, false), Some("* #first: ada was not there, and is refused for a minute")),
+        (door(DoorState::Banned, true), Some("* #first: ada is banned")),
+        (door(DoorState::Unbanned, false), Some("* #first: ada is not banned")),
+    ];
+    for (reply, expected) in table {
+        assert_eq!(plain().reply(&reply, now).as_deref(), expected);
+    }
 }
 
 #[test]
