@@ -276,7 +276,6 @@ fn typed_lines_are_there_at_the_next_start() {
     kill_process(pty.pid, Signal::TERM).unwrap();
     pty.see_end();
     let mut pty = Pty::start(data.path(), "xterm");
-    pty.see("> ");
     pty.type_line(UP);
     pty.see("name  ken");
     pty.type_line("quit");
