@@ -2,9 +2,10 @@
 //!
 //! In reading order: what an operator can decide ([`config`]) and a tracker from start to end ([`server`]); one
 //! connection ([`session`]); the [`tracker`] itself, with passwords ([`password`]) and passes ([`signer`]); how much is too
-//! much ([`quotas`], [`attempts`]); what is on disk ([`store`]); and what can go wrong ([`error`]). Numbers are in
-//! [`limits`].
+//! much ([`quotas`], [`attempts`]); what is on disk ([`store`]); what its operator can do ([`admin`]); and what can go
+//! wrong ([`error`]). Numbers are in [`limits`].
 
+pub mod admin;
 pub mod attempts;
 pub mod config;
 pub mod error;

@@ -56,6 +56,23 @@ pub const SEEN_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often what has lapsed is swept out, and hosts that are still there are noted as seen.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How many acts of operators are kept; of more, the oldest go.
+pub const MAX_AUDIT_ROWS: u64 = 10_000;
+/// How much of a reason, or of what was said, is kept of each, in characters.
+pub const MAX_AUDIT_DETAIL_CHARS: usize = 1000;
+/// How many rows an operator is shown at once.
+pub const MAX_REPORT_ROWS: usize = 1000;
+/// How many operators may ask over the socket at once.
+pub const MAX_ADMIN_CONNECTIONS: usize = 16;
+/// The longest command of an operator, in bytes: more than a broadcast as JSON.
+pub const MAX_ADMIN_LINE_BYTES: usize = 128 * 1024;
+/// The longest answer to one, in bytes.
+pub const MAX_ADMIN_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
+/// How long an operator's program may take to ask, and to read the answer.
+pub const ADMIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long it waits for the answer.
+pub const ADMIN_ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
 /// How many requests wait for the tracker's actor, beside one of each session.
 pub const MAILBOX: usize = 1024;
 /// How long sessions have to end once the tracker stops.

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use common::admission::parse_trusted;
 use common::meter::Rate;
 use common::process::raise_open_file_limit;
@@ -16,6 +16,10 @@ use common::shutdown::{Shutdown, termination};
 use common::telemetry;
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
+use serde_json::json;
+use tracker::admin::command::{Command, Typed};
+use tracker::admin::report::Report;
+use tracker::admin::{console, socket};
 use tracker::config::Limits;
 use tracker::limits::{GUESTS, SIGNUPS};
 use tracker::{Config, Ready};
@@ -26,6 +30,7 @@ Examples:
   tracker --listen 127.0.0.1:0 --data /tmp/t     on a free port of this machine only
   tracker --trusted-prefix 192.0.2.0/24          the class room, from one address, is not limited
   NATTER_LOG=debug tracker                       with each request in the log
+  tracker admin suspend ken spam                 asks the tracker that runs on this machine to do something
 
 Peers take it with --tracker HOST:PORT#KEY, the form that is printed at the start.";
 
@@ -38,12 +43,33 @@ struct Arguments {
     listen: SocketAddr,
 
     /// The folder that keeps keys, accounts and channels [default: natter/tracker in your data folder].
-    #[arg(long, value_name = "DIR", env = "NATTER_TRACKER_DATA")]
+    #[arg(long, value_name = "DIR", env = "NATTER_TRACKER_DATA", global = true)]
     data: Option<PathBuf>,
 
     #[command(flatten)]
     limits: LimitArguments,
+
+    #[command(subcommand)]
+    task: Option<Task>,
 }
+
+/// What else the program does than being a tracker.
+#[derive(Subcommand)]
+enum Task {
+    /// Asks the tracker that runs with this data folder to do something; without a command, shows them all.
+    Admin {
+        /// Show the answer as JSON.
+        #[arg(long)]
+        json: bool,
+
+        /// The operator's command, as at the tracker's own console.
+        #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// The exit code for a command that is not typed as it should be; clap has the same.
+const USAGE: u8 = 2;
 
 /// What of the limits an operator may change. This machine's own programs are exempt from those of one address.
 #[derive(Args)]
@@ -86,25 +112,56 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init("NATTER_LOG", "info") {
         return fail(&error);
     }
-    match start(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&*error),
-    }
+    let done = match data_folder(arguments.data) {
+        Ok(data) => match arguments.task {
+            Some(Task::Admin { json, words }) => administer(&data, json, words),
+            None => start(arguments.listen, data, arguments.limits).map(|()| ExitCode::SUCCESS),
+        },
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| fail(&*error))
 }
 
-fn start(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+fn data_folder(given: Option<PathBuf>) -> Result<PathBuf, Box<dyn Error>> {
+    Ok(match given {
+        Some(data) => data,
+        None => etcetera::choose_base_strategy()?.data_dir().join("natter").join("tracker"),
+    })
+}
+
+/// What is typed wrongly is said, and help is given, without a tracker.
+fn administer(data: &Path, json: bool, words: Vec<String>) -> Result<ExitCode, Box<dyn Error>> {
+    match Command::parse(Typed::Words(&words)) {
+        Err(why) => {
+            writeln!(io::stderr(), "tracker: {why}")?;
+            return Ok(ExitCode::from(USAGE));
+        }
+        Ok(Command::Help(about)) if !json => {
+            io::stdout().write_all(Report::help(about).text().as_bytes())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Ok(_) => {}
+    }
+    let answer = socket::ask(data, words)?;
+    if json {
+        writeln!(io::stdout(), "{}", json!({"ok": answer.ok, "body": answer.body}))?;
+    } else if answer.ok {
+        io::stdout().write_all(answer.text.as_bytes())?;
+    } else {
+        write!(io::stderr(), "tracker: {}", answer.text)?;
+    }
+    Ok(if answer.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn start(listen: SocketAddr, data: PathBuf, limits: LimitArguments) -> Result<(), Box<dyn Error>> {
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(err = %error, "the limit of open files could not be raised; fewer peers fit");
     }
-    let data = match arguments.data {
-        Some(data) => data,
-        None => etcetera::choose_base_strategy()?.data_dir().join("natter").join("tracker"),
-    };
     // Connections are served on all cores; the actor stays on this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
-    let mut config = Config::new(arguments.listen, data);
-    arguments.limits.apply(&mut config.limits);
+    let mut config = Config::new(listen, data);
+    limits.apply(&mut config.limits);
     Ok(system.block_on(serve(config))?)
 }
 
@@ -117,7 +174,11 @@ async fn serve(config: Config) -> Result<(), tracker::RunError> {
         }
         trigger.request();
     });
-    tracker::run(config, shutdown, |ready| say_ready(&ready)).await
+    let on_ready = |ready: Ready| {
+        say_ready(&ready);
+        console::start(ready.tracker);
+    };
+    tracker::run(config, shutdown, on_ready).await
 }
 
 /// The first line is for programs, the second for people. Nobody need listen to either.

@@ -11,6 +11,7 @@ use common::storage::{Ended, Store};
 use common::transport::{Listener, Transport};
 use tokio::sync::oneshot;
 
+use crate::admin::socket::Socket;
 use crate::config::{Config, Limits};
 use crate::error::{RunError, StartError};
 use crate::limits::STOP_LIMIT;
@@ -43,6 +44,7 @@ pub struct Server {
     listener: Listener,
     tracker: TrackerHandle,
     actor_ended: oneshot::Receiver<()>,
+    operators: Option<Socket>,
     limits: Limits,
 }
 
@@ -62,7 +64,8 @@ impl Server {
                 return Err(error);
             }
         };
-        Ok(Self { store, transport, listener, tracker, actor_ended, limits: config.limits })
+        let operators = bind_operators(&config.data);
+        Ok(Self { store, transport, listener, tracker, actor_ended, operators, limits: config.limits })
     }
 
     async fn open_rest(
@@ -97,7 +100,7 @@ impl Server {
     /// # Errors
     /// When something that all depends on has died.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { store, listener, tracker, actor_ended, limits, .. } = self;
+        let Self { store, listener, tracker, actor_ended, operators, limits, .. } = self;
         let sweeping = tokio::spawn(tracker.clone().keep_sweeping());
         let store_ended = store.ended();
         let serve = {
@@ -113,6 +116,7 @@ impl Server {
             }
             _ = actor_ended => Err(RunError::StateLost),
             _ = store_ended => Err(RunError::StoreDied),
+            () = serve_operators(operators, &tracker) => Ok(()),
         };
         sweeping.abort();
         if store.close().await == Ended::Died {
@@ -134,6 +138,26 @@ async fn open_data(config: &Config) -> Result<(Store, Identity, Identity), Start
         Ok((store, key(IDENTITY_FILE)?, key(SIGNING_FILE)?))
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| StartError::Interrupted)?
+}
+
+/// A tracker that operators cannot ask is better than none.
+fn bind_operators(data: &Path) -> Option<Socket> {
+    let bound = Socket::bind(data);
+    let warn = |error: &std::io::Error| {
+        tracing::warn!(
+            err = %error,
+            "`tracker admin` does not work: its socket cannot be made in the data folder, whose path may be too long"
+        );
+    };
+    bound.inspect_err(warn).ok()
+}
+
+/// Never ends.
+async fn serve_operators(operators: Option<Socket>, tracker: &TrackerHandle) {
+    if let Some(socket) = &operators {
+        socket.serve(tracker).await;
+    }
+    std::future::pending().await
 }
 
 async fn end_sessions(sessions: Connections, tracker: &TrackerHandle) {

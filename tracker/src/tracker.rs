@@ -13,10 +13,12 @@ mod hosting;
 mod introductions;
 mod knocks;
 mod messages;
+pub mod operator;
 pub mod pattern;
 mod revocations;
 pub mod sessions;
 pub mod state;
+mod survey;
 mod sweep;
 #[cfg(test)]
 mod testing;
@@ -59,6 +61,7 @@ pub struct TrackerHandle {
     quotas: Quotas,
     revocations: Revocations,
     clock: Clock,
+    started: Timestamp,
     next_conn: Arc<AtomicU64>,
 }
 
@@ -98,9 +101,11 @@ impl TrackerHandle {
         }
         let revocations = Revocations::load(&directory).await?;
         let (actor, ended) = actor::Tracker::new(state);
-        let next_conn = Arc::default();
+        let (next_conn, started) = (Arc::default(), clock());
         let actor = actor.start();
-        Ok((Self { actor, directory, passwords, signer, quotas, revocations, clock, next_conn }, ended))
+        let handle =
+            Self { actor, directory, passwords, signer, quotas, revocations, clock, started, next_conn };
+        Ok((handle, ended))
     }
 
     /// What the answer to HELLO says of the directory.

@@ -5,6 +5,7 @@ use common::entry::Position;
 use common::id::{AccountId, ChannelId, DirectoryId, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
+use common::pass::REVOKED_FOR;
 use common::proto::directory::{ChannelRecord, Listed, Owner, Policy};
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
@@ -13,7 +14,7 @@ use common::transport::Address;
 use serde::{Deserialize, Serialize};
 
 use super::directory::Rows;
-use crate::limits::GUEST_CHANNEL_HOLD;
+use crate::limits::{GUEST_CHANNEL_HOLD, MAX_KEYS_PER_ACCOUNT};
 
 /// The form of all that is described here.
 pub const SCHEMA: Schema = Schema { program: Program::Tracker, version: 1 };
@@ -28,6 +29,8 @@ pub const KEYS: Rows<KeyRow> = Rows::new(Table::new("keys"));
 pub const CHANNELS: Rows<ChannelRow> = Rows::new(Table::new("channels"));
 /// Which channel has a name, by each of its looks.
 pub const CHANNEL_NAMES: Rows<ChannelId> = Rows::new(Table::new("channel_names"));
+/// Channels that an operator has removed, by their id.
+pub const REMOVED: Rows<RemovedRow> = Rows::new(Table::new("removed"));
 /// Requests for conversations, by whom they are for.
 pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
 /// Whose passes do not count any more, by number.
@@ -60,12 +63,30 @@ pub struct Account {
     /// The keys that enter as this account.
     #[serde(default)]
     pub keys: Vec<BoundKey>,
+    /// Keys that were signed out by themselves and may have a pass that counts; since when they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<BoundKey>,
     /// Whether nobody may enter as it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspension>,
 }
 
 impl Account {
+    /// Unbinds a key that signs itself out. Of too many, the one that left longest ago is forgotten.
+    pub fn sign_out(&mut self, key: PeerKey, now: Timestamp) {
+        self.keys.retain(|bound| bound.key != key);
+        self.left.retain(|left| left.key != key && now < left.since.plus(REVOKED_FOR));
+        if self.left.len() >= MAX_KEYS_PER_ACCOUNT {
+            self.left.remove(0);
+        }
+        self.left.push(BoundKey { key, since: now });
+    }
+
+    /// The keys that may have a pass of this account.
+    pub fn keys_with_passes(&self) -> Vec<PeerKey> {
+        self.keys.iter().chain(&self.left).map(|bound| bound.key).collect()
+    }
+
     /// Whether somebody may enter as it.
     ///
     /// # Errors
@@ -197,6 +218,17 @@ pub struct ChannelRow {
     pub created: Timestamp,
     /// When its host was last there.
     pub seen: Timestamp,
+}
+
+/// A channel that may not be announced any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RemovedRow {
+    /// The name it had.
+    pub name: ChannelName,
+    /// Who owned it.
+    pub owner: Owner,
+    /// When it was removed.
+    pub at: Timestamp,
 }
 
 impl ChannelRow {

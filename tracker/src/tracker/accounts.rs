@@ -61,7 +61,8 @@ impl TrackerHandle {
             change.put(KEYS, key.as_bytes(), &row)?;
             let keys = vec![BoundKey { key, since: now }];
             let name = name.clone();
-            let account = Account { id, name, password, created: now, keys, suspended: None };
+            let account =
+                Account { id, name, password, created: now, keys, left: Vec::new(), suspended: None };
             change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
                 return Ok(identity);
@@ -149,7 +150,7 @@ impl TrackerHandle {
             let row = change.get(KEYS, key.as_bytes()).await?.unwrap_or_default();
             let id = row.account.ok_or(Code::NotSignedIn)?;
             if let Some(mut account) = change.get(ACCOUNTS, id.0.as_bytes()).await? {
-                account.keys.retain(|bound| bound.key != key);
+                account.sign_out(key, self.now());
                 change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
             }
             let row = KeyRow { account: None, ..row };
@@ -220,6 +221,7 @@ fn add_key(account: &mut Account, key: PeerKey, now: Timestamp) -> Result<(), Re
             format!("the account is signed in on {MAX_KEYS_PER_ACCOUNT} devices; sign out on one of them");
         return Err(Refusal::new(Code::NotAllowed, reason));
     }
+    account.left.retain(|left| left.key != key);
     account.keys.push(BoundKey { key, since: now });
     Ok(())
 }

@@ -12,9 +12,9 @@ use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
-    Announce, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions, Enter, List,
-    ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, There, WhoIsThere,
-    Withdraw,
+    Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions, Enter,
+    Evict, List, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, TellAll,
+    There, WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -128,6 +128,14 @@ impl Handler<WhoIsThere> for Tracker {
     }
 }
 
+impl Handler<AreOnline> for Tracker {
+    type Result = There;
+
+    fn handle(&mut self, AreOnline(ids): AreOnline, _: &mut Self::Context) -> There {
+        There(ids.into_iter().map(|id| self.state.sessions.is_online(id)).collect())
+    }
+}
+
 impl Handler<Disconnect> for Tracker {
     type Result = Vec<ChannelId>;
 
@@ -190,6 +198,29 @@ impl Handler<Remove> for Tracker {
             self.state.remove(id, revision);
         }
         self.apply();
+    }
+}
+
+impl Handler<Evict> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Evict { id, revision }: Evict, _: &mut Self::Context) {
+        let host = self.state.sessions.host_of(id);
+        self.state.remove(id, revision);
+        self.apply();
+        if let Some(link) = host.and_then(|conn| self.links.get(&conn)) {
+            link.close_because(Code::ChannelRemoved.into());
+        }
+    }
+}
+
+impl Handler<TellAll> for Tracker {
+    type Result = usize;
+
+    fn handle(&mut self, TellAll(event): TellAll, _: &mut Self::Context) -> usize {
+        let all = self.state.sessions.entered();
+        self.tell(&all, &event);
+        all.len()
     }
 }
 

@@ -63,22 +63,28 @@ impl TrackerHandle {
         }
     }
 
-    /// Has the keys enter as nobody's any more. The change is to be committed, and then to be told by
-    /// [`Self::end_passes`].
-    pub(super) async fn sign_out_keys(
+    /// Has the keys enter as nobody's any more, and ends their passes, as [`Self::revoke_passes`].
+    async fn sign_out_keys(
         &self,
         change: &mut Change,
         hold: Hold,
         keys: Vec<PeerKey>,
     ) -> Result<Ending, Failure> {
-        for key in &keys {
-            let row = change.get(KEYS, key.as_bytes()).await?.unwrap_or_default();
-            change.put(KEYS, key.as_bytes(), &KeyRow { account: None, is_signed_out: true, ..row })?;
-        }
+        self.unbind(change, &keys).await?;
         self.revoke_passes(change, hold, keys).await
     }
 
-    /// Ends the passes of these keys, as [`Self::sign_out_keys`], and leaves the keys where they are bound.
+    /// Has the keys enter as nobody's any more; their passes are to be [revoked](Self::revoke_passes) with this.
+    pub(super) async fn unbind(&self, change: &mut Change, keys: &[PeerKey]) -> Result<(), Failure> {
+        for key in keys {
+            let row = change.get(KEYS, key.as_bytes()).await?.unwrap_or_default();
+            change.put(KEYS, key.as_bytes(), &KeyRow { account: None, is_signed_out: true, ..row })?;
+        }
+        Ok(())
+    }
+
+    /// Ends the passes of these keys, and leaves the keys where they are bound. The change is to be committed, and then to
+    /// be told by [`Self::end_passes`].
     pub(super) async fn revoke_passes(
         &self,
         change: &mut Change,

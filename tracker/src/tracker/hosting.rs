@@ -18,14 +18,15 @@ use crate::error::Failure;
 use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_OWNER};
 use crate::store::directory::{Change, Committed, Row, Tries};
 use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel};
-use crate::store::schema::{CHANNELS, ChannelRow};
+use crate::store::schema::{CHANNELS, ChannelRow, REMOVED};
 
 impl TrackerHandle {
     /// Announces a channel that `who` hosts from now on.
     ///
     /// # Errors
     /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has, `log_behind`
-    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names.
+    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names,
+    /// `channel_removed`.
     pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<ChannelRecord, Failure> {
         let Caller { conn, origin, remote, .. } = caller;
         let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
@@ -33,6 +34,9 @@ impl TrackerHandle {
         loop {
             let now = self.now();
             let mut change = self.directory.change();
+            if change.get(REMOVED, host.id.0.as_bytes()).await?.is_some() {
+                return Err(Code::ChannelRemoved.into());
+            }
             let known = change.get(CHANNELS, host.id.0.as_bytes()).await?;
             if known.is_none() && owned >= MAX_CHANNELS_PER_OWNER {
                 let reason = format!("you own {owned} channels already; give one up with unhost --release");

@@ -7,6 +7,7 @@ use common::identity::PeerKey;
 use common::link::Link;
 use common::proto::device::Revoked;
 use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
+use common::proto::event::Broadcast;
 use common::proto::knock::Introduction;
 use common::proto::policy::Holder;
 use common::proto::status::Refusal;
@@ -58,7 +59,12 @@ pub struct EndSessions {
 #[rtype(result = "There")]
 pub struct WhoIsThere(pub Vec<PeerKey>);
 
-/// One answer for each key, in their order.
+/// Which of these channels' hosts are connected.
+#[derive(Message)]
+#[rtype(result = "There")]
+pub struct AreOnline(pub Vec<ChannelId>);
+
+/// One answer for each, in their order.
 #[derive(actix::MessageResponse)]
 pub struct There(pub Vec<bool>);
 
@@ -106,6 +112,19 @@ pub struct Remove {
     pub ids: Vec<ChannelId>,
     pub revision: Revision,
 }
+
+/// An operator has removed a channel: whoever hosts it is hung up on, and finds out when it announces it again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Evict {
+    pub id: ChannelId,
+    pub revision: Revision,
+}
+
+/// Tell this to all who have entered; answered with how many they are.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct TellAll(pub Broadcast);
 
 /// How many channels somebody owns.
 #[derive(Message)]

@@ -152,6 +152,16 @@ impl Sessions {
             .collect()
     }
 
+    /// The connections of all who have entered.
+    pub fn entered(&self) -> Vec<ConnId> {
+        self.entered.values().copied().collect()
+    }
+
+    /// The connection over which a channel is hosted.
+    pub fn host_of(&self, channel: ChannelId) -> Option<ConnId> {
+        self.hosts.get(&channel).copied()
+    }
+
     /// Gives a session the lease of a channel, whoever had it. Whether the channel was up already; `None` when the
     /// session has not entered or has ended.
     pub fn lease(&mut self, conn: ConnId, channel: ChannelId) -> Option<bool> {
