@@ -4,11 +4,16 @@
 //! form that `docs/JSON.md` describes.
 
 mod command;
+mod direct;
 mod event;
 mod outbox;
 mod reply;
 
 pub use command::{Command, DevicesCommand, ModerationCommand, OutboxCommand, WhoIs};
+pub use direct::{
+    ChatRequest, ChatState, ContactRow, ContactState, Contacts, Conversation, DeliveryState, DirectCommand,
+    DirectMessage, StartedChat, Written,
+};
 pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use reply::{

@@ -13,6 +13,7 @@ use common::transport::Address;
 use etcetera::BaseStrategy;
 
 use crate::client::CatchUp;
+use crate::direct::{Accept, DirectSettings};
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
@@ -79,6 +80,13 @@ pub struct Args {
     /// A message that could not be sent for so long is not sent any more, but kept and shown as refused
     #[arg(long, value_name = "DURATION", env = "NATTER_EXPIRE", value_parser = parse_span)]
     expire: Option<Duration>,
+    /// Who may begin a private conversation: contacts (requests of others are not even shown), everyone (without being
+    /// asked), or ask
+    #[arg(long, value_name = "WHO", env = "NATTER_ACCEPT", default_value = "ask", value_parser = parse_accept)]
+    accept: Accept,
+    /// Do not tell others which of their private messages were read
+    #[arg(long, env = "NATTER_NO_READ_RECEIPTS")]
+    no_read_receipts: bool,
     /// How long what is under way may take after the end of the input, in milliseconds
     #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
     drain_ms: u64,
@@ -129,6 +137,15 @@ fn parse_span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a number with s, m, h or d is expected, as in 15m".to_owned())
 }
 
+fn parse_accept(text: &str) -> Result<Accept, String> {
+    match text {
+        "ask" => Ok(Accept::Ask),
+        "contacts" => Ok(Accept::Contacts),
+        "everyone" => Ok(Accept::Everyone),
+        _ => Err("contacts, everyone or ask is expected".to_owned()),
+    }
+}
+
 /// The host and the port of `HOST:PORT`; an IPv6 address stands in brackets.
 fn split_port(place: &str) -> Option<(&str, u16)> {
     let (host, port) = place.rsplit_once(':')?;
@@ -159,6 +176,8 @@ pub struct Config {
     pub expire: Option<Duration>,
     /// How clients catch up with what they missed.
     pub catch_up: CatchUp,
+    /// How private conversations are wanted.
+    pub direct: DirectSettings,
 }
 
 /// Why there is no configuration.
@@ -195,6 +214,11 @@ impl Config {
             drain: Duration::from_millis(args.drain_ms),
             expire: args.expire,
             catch_up: CatchUp::default(),
+            direct: DirectSettings {
+                accept: args.accept,
+                receipts: !args.no_read_receipts,
+                ..DirectSettings::default()
+            },
         })
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
+use crate::direct::Door;
 use crate::events::Events;
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Hosts, Listener};
@@ -64,6 +65,8 @@ pub struct HostingConfig {
     pub hosts: Hosts,
     /// Where the user interface is told.
     pub events: Events,
+    /// Where those go who come for a private conversation.
+    pub door: Door,
     /// Ends the listener.
     pub shutdown: Shutdown,
     /// Is told when a host dies.
@@ -72,6 +75,15 @@ pub struct HostingConfig {
 
 type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
+/// Where this peer can be reached.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The addresses it knows of itself, best first.
+    pub addresses: Vec<Address>,
+    /// The port to which the tracker adds the IP that it sees.
+    pub port: Option<u16>,
+}
+
 enum Job {
     Start(ChannelName, Reply<api::Hosting>),
     Release(ChannelId, Reply<()>),
@@ -79,6 +91,7 @@ enum Job {
     /// Who may do what in the channel has changed.
     Policy(ChannelId),
     Revoked(Vec<Revoked>),
+    Place(Reply<Place>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -120,6 +133,14 @@ impl HostingHandle {
     pub async fn revoked(&self, revoked: Vec<Revoked>) {
         // Gone already is as good: nobody is in then.
         let _ = self.jobs.send(Job::Revoked(revoked)).await;
+    }
+
+    /// Where this peer can be reached. It listens from now on.
+    ///
+    /// # Errors
+    /// `cannot_listen`.
+    pub async fn place(&self) -> Result<Place, Refusal> {
+        self.ask(Job::Place).await?
     }
 
     /// The running hosts.
@@ -224,6 +245,7 @@ impl Hosting {
             },
             Job::Policy(channel) => self.tell_policy(channel),
             Job::Revoked(revoked) => self.revoked(revoked).await,
+            Job::Place(reply) => drop(reply.send(self.place().await)),
             Job::Shutdown(reply) => {
                 self.shut_down().await;
                 let _ = reply.send(());
@@ -370,7 +392,14 @@ impl Hosting {
         *self.listening.borrow()
     }
 
-    /// Listens from the first hosted channel on, at the port of the last time if none is demanded.
+    async fn place(&mut self) -> Result<Place, Refusal> {
+        self.listen().await?;
+        let listen = self.local_addr().ok_or_else(|| Refusal::from(Code::CannotListen))?;
+        let (addresses, port) = addresses::to_announce(listen, &self.config.listen.advertise);
+        Ok(Place { addresses, port })
+    }
+
+    /// Listens from the first hosted channel or private conversation on, at the port of the last time if none is demanded.
     async fn listen(&mut self) -> Result<(), Refusal> {
         if self.listener.is_some() {
             return Ok(());
@@ -387,11 +416,12 @@ impl Hosting {
         };
         let listener = listener.map_err(|error| Refusal::new(Code::CannotListen, error.to_string()))?;
         self.config.store.keep_port(listener.local_addr().port()).await?;
-        tracing::info!(listen = %listener.local_addr(), "listening for members");
+        tracing::info!(listen = %listener.local_addr(), "listening");
         self.listening.send_replace(Some(listener.local_addr()));
-        let (hosts, shutdown) = (self.config.hosts.clone(), self.config.shutdown.clone());
+        let (hosts, door) = (self.config.hosts.clone(), self.config.door.clone());
+        let shutdown = self.config.shutdown.clone();
         let death = Death::of("the listener", &self.config.alarm);
-        self.listener = Some(Listener::start(listener, hosts, shutdown, death));
+        self.listener = Some(Listener::start(listener, hosts, door, shutdown, death));
         Ok(())
     }
 

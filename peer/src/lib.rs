@@ -2,13 +2,15 @@
 //!
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
-//! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), when what fails is tried
-//! again ([`reconnect`], [`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
+//! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
+//! ([`direct`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept ([`store`]), and what people see
+//! ([`ui`]).
 
 pub mod alarm;
 pub mod api;
 pub mod client;
 pub mod config;
+pub mod direct;
 pub mod events;
 pub mod host;
 pub mod hosting;

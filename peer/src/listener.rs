@@ -1,4 +1,5 @@
-//! The peer's one listener: who connects says HELLO and enters one of the channels that are hosted here.
+//! The peer's one listener: who connects says HELLO and enters one of the channels that are hosted here, or comes for a
+//! private conversation.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::PROGRAM;
 use crate::alarm::Death;
+use crate::direct::Door;
 use crate::host::member::MemberSession;
 use crate::host::{HostHandle, SharedGate};
 
@@ -82,10 +84,16 @@ pub struct Listener {
 impl Listener {
     /// Serves whoever connects, until the signal to stop. Has to be called within a tokio runtime, whose threads then
     /// do the work of all connections. Its end for any other reason is the `death`.
-    pub fn start(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown, mut death: Death) -> Self {
+    pub fn start(
+        listener: transport::Listener,
+        hosts: Hosts,
+        door: Door,
+        shutdown: Shutdown,
+        mut death: Death,
+    ) -> Self {
         let local_addr = listener.local_addr();
         let task = async move {
-            accept(listener, hosts, shutdown).await;
+            accept(listener, hosts, door, shutdown).await;
             death.expected();
         };
         Self { local_addr, task: tokio::spawn(task) }
@@ -105,10 +113,10 @@ impl Listener {
     }
 }
 
-async fn accept(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown) {
+async fn accept(listener: transport::Listener, hosts: Hosts, door: Door, shutdown: Shutdown) {
     let serve = {
         let shutdown = shutdown.clone();
-        move |connection| serve(connection, hosts.clone(), shutdown.clone())
+        move |connection| receive(connection, hosts.clone(), Some(door.clone()), shutdown.clone())
     };
     let members = listen(listener, Limits::default(), shutdown, serve).await;
     // The hosts tell their members; who does not read that in time is cut off.
@@ -117,17 +125,27 @@ async fn accept(listener: transport::Listener, hosts: Hosts, shutdown: Shutdown)
 
 /// Serves one connection to its end. In process, the node hands in one end of a `memory_pair`.
 pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
+    receive(connection, hosts, None, shutdown).await;
+}
+
+async fn receive(connection: Connection, hosts: Hosts, door: Option<Door>, shutdown: Shutdown) {
     let (link, mut inbox) = Link::open(connection);
     let key = link.peer_key();
     let reason = tokio::select! {
-        entered = Visitor { link: &link, inbox: &mut inbox }.enter(&hosts) => entered,
+        entered = Visitor { link: &link, inbox: &mut inbox, has_door: door.is_some() }.enter(&hosts) => entered,
         () = shutdown.requested() => {
             link.close_because(Code::GoingAway.into());
             Err(CloseReason::Here)
         }
     };
     let reason = match reason {
-        Ok(session) => session.serve(&mut inbox).await,
+        Ok(Entered::Channel(session)) => session.serve(&mut inbox).await,
+        Ok(Entered::Door) => {
+            if let Some(door) = door {
+                door.enter(link.clone(), inbox).await;
+            }
+            return link.finished().await;
+        }
         Err(reason) => reason,
     };
     tracing::debug!(%key, reason = ?reason.to_string(), "connection ended");
@@ -140,12 +158,25 @@ pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
 struct Visitor<'a> {
     link: &'a Link,
     inbox: &'a mut Inbox,
+    /// Whether conversations are served here.
+    has_door: bool,
+}
+
+/// Where a visitor has got to.
+enum Entered {
+    /// A channel.
+    Channel(MemberSession),
+    /// The door behind which conversations are.
+    Door,
 }
 
 impl Visitor<'_> {
-    async fn enter(mut self, hosts: &Hosts) -> Result<MemberSession, CloseReason> {
+    async fn enter(mut self, hosts: &Hosts) -> Result<Entered, CloseReason> {
         let greeted = timeout(HELLO_LIMIT, self.greet()).await;
-        greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
+        let purpose = greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
+        if purpose == Purpose::Direct {
+            return Ok(Entered::Door);
+        }
         let deadline = Instant::now() + CONNECT_LIMIT;
         for _ in 0..MAX_CONNECT_ATTEMPTS {
             let Ok(asked) = timeout_at(deadline, self.next_connect()).await else {
@@ -157,7 +188,7 @@ impl Visitor<'_> {
                 Err(refusal) => Err(refusal),
             };
             match entered {
-                Ok(session) => return Ok(session),
+                Ok(session) => return Ok(Entered::Channel(session)),
                 Err(refusal) => self.refuse(id, refusal),
             }
         }
@@ -165,7 +196,7 @@ impl Visitor<'_> {
     }
 
     /// Waits for HELLO and answers it.
-    async fn greet(&mut self) -> Result<(), CloseReason> {
+    async fn greet(&mut self) -> Result<Purpose, CloseReason> {
         loop {
             let request = self.next().await?;
             let id = request.id;
@@ -174,8 +205,8 @@ impl Visitor<'_> {
                 return Err(self.end(refusal));
             }
             match HostRequest::parse(&request.command, &request.body) {
-                Ok(HostRequest::Hello(hello)) => match check_purpose(&hello) {
-                    Ok(welcome) => return self.link.answer(id, &Ok(welcome)),
+                Ok(HostRequest::Hello(hello)) => match check_purpose(&hello, self.has_door) {
+                    Ok(welcome) => return self.link.answer(id, &Ok(welcome)).map(|()| hello.purpose),
                     Err(refusal) => self.refuse(id, refusal),
                 },
                 other => self.refuse_other(id, other),
@@ -224,9 +255,10 @@ impl Visitor<'_> {
     }
 }
 
-fn check_purpose(hello: &Hello) -> Result<Welcome, Refusal> {
-    if hello.purpose != Purpose::Channel {
-        return Err(Refusal::new(Code::BadRequest, "a peer serves the purpose channel only"));
+fn check_purpose(hello: &Hello, has_door: bool) -> Result<Welcome, Refusal> {
+    let is_served = hello.purpose == Purpose::Channel || (hello.purpose == Purpose::Direct && has_door);
+    if !is_served {
+        return Err(Refusal::new(Code::BadRequest, "a peer serves the purposes channel and direct"));
     }
     let limits = session::Limits::default();
     Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })

@@ -21,14 +21,15 @@ use common::proto::directory::ChannelRecord;
 use common::proto::event::{Broadcast, TrackerEvent};
 use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
-use crate::api::{Command, Event, Outcome, Reply};
+use crate::api::{Command, DirectCommand, Event, Outcome, Reply};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
+use crate::direct::DirectHandle;
 use crate::events::Events;
 use crate::hosting::HostingHandle;
 use crate::session::SessionView;
@@ -53,6 +54,8 @@ pub struct NodeConfig {
     pub from_tracker: mpsc::Receiver<TrackerEvent>,
     /// The channels this peer hosts.
     pub hosting: HostingHandle,
+    /// Private conversations.
+    pub direct: DirectHandle,
     /// How clients get to their channels.
     pub way: Way,
     /// Who this peer is.
@@ -73,6 +76,7 @@ pub struct NodeHandle {
     addr: Addr<Node>,
     tracker: TrackerHandle,
     hosting: HostingHandle,
+    direct: DirectHandle,
     session: SessionView,
     data: PathBuf,
 }
@@ -85,6 +89,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         tracker,
         from_tracker,
         hosting,
+        direct,
         way,
         session,
         events,
@@ -92,13 +97,14 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         alarm,
         expire,
     } = config;
-    let (view, hosted) = (session.clone(), hosting.clone());
+    let (view, told, hosted) = (session.clone(), direct.clone(), hosting.clone());
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.add_stream(events_of(from_tracker));
         Node {
             store,
             way,
+            direct: told,
             session: view,
             hosting: hosted,
             events,
@@ -109,7 +115,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             expire,
         }
     });
-    NodeHandle { addr, tracker, hosting, session, data }
+    NodeHandle { addr, tracker, hosting, direct, session, data }
 }
 
 /// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
@@ -130,7 +136,8 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Moderate { .. }
         | Command::Host { .. }
         | Command::Unhost { .. }
-        | Command::Join { .. } => true,
+        | Command::Join { .. }
+        | Command::Direct(DirectCommand::Start { .. }) => true,
         Command::Whoami
         | Command::Connected
         | Command::Status
@@ -139,6 +146,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Leave { .. }
         | Command::Send { .. }
         | Command::Outbox(_)
+        | Command::Direct(_)
         | Command::History { .. } => false,
     }
 }
@@ -148,6 +156,7 @@ fn events_of(receiver: mpsc::Receiver<TrackerEvent>) -> impl Stream<Item = Track
 }
 
 impl ui::Node for NodeHandle {
+    #[expect(clippy::cognitive_complexity, reason = "a flat list, one row for each command")]
     async fn perform(&self, command: Command) -> Outcome {
         self.settled_for(&command).await;
         match command {
@@ -174,6 +183,7 @@ impl ui::Node for NodeHandle {
             Command::Send { channel, text } => self.send(channel, text).await,
             Command::Moderate { channel, order } => Box::pin(self.moderate(channel, order)).await,
             Command::Outbox(asked) => self.outbox(asked).await,
+            Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }
@@ -183,9 +193,11 @@ impl ui::Node for NodeHandle {
     async fn finish(&self, limit: Duration) {
         let clients = self.clients().await.unwrap_or_default();
         // What could not go out in time stays in the outbox.
-        let _ = timeout(limit, join_all(clients.iter().map(ClientHandle::drained))).await;
+        let drained = join(join_all(clients.iter().map(ClientHandle::drained)), self.direct.drained());
+        let _ = timeout(limit, drained).await;
         // One that cannot end, since nobody takes what it tells, is ended later.
-        let _ = timeout(FINISH_LIMIT, join_all(clients.iter().map(ClientHandle::finish))).await;
+        let finished = join(join_all(clients.iter().map(ClientHandle::finish)), self.direct.finish());
+        let _ = timeout(FINISH_LIMIT, finished).await;
     }
 }
 
@@ -234,7 +246,7 @@ impl NodeHandle {
     /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
     pub async fn shut_down(&self) {
         let clients = self.clients().await.unwrap_or_default();
-        join_all(clients.iter().map(ClientHandle::shut_down)).await;
+        join(join_all(clients.iter().map(ClientHandle::shut_down)), self.direct.shut_down()).await;
         self.hosting.shut_down().await;
         self.tracker.shut_down().await;
         // Gone already is as good.
@@ -274,6 +286,7 @@ async fn pause(delay: Option<Duration>) {
 struct Node {
     store: PeerStore,
     way: Way,
+    direct: DirectHandle,
     session: SessionView,
     hosting: HostingHandle,
     events: Events,
@@ -331,16 +344,23 @@ impl StreamHandler<TrackerEvent> for Node {
                 }
             }
             TrackerEvent::Revoked(revoked) => {
-                let hosting = self.hosting.clone();
-                ctx.wait(async move { hosting.revoked(vec![revoked]).await }.into_actor(self));
+                let (hosting, direct) = (self.hosting.clone(), self.direct.clone());
+                let told = async move {
+                    // Whoever is put out of a conversation finds the door shut.
+                    hosting.revoked(vec![revoked.clone()]).await;
+                    direct.told(TrackerEvent::Revoked(revoked)).await;
+                };
+                ctx.wait(told.into_actor(self));
             }
             TrackerEvent::Broadcast(Broadcast { from, text, sent_at }) => {
                 ctx.wait(self.events.tell(Event::Broadcast { from, text, sent_at }).into_actor(self));
             }
-            TrackerEvent::ChannelDown(_)
-            | TrackerEvent::Knocked(_)
-            | TrackerEvent::Introduction(_)
-            | TrackerEvent::GoingAway(_) => {}
+            TrackerEvent::Knocked(_) | TrackerEvent::Introduction(_) => {
+                let direct = self.direct.clone();
+                // One after another, as the tracker tells them.
+                ctx.wait(async move { direct.told(event).await }.into_actor(self));
+            }
+            TrackerEvent::ChannelDown(_) | TrackerEvent::GoingAway(_) => {}
         }
     }
 

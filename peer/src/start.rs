@@ -14,6 +14,7 @@ use crate::alarm::Alarm;
 use crate::api::Event;
 use crate::client::Way;
 use crate::config::Config;
+use crate::direct::{self, DirectConfig, DirectHandle, DirectSettings, Door, Visitors};
 use crate::events::{EventQueue, Events};
 use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::Hosts;
@@ -115,7 +116,7 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
     let (alarm, (stop_listening, shutdown)) = (Alarm::default(), Shutdown::new());
     watch_store(&store, &alarm);
     let parts = Parts { identity, transport, store: kept, events, alarm: alarm.clone(), shutdown };
-    let node = parts.start(config, session).await;
+    let node = parts.start(config, session).await?;
     Ok(Peer { node, events: queue, alarm, store, stop_listening })
 }
 
@@ -130,8 +131,9 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(self, config: Config, session: Session) -> NodeHandle {
-        let Config { tracker, data, host_channels, listen, name_was_given, expire, catch_up, .. } = config;
+    async fn start(self, config: Config, session: Session) -> Result<NodeHandle, StartError> {
+        let Config { tracker, data, host_channels, listen, name_was_given, expire, catch_up, direct, .. } =
+            config;
         let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
             tracker,
             trust: TrustFile::new(data.join("known_trackers")),
@@ -143,7 +145,9 @@ impl Parts {
             alarm: self.alarm.clone(),
         });
         let hosts = Hosts::default();
-        let hosting = self.hosting(listen, tracker.clone(), hosts.clone()).await;
+        let (door, visitors) = direct::door();
+        let hosting = self.hosting(listen, tracker.clone(), hosts.clone(), door).await;
+        let direct = self.direct(direct, tracker.clone(), hosting.clone(), visitors)?;
         let shutdown = self.shutdown.clone();
         let node = node::start(NodeConfig {
             data,
@@ -153,6 +157,7 @@ impl Parts {
             tracker,
             from_tracker,
             hosting,
+            direct,
             events: self.events.clone(),
             catch_up,
             alarm: self.alarm,
@@ -168,7 +173,28 @@ impl Parts {
                 }
             });
         }
-        node
+        Ok(node)
+    }
+
+    fn direct(
+        &self,
+        settings: DirectSettings,
+        tracker: tracker_link::TrackerHandle,
+        hosting: HostingHandle,
+        visitors: Visitors,
+    ) -> Result<DirectHandle, StartError> {
+        let (events, alarm) = (self.events.clone(), self.alarm.clone());
+        let (store, transport) = (self.store.store().clone(), self.transport.clone());
+        Ok(direct::start(DirectConfig {
+            settings,
+            store,
+            transport,
+            tracker,
+            hosting,
+            visitors,
+            events,
+            alarm,
+        })?)
     }
 
     async fn hosting(
@@ -176,6 +202,7 @@ impl Parts {
         listen: hosting::ListenConfig,
         tracker: tracker_link::TrackerHandle,
         hosts: Hosts,
+        door: Door,
     ) -> HostingHandle {
         hosting::start(HostingConfig {
             listen,
@@ -184,6 +211,7 @@ impl Parts {
             store: self.store.clone(),
             tracker,
             hosts,
+            door,
             events: self.events.clone(),
             shutdown: self.shutdown.clone(),
             alarm: self.alarm.clone(),

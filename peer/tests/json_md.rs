@@ -18,8 +18,20 @@ const DOCUMENT: &str = include_str!("../../docs/JSON.md");
 
 /// What may be absent though every example has it, or present though none has, by what the text around the examples
 /// says.
-const OPTIONAL: &[&str] =
-    &["subject", "next", "listen", "reason", "code", "text", "tag", "key", "retry_after_ms", "name", "why"];
+const OPTIONAL: &[&str] = &[
+    "subject",
+    "next",
+    "listen",
+    "reason",
+    "code",
+    "text",
+    "tag",
+    "key",
+    "retry_after_ms",
+    "name",
+    "why",
+    "state",
+];
 
 /// The form of a value: what all examples of it have in common, and what only some have.
 #[derive(Debug, Default)]
@@ -106,6 +118,9 @@ fn heading(event: &Value) -> String {
                 "debug" if event["body"]["program"].is_string() => "client",
                 "deauthorize" | "author" => "authorize",
                 "refresh" => "history",
+                "reject" | "close" | "block" | "unblock" => "leave",
+                "chat" => "msg",
+                "history" if event["body"]["user"].is_string() => "history @",
                 other => other,
             };
             format!("the result of {command}")
@@ -209,16 +224,8 @@ fn life() -> Vec<Value> {
     moderated(&mut ken, &mut charlie);
     ken.done("unhost first");
     charlie.wait_connection("first", "retrying");
-    let waiting = charlie.done("send first later")["id"].clone();
-    charlie.wait_outgoing(&waiting, "queued");
-    for line in ["status", "connected", "outbox", "outbox retry first"] {
-        charlie.done(line);
-    }
-    let end = waiting.as_str().unwrap()[28..].to_owned();
-    let new = charlie.done(&format!("outbox edit {end} much later"))["becomes"].clone();
-    charlie.wait_outgoing(&new, "queued");
-    charlie.done(&format!("outbox cancel {}", new.as_str().unwrap()));
-    charlie.wait_outgoing(&new, "cancelled");
+    waiting(&mut charlie);
+    private_life(&mut ken, &mut charlie);
     charlie.done("outbox first");
     kicked(&mut ken, &mut charlie);
     let key = charlie.done("whoami")["key"].clone();
@@ -232,6 +239,20 @@ fn life() -> Vec<Value> {
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
+}
+
+/// What becomes of a message while the host is away.
+fn waiting(charlie: &mut Peer) {
+    let waiting = charlie.done("send first later")["id"].clone();
+    charlie.wait_outgoing(&waiting, "queued");
+    for line in ["status", "connected", "outbox", "outbox retry first"] {
+        charlie.done(line);
+    }
+    let end = waiting.as_str().unwrap()[28..].to_owned();
+    let new = charlie.done(&format!("outbox edit {end} much later"))["becomes"].clone();
+    charlie.wait_outgoing(&new, "queued");
+    charlie.done(&format!("outbox cancel {}", new.as_str().unwrap()));
+    charlie.wait_outgoing(&new, "cancelled");
 }
 
 /// What an owner does to a channel, and to an account that is in it.
@@ -267,6 +288,36 @@ fn kicked(ken: &mut Peer, charlie: &mut Peer) {
     ken.done("kick first charlie please read the rules");
     charlie.wait("being kicked", |event| event["event"] == "kicked" && event["banned"] == false);
     charlie.refused("join first");
+}
+
+/// A private conversation of the two.
+fn private_life(ken: &mut Peer, charlie: &mut Peer) {
+    let request = |peer: &mut Peer, user: &str| {
+        peer.wait("a request", |event| event["event"] == "chat_request" && event["user"] == *user);
+    };
+    for line in ["msg ken too early", "accept ken", "start charlie"] {
+        charlie.refused(line);
+    }
+    charlie.done("start ken");
+    request(ken, "charlie");
+    for line in ["contacts", "accept charlie", "contacts"] {
+        ken.done(line);
+    }
+    charlie.wait_connection("@ken", "up");
+    let id = charlie.done("msg ken just the two of us")["id"].clone();
+    for state in ["delivered", "read"] {
+        charlie.wait("what became of it", |event| event["id"] == id && event["state"] == state);
+    }
+    ken.done("chat charlie hello");
+    for line in ["history @charlie", "history @charlie 1 --before 2", "close charlie"] {
+        ken.done(line);
+    }
+    charlie.wait("the end", |event| event["event"] == "chat" && event["state"] == "left");
+    charlie.done("history @ken");
+    charlie.done("start nobody");
+    for line in ["block charlie", "contacts", "unblock charlie"] {
+        ken.done(line);
+    }
 }
 
 #[test]

@@ -121,6 +121,10 @@ codes! {
     LogBehind "log_behind" ServerError passing "the host has lost part of its log and takes nothing until its owner has recovered it";
     IdReused "id_reused" RequestError lasting "another message with this id was stored already";
     AfterRefused "after_refused" RequestError passing "a message before this one was refused";
+    // Conversations.
+    NotContact "not_contact" RequestError lasting "there is no such contact; type: start USER";
+    NoRequest "no_request" RequestError lasting "no such request waits; type: contacts";
+    PeerKeyChanged "peer_key_changed" Unauthorized lasting "a contact shows another key than the one that was agreed to";
     // Limits.
     TooManyRequests "too_many_requests" RequestError passing "too many at once; wait a little";
     TooManyUnanswered "too_many_unanswered" RequestError passing "too many messages are unanswered; wait for their answers";

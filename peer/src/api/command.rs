@@ -6,6 +6,8 @@ use common::name::{ChannelName, UserName};
 use common::proto::directory::{Grant, Post, View};
 use common::secret::Secret;
 
+use super::direct::DirectCommand;
+
 /// What a user may ask.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -116,6 +118,8 @@ pub enum Command {
     },
     /// Look at what waits to be sent, or change it.
     Outbox(OutboxCommand),
+    /// A conversation with one other user.
+    Direct(DirectCommand),
     /// A page of a channel's log.
     History {
         /// Which.

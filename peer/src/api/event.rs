@@ -12,6 +12,7 @@ use common::proto::event::Person;
 use common::proto::status::Code;
 use serde::Serialize;
 
+use super::direct::{ChatRequest, ChatState, DeliveryState, DirectMessage};
 use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
 
 /// What a user interface is told.
@@ -98,7 +99,7 @@ pub enum Event {
     },
     /// A connection changed.
     Connection {
-        /// `tracker`, or the channel's name.
+        /// `tracker`, the channel's name, or `@` and a contact's.
         to: String,
         /// How it is now.
         state: LinkState,
@@ -186,6 +187,32 @@ pub enum Event {
         /// When.
         #[serde(serialize_with = "rfc3339")]
         sent_at: Timestamp,
+    },
+    /// Somebody asks for a conversation.
+    ChatRequest(ChatRequest),
+    /// What has become of a conversation, or of a request for one.
+    Chat {
+        /// With whom.
+        user: UserName,
+        /// What.
+        state: ChatState,
+        /// The key that was agreed to, when it is accepted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<PeerKey>,
+    },
+    /// A message between two users.
+    ChatMessage(Box<DirectMessage>),
+    /// How far a message of this user has come.
+    ChatOutgoing {
+        /// The message.
+        id: MessageId,
+        /// To whom it goes.
+        user: UserName,
+        /// How far it is; when it was read, so were all before it.
+        state: DeliveryState,
+        /// What it waits for, when it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A command of the command line was done; its interface shows it like a typed one's.
     Result {

@@ -12,6 +12,7 @@ use common::proto::directory::{Listed, Post, Switches, View};
 use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
+use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::outbox::{OutboxChange, OutboxList, Retried};
 
 /// How a command ends.
@@ -63,6 +64,16 @@ pub enum Reply {
     Retried(Retried),
     /// A page of a log.
     History(HistoryOf),
+    /// Somebody was asked for a conversation.
+    Started(StartedChat),
+    /// Somebody is a contact now.
+    Contact(ContactRow),
+    /// Everybody this user has to do with.
+    Contacts(Contacts),
+    /// A message to one user is on disk.
+    Written(Written),
+    /// A page of a conversation.
+    Conversation(Conversation),
     /// Done; nothing more to say.
     Done {},
 }

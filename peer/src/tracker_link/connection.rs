@@ -9,6 +9,7 @@ use common::proto::status::{Code, Refusal};
 use super::contact::{self, Contact};
 use super::{Down, State, TrackerAddress, TrackerLink, TrackerLinkConfig, entry};
 use crate::api::{Event, LinkState};
+use crate::direct;
 use crate::pace::{Rest, Tried};
 use crate::reconnect::{Effect, Now, Nudge, Reconnect};
 use crate::store::PeerStore;
@@ -150,9 +151,10 @@ impl TrackerLink {
 
 /// The last revocation that is known, if this peer hosts anything that it would matter to.
 fn last_revocation(store: &PeerStore) -> Option<u64> {
-    let is_host = store.hosting().is_ok_and(|hosted| !hosted.is_empty());
+    let checks_passes = store.hosting().is_ok_and(|hosted| !hosted.is_empty())
+        || direct::has_contacts(store.store()).unwrap_or_default();
     let latest = || store.revoked().ok()?.last().map(|revoked| revoked.rev);
-    is_host.then(|| latest().unwrap_or_default())
+    checks_passes.then(|| latest().unwrap_or_default())
 }
 
 /// The user wants something of the tracker: nothing is waited out, unless it was tried just now.

@@ -2,6 +2,8 @@
 
 mod table;
 
+use std::fmt;
+
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
 
@@ -15,10 +17,28 @@ pub enum Action {
     Perform(Command),
     /// Help about all commands, or about one of them.
     Help(Option<&'static Spec>),
-    /// Each line is a message to this channel from now on; none ends that.
-    Talk(Option<ChannelName>),
+    /// Each line is a message there from now on; none ends that.
+    Talk(Option<TalkTo>),
     /// The end.
     Quit,
+}
+
+/// Where the lines of talk mode go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TalkTo {
+    /// To a channel.
+    Channel(ChannelName),
+    /// To one user.
+    User(UserName),
+}
+
+impl fmt::Display for TalkTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(channel) => write!(f, "#{channel}"),
+            Self::User(user) => write!(f, "@{user}"),
+        }
+    }
 }
 
 /// A row of the table.
@@ -55,6 +75,8 @@ pub enum Group {
     Channel,
     /// What you do as the owner of a channel, or a moderator.
     Owner,
+    /// What you do with one other user.
+    Direct,
     /// What is still to be sent.
     Outbox,
     /// The end.
@@ -63,8 +85,8 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 6] =
-        [Self::Account, Self::Look, Self::Channel, Self::Owner, Self::Outbox, Self::Leave];
+    pub const ALL: [Self; 7] =
+        [Self::Account, Self::Look, Self::Channel, Self::Owner, Self::Direct, Self::Outbox, Self::Leave];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -73,6 +95,7 @@ impl Group {
             Self::Look => "look",
             Self::Channel => "channel",
             Self::Owner => "owner",
+            Self::Direct => "direct",
             Self::Outbox => "outbox",
             Self::Leave => "leave",
         }
@@ -95,8 +118,14 @@ pub enum Kind {
     User,
     /// The name of a user, an account's id or a guest's key.
     Who,
+    /// The name of somebody else.
+    Contact,
     /// The name of a channel.
     Channel,
+    /// The name of a channel, or with `@` before it that of a user.
+    Place,
+    /// The first digits of a device's key.
+    Key,
     /// Part of a name, or with `*` in it a form of names.
     Pattern,
     /// The word of a command.
@@ -109,8 +138,6 @@ pub enum Kind {
     Queue,
     /// One of these words, and what each means.
     Choice(Choices),
-    /// The first digits of a device's key.
-    Key,
     /// The rest of the line, as it is.
     Text,
 }
@@ -160,11 +187,11 @@ pub struct Ask {
 /// The parts of a line, as far as they were typed.
 #[derive(Debug, Default)]
 pub struct Args {
-    /// A [`Kind::User`].
+    /// A [`Kind::User`], a [`Kind::Contact`], or a [`Kind::Place`] with `@`.
     pub user: Option<UserName>,
     /// A [`Kind::Who`].
     pub who: Option<WhoIs>,
-    /// A [`Kind::Channel`].
+    /// A [`Kind::Channel`], or a [`Kind::Place`].
     pub channel: Option<ChannelName>,
     /// A [`Kind::Pattern`].
     pub pattern: Option<String>,
@@ -241,7 +268,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 38);
+        assert_eq!(TABLE.len(), 46);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -258,7 +285,9 @@ mod tests {
             let named = |kind: Kind| match kind {
                 Kind::User => "name".to_owned(),
                 Kind::Who => "user".to_owned(),
+                Kind::Contact => "USER".to_owned(),
                 Kind::Channel => "CH".to_owned(),
+                Kind::Place => "CH|@USER".to_owned(),
                 Kind::Pattern => "pattern".to_owned(),
                 Kind::Word => "cmd".to_owned(),
                 Kind::Count => "n".to_owned(),

@@ -27,8 +27,9 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     let mut candidates = if parts.whole == 0 { begun_with(last, seconds) } else { Vec::new() };
     candidates.extend(match spec.args.get(parts.whole).map(|arg| arg.kind) {
         Some(Kind::Channel) => channels(last, known),
-        Some(Kind::Who) => begun_with(last, known.people()),
+        Some(Kind::Who | Kind::Contact) => begun_with(last, known.people()),
         Some(Kind::Choice(choices)) => begun_with(last, command::shown(choices)),
+        Some(Kind::Place) => places(last, known),
         Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),
         Some(Kind::Message) => begun_with(last, known.outgoing()),
         Some(Kind::Queue) => [begun_with(last, known.outgoing()), channels(last, known)].concat(),
@@ -81,6 +82,15 @@ fn channels(begun: &str, known: &Known) -> Vec<String> {
     fitting.map(|channel| format!("{} ", quoted(channel.as_str()))).collect()
 }
 
+fn places(begun: &str, known: &Known) -> Vec<String> {
+    match begun.strip_prefix('@') {
+        Some(begun) => {
+            begun_with(begun, known.people()).into_iter().map(|found| format!("@{found}")).collect()
+        }
+        None => channels(begun, known),
+    }
+}
+
 /// The parts of a line after its word: how many are whole, and the last one, which may be empty.
 struct Parts<'a> {
     whole: usize,
@@ -128,6 +138,11 @@ mod tests {
                 since: None,
             });
         }
+        known.see_event(&Event::Chat {
+            user: "Charlie".parse().unwrap(),
+            state: crate::api::ChatState::Accepted,
+            key: None,
+        });
         known.see_event(&Event::Outgoing {
             id: message_id(),
             channel: "first".parse().unwrap(),
@@ -142,7 +157,10 @@ mod tests {
 
     #[test]
     fn words_channels_and_flags_are_completed() {
-        let table: [(&str, usize, &[&str]); 20] = [
+        let table: [(&str, usize, &[&str]); 23] = [
+            ("msg ch", 4, &["Charlie "]),
+            ("talk @", 5, &["@Charlie "]),
+            ("talk s", 5, &["second "]),
             ("jo", 0, &["join "]),
             ("/JO", 1, &["join "]),
             ("sign", 0, &["signup ", "signin ", "signout "]),
@@ -183,6 +201,7 @@ mod tests {
             ("send first ", Some("text…")),
             ("send first hi ", None),
             ("history first ", Some("[n] [--before SEQ]")),
+            ("msg ", Some("USER text…")),
             ("history first 7 ", Some("[--before SEQ]")),
             ("history first --before ", None),
             ("outbox", Some(" [CH]")),
@@ -202,7 +221,7 @@ mod tests {
     #[test]
     fn a_message_is_not_completed() {
         let mut known = known();
-        known.talk = Some("first".parse().unwrap());
+        known.talk = Some(command::TalkTo::Channel("first".parse().unwrap()));
         assert_eq!(complete("jo", &known), (2, Vec::new()));
         assert_eq!(hint("join", &known), None);
         assert_eq!(complete("/jo", &known).1, ["join "]);

@@ -181,7 +181,10 @@ impl<N: Node, R: AsyncRead + Unpin> Commands<'_, N, R> {
             }
             Ok(Action::Help(about)) => self.result(&ResultLine::help(word, tag, about)).await,
             Ok(Action::Talk(_)) => {
-                let refusal = Refusal::new(Code::Usage, "talk is for a terminal; use: send CH text…");
+                let refusal = Refusal::new(
+                    Code::Usage,
+                    "talk is for a terminal; use: send CH text…, or msg USER text…",
+                );
                 self.refuse(Some(word), tag, refusal).await;
             }
             Ok(Action::Quit) => {

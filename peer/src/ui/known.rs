@@ -7,6 +7,7 @@ use common::name::{ChannelName, UserName};
 
 use crate::api::{ChannelStatus, Event, LinkState, OutgoingState, Reply};
 use crate::client::short_id;
+use crate::ui::command::TalkTo;
 
 /// More channels than this are not remembered for completion.
 const MAX_CHANNELS: usize = 2000;
@@ -22,8 +23,8 @@ const MAX_PEOPLE: usize = 2000;
 pub struct Known {
     /// The user's name.
     pub username: Option<UserName>,
-    /// The channel that plain lines are messages to.
-    pub talk: Option<ChannelName>,
+    /// Where plain lines go as messages.
+    pub talk: Option<TalkTo>,
     /// What is still to be sent, by the ends of its ids.
     outgoing: BTreeSet<String>,
     /// The names of people who were seen. What is no name is not completed.
@@ -37,7 +38,7 @@ impl Known {
     pub fn prompt(&self) -> String {
         let name = self.username.as_ref().map(UserName::as_str).unwrap_or("natter");
         match &self.talk {
-            Some(channel) => format!("{name} #{channel}> "),
+            Some(to) => format!("{name} {to}> "),
             None => format!("{name}> "),
         }
     }
@@ -48,10 +49,14 @@ impl Known {
     }
 
     fn person(&mut self, name: &str) {
-        if self.people.len() < MAX_PEOPLE
-            && let Ok(name) = name.parse()
-        {
-            self.people.insert(name);
+        if let Ok(name) = name.parse() {
+            self.user(&name);
+        }
+    }
+
+    fn user(&mut self, user: &UserName) {
+        if self.people.len() < MAX_PEOPLE {
+            self.people.insert(user.clone());
         }
     }
 
@@ -100,6 +105,9 @@ impl Known {
                     self.channel(&channel, Some(*state));
                 }
             }
+            Event::ChatRequest(request) => self.user(&request.user),
+            Event::Chat { user, .. } | Event::ChatOutgoing { user, .. } => self.user(user),
+            Event::ChatMessage(message) => self.user(&message.user),
             Event::Outgoing { id, state, .. } => self.outgoing_is(*id, *state),
             Event::Message(message) => {
                 self.person(&message.from);
@@ -127,6 +135,9 @@ impl Known {
             Reply::Outbox(list) => {
                 list.messages.iter().for_each(|item| self.outgoing_is(item.id, item.state))
             }
+            Reply::Contacts(list) => list.contacts.iter().for_each(|row| self.user(&row.user)),
+            Reply::Contact(row) => self.user(&row.user),
+            Reply::Started(started) => self.user(&started.contact.user),
             Reply::Hosting(hosting) => self.channel(&hosting.channel, None),
             Reply::Joined(joined) => self.channel(&joined.channel, Some(LinkState::Up)),
             _ => {}

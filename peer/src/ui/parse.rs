@@ -161,7 +161,12 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
             let wrong = || format!("{text:?} is none of {}", shown(choices).collect::<Vec<_>>().join(", "));
             args.choice = Some(found.ok_or_else(|| usage(spec, &wrong()))?.1);
         }
+        Kind::Contact => args.user = Some(user(text)?),
         Kind::Channel => args.channel = Some(channel(text)?),
+        Kind::Place => match text.strip_prefix('@') {
+            Some(name) => args.user = Some(user(name)?),
+            None => args.channel = Some(channel(text)?),
+        },
         Kind::Pattern => args.pattern = Some(text.to_owned()),
         Kind::Word => {
             let word = text.strip_prefix('/').unwrap_or(text);
@@ -217,7 +222,8 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
         .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
 }
 
-const NO_KEY: &str = "KEY is the key of a device, as devices shows it, or at least its first 4 digits";
+const NO_KEY: &str =
+    "KEY is the key of a device, as devices and contacts show it, or at least its first 4 digits";
 const NO_ID: &str = "ID is the end of a message's id, as outbox shows it";
 
 /// Digits that a key may begin with, as they are typed: `devices` shows them in groups.
@@ -275,7 +281,7 @@ fn too_much(spec: &Spec) -> Refusal {
             "a password is never typed on the line: it is asked for afterwards, and this line is not kept";
         return usage(spec, wrong);
     }
-    if spec.args.iter().any(|arg| arg.kind == Kind::Channel) {
+    if spec.args.iter().any(|arg| matches!(arg.kind, Kind::Channel | Kind::Place)) {
         return usage(spec, "there is too much on the line (a name with spaces goes in double quotes)");
     }
     usage(spec, "there is too much on the line")

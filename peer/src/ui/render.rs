@@ -3,6 +3,7 @@
 //! Everything that comes from elsewhere passes the filter of [`common::text`]; a message's later lines are indented, so
 //! that none of them looks like another message.
 
+mod direct;
 mod moderation;
 mod outbox;
 mod reply;
@@ -54,6 +55,11 @@ impl Renderer {
                 let why = (code.as_ref(), reason.as_deref());
                 return self.outgoing(*id, channel.as_str(), *state, why, *becomes);
             }
+            Event::ChatRequest(request) => self.chat_request(request),
+            Event::Chat { user, state, key } => self.chat(user, *state, *key),
+            Event::ChatMessage(message) => self.chat_message(message, now),
+            Event::ChatOutgoing { user, reason: Some(_), .. } => self.kept_for(user),
+            Event::ChatOutgoing { .. } => return None,
             Event::MovedOn { channel, messages, between, oldest } => {
                 self.moved_on(channel.as_str(), (*messages, *between), *oldest, now)
             }
@@ -197,7 +203,11 @@ impl Renderer {
     }
 
     fn connection(&self, to: &str, state: LinkState, reason: Option<&str>) -> String {
-        let to = if to == "tracker" { "the tracker".to_owned() } else { format!("#{}", one_line(to)) };
+        let to = match to {
+            "tracker" => "the tracker".to_owned(),
+            user if user.starts_with('@') => one_line(user).into_owned(),
+            channel => format!("#{}", one_line(channel)),
+        };
         let why = reason.map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
         self.notice(&match state {
             LinkState::Up => format!("connected to {to}"),

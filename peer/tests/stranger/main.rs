@@ -62,6 +62,7 @@ impl World {
 fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
     peer::Config {
         catch_up: peer::client::CatchUp::default(),
+        direct: peer::direct::DirectSettings::default(),
         tracker: peer::tracker_link::TrackerAddress {
             address: tracker.address.to_string(),
             key: Some(tracker.key),

@@ -5,6 +5,7 @@
 mod made_host;
 mod person;
 mod raw;
+mod raw_talk;
 mod relay;
 mod world;
 
@@ -19,6 +20,7 @@ pub use {
     made_host::{Fate, MadeHost},
     person::{Person, join, named, send},
     raw::{Raw, Reader, text_message},
+    raw_talk::{RawTalk, chat_message},
     relay::Relay,
     world::{World, slow_clock},
 };

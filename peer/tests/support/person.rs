@@ -181,6 +181,16 @@ impl Person {
         queued.id
     }
 
+    /// What others wrote to this user alone, in the order in which it was shown.
+    pub fn direct_texts(&self) -> Vec<String> {
+        let events = self.shown.events.lock().unwrap();
+        let texts = events.iter().filter_map(|event| match event {
+            Event::ChatMessage(message) if !message.mine => message.text.clone(),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     /// Has what was refused sent again: one message, by the end of its id, or all of a channel.
     pub async fn retry(&self, which: &str) -> Retried {
         let command = Command::Outbox(OutboxCommand::Retry { which: which.to_owned() });

@@ -10,6 +10,7 @@ use common::identity::PeerKey;
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use peer::Config;
 use peer::client::CatchUp;
+use peer::direct::DirectSettings;
 use peer::hosting::ListenConfig;
 use peer::tracker_link::TrackerAddress;
 use tempfile::TempDir;
@@ -101,6 +102,7 @@ impl World {
             drain: Duration::from_millis(500),
             expire: None,
             catch_up: CatchUp::default(),
+            direct: DirectSettings::default(),
         }
     }
 

@@ -116,7 +116,7 @@ impl Handler<EndSessions> for Tracker {
             }
         }
         self.apply();
-        self.tell(&self.state.sessions.hosting(), &revoked);
+        self.tell(&self.state.who_checks_passes(), &revoked);
     }
 }
 

@@ -22,8 +22,10 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// A guest who has become an account is still whom it was meant for: the key is the same.
     fn is_for(&self, other: &Identity) -> bool {
-        self.subject == other.subject && self.keys.contains(&other.key)
+        let is_subject = self.subject == other.subject || self.subject == Subject::Guest(other.key);
+        is_subject && self.keys.contains(&other.key)
     }
 }
 
@@ -50,7 +52,7 @@ impl Introductions {
         let me = sessions.identity(conn)?;
         let mut introduced = Vec::new();
         for (other_conn, other) in wish.keys.iter().filter_map(|key| sessions.entered_with(key)) {
-            if other.subject != wish.subject || other_conn == conn {
+            if !wish.is_for(other) || other_conn == conn {
                 continue;
             }
             let mutual = self.find(other_conn, me);
@@ -87,6 +89,11 @@ impl Introductions {
     /// A session has ended, or is somebody else's now.
     pub fn forget(&mut self, conn: ConnId) {
         self.wishes.remove(&conn);
+    }
+
+    /// The sessions that want to talk to somebody.
+    pub fn wishing(&self) -> impl Iterator<Item = ConnId> {
+        self.wishes.keys().copied()
     }
 
     /// Whether no session has any wishes.
@@ -148,6 +155,15 @@ mod tests {
         let other = Wish { subject: Subject::Guest(key(9)), ..wish(2, 1) };
         introductions.wish(&sessions, ConnId(1), other, &[]);
         assert_eq!(told(introductions.wish(&sessions, ConnId(2), wish(1, 2), &[])), []);
+    }
+
+    #[test]
+    fn a_guest_who_has_become_an_account_is_met_by_the_same_key() {
+        let (mut sessions, mut introductions) = (entered(&[1, 2]), Introductions::default());
+        introductions.wish(&sessions, ConnId(1), wish(2, 1), &[]);
+        let account = Subject::Account(common::id::AccountId::new());
+        sessions.enter(ConnId(2), Identity { subject: account, ..guest(2) }).unwrap();
+        assert_eq!(told(introductions.wish(&sessions, ConnId(2), wish(1, 2), &[])).len(), 2);
     }
 
     #[test]

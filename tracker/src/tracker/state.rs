@@ -48,6 +48,15 @@ pub struct State {
 }
 
 impl State {
+    /// The connections of those who let others in by their passes: hosts, and who wants to talk to somebody.
+    pub fn who_checks_passes(&self) -> Vec<ConnId> {
+        let mut conns = self.sessions.hosting();
+        conns.extend(self.introductions.wishing());
+        conns.sort_unstable();
+        conns.dedup();
+        conns
+    }
+
     /// A session entered. Returns the channels that its key owned as a guest and that are the account's now.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use common::name::ChannelName;
 use common::proto::directory::{Grant, Post, View};
 use common::proto::limits::FIRST_TAIL;
 
-use super::{Action, Arg, Ask, Choices, Flag, Group, Kind, Spec};
-use crate::api::{Command, DevicesCommand, ModerationCommand, OutboxCommand};
+use super::{Action, Arg, Args, Ask, Choices, Flag, Group, Kind, Spec, TalkTo};
+use crate::api::{Command, DevicesCommand, DirectCommand, ModerationCommand, OutboxCommand};
 
 const fn need(kind: Kind) -> Arg {
     Arg { kind, required: true }
@@ -41,6 +41,18 @@ const ROW: Spec = Spec {
 const PASSWORD: Ask = Ask { prompt: "password: ", twice: false };
 const OLD_PASSWORD: Ask = Ask { prompt: "present password: ", twice: false };
 const NEW_PASSWORD: Ask = Ask { prompt: "new password: ", twice: true };
+
+const fn direct(command: DirectCommand) -> Option<Action> {
+    Some(Action::Perform(Command::Direct(command)))
+}
+
+fn history(args: Args) -> Option<Action> {
+    let (count, before) = (args.count.unwrap_or(FIRST_TAIL), args.before);
+    if let Some(user) = args.user {
+        return direct(DirectCommand::History { user, count, before });
+    }
+    Some(Action::Perform(Command::History { channel: args.channel?, count, before }))
+}
 
 /// Every command there is, in the order of the help.
 pub static TABLE: &[Spec] = &[
@@ -235,23 +247,94 @@ pub static TABLE: &[Spec] = &[
         word: "history",
         aliases: &["refresh"],
         group: Group::Channel,
-        usage: "CH [n] [--before SEQ]",
-        help: "the newest n messages of a channel (50 when not given), or those before one of them",
-        args: &[need(Kind::Channel), may(Kind::Count)],
+        usage: "CH|@USER [n] [--before SEQ]",
+        help: "the newest n messages (50 when not given), or those before one of them",
+        args: &[need(Kind::Place), may(Kind::Count)],
         flags: &[Flag::Before],
-        build: |args| {
-            let count = args.count.unwrap_or(FIRST_TAIL);
-            Some(Action::Perform(Command::History { channel: args.channel?, count, before: args.before }))
-        },
+        build: history,
         ..ROW
     },
     Spec {
         word: "talk",
         group: Group::Channel,
-        usage: "[CH]",
-        help: "make each line a message to the channel, commands begin with / then; /talk alone ends it",
-        args: &[may(Kind::Channel)],
-        build: |args| Some(Action::Talk(args.channel)),
+        usage: "[CH|@USER]",
+        help: "make each line a message there, commands begin with / then; /talk alone ends it",
+        args: &[may(Kind::Place)],
+        build: |args| {
+            let user = args.user.map(TalkTo::User);
+            Some(Action::Talk(user.or(args.channel.map(TalkTo::Channel))))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "start",
+        group: Group::Direct,
+        usage: "USER",
+        help: "ask somebody for a private conversation",
+        args: &[need(Kind::Contact)],
+        build: |args| direct(DirectCommand::Start { user: args.user? }),
+        ..ROW
+    },
+    Spec {
+        word: "accept",
+        group: Group::Direct,
+        usage: "USER [KEY]",
+        help: "agree to somebody's request; KEY is the beginning of its key, where there are several",
+        args: &[need(Kind::Contact), may(Kind::Key)],
+        build: |args| direct(DirectCommand::Accept { user: args.user?, key: args.key }),
+        ..ROW
+    },
+    Spec {
+        word: "reject",
+        group: Group::Direct,
+        usage: "USER [KEY]",
+        help: "turn somebody's request down",
+        args: &[need(Kind::Contact), may(Kind::Key)],
+        build: |args| direct(DirectCommand::Reject { user: args.user?, key: args.key }),
+        ..ROW
+    },
+    Spec {
+        word: "msg",
+        aliases: &["chat"],
+        group: Group::Direct,
+        usage: "USER text…",
+        help: "write to a contact: the rest of the line, as it is",
+        args: &[need(Kind::Contact), need(Kind::Text)],
+        build: |args| direct(DirectCommand::Msg { user: args.user?, text: args.text? }),
+        ..ROW
+    },
+    Spec {
+        word: "close",
+        group: Group::Direct,
+        usage: "USER",
+        help: "end a private conversation for now; writing opens it again",
+        args: &[need(Kind::Contact)],
+        build: |args| direct(DirectCommand::Close { user: args.user? }),
+        ..ROW
+    },
+    Spec {
+        word: "block",
+        group: Group::Direct,
+        usage: "USER",
+        help: "let no request and no message of somebody through; they are not told",
+        args: &[need(Kind::Contact)],
+        build: |args| direct(DirectCommand::Block { user: args.user? }),
+        ..ROW
+    },
+    Spec {
+        word: "unblock",
+        group: Group::Direct,
+        usage: "USER",
+        help: "take a block back",
+        args: &[need(Kind::Contact)],
+        build: |args| direct(DirectCommand::Unblock { user: args.user? }),
+        ..ROW
+    },
+    Spec {
+        word: "contacts",
+        group: Group::Direct,
+        help: "whom you talk to, who asks, whom you have asked, who is blocked",
+        build: |_| direct(DirectCommand::Contacts),
         ..ROW
     },
     Spec {

@@ -48,6 +48,11 @@ impl Renderer {
             Reply::Changed(change) => return self.changed(change),
             Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
+            Reply::Started(started) => return self.started(started),
+            // What was agreed to is told as it happens, and a message is shown.
+            Reply::Contact(_) | Reply::Written(_) => return None,
+            Reply::Contacts(list) => self.contacts(&list.contacts),
+            Reply::Conversation(page) => self.conversation(page, now),
             Reply::Done {} => self.notice("done"),
         })
     }

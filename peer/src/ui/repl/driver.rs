@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use common::name::ChannelName;
+use common::name::{ChannelName, UserName};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::View;
-use crate::api::{Command, DevicesCommand, Outcome, Reply};
+use crate::api::{Command, ContactState, DevicesCommand, DirectCommand, Outcome, Reply};
 use crate::ui::Node;
-use crate::ui::command::{Action, Spec};
+use crate::ui::command::{Action, Spec, TalkTo};
 use crate::ui::editor::{Input, Turn};
 use crate::ui::parse::{self, Parsed, quoted};
 
@@ -37,6 +37,25 @@ pub(super) struct Driver<N> {
     /// Whether the editor waits for its turn.
     is_editor_idle: bool,
     was_interrupted: bool,
+}
+
+/// A line as a message.
+fn message(to: TalkTo, text: String) -> Command {
+    match to {
+        TalkTo::Channel(channel) => Command::Send { channel, text },
+        TalkTo::User(user) => Command::Direct(DirectCommand::Msg { user, text }),
+    }
+}
+
+/// Where nothing is to be said any more once a command is done.
+fn left_by(command: &Command) -> Option<TalkTo> {
+    match command {
+        Command::Leave { channel } => Some(TalkTo::Channel(channel.clone())),
+        Command::Direct(DirectCommand::Close { user } | DirectCommand::Block { user }) => {
+            Some(TalkTo::User(user.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// The user wants to leave.
@@ -115,7 +134,7 @@ impl<N: Node> Driver<N> {
     async fn take(&mut self, line: String) -> Result<(), Leave> {
         let line = match self.message_to(&line) {
             Some(_) if line.trim().is_empty() => return Ok(()),
-            Some(channel) => return self.perform(Command::Send { channel, text: line }).await,
+            Some(to) => return self.perform(message(to, line)).await,
             None => line,
         };
         match parse::parse(&line) {
@@ -128,8 +147,8 @@ impl<N: Node> Driver<N> {
         }
     }
 
-    /// The channel that the line is a message to.
-    fn message_to(&self, line: &str) -> Option<ChannelName> {
+    /// Where the line goes as a message.
+    fn message_to(&self, line: &str) -> Option<TalkTo> {
         let talk = self.view.with_known(|known| known.talk.clone());
         talk.filter(|_| !line.starts_with('/'))
     }
@@ -154,8 +173,8 @@ impl<N: Node> Driver<N> {
                 self.view.screen.print(&self.view.render.help(about));
                 Ok(())
             }
-            Ok(Action::Talk(channel)) => {
-                self.talk(channel).await;
+            Ok(Action::Talk(to)) => {
+                self.talk(to).await;
                 Ok(())
             }
             Ok(Action::Quit) => Err(Leave),
@@ -196,7 +215,7 @@ impl<N: Node> Driver<N> {
 
     /// Has the node do something, and goes on taking lines when that takes long.
     async fn perform(&mut self, command: Command) -> Result<(), Leave> {
-        let left = if let Command::Leave { channel } = &command { Some(channel.clone()) } else { None };
+        let left = left_by(&command);
         let node = self.node.clone();
         let mut work = Box::pin(node.perform(command));
         let mut grace = pin!(sleep(PROMPT_AFTER));
@@ -233,26 +252,48 @@ impl<N: Node> Driver<N> {
             return true;
         }
         !matches!(parse::parse(last), Ok(Some(parsed)) if !parsed.spec.secrets.is_empty()
-            || ["talk", "leave", "quit", "devices revoke"].contains(&parsed.spec.word))
+            || ["talk", "leave", "close", "block", "quit", "devices revoke"].contains(&parsed.spec.word))
     }
 
-    async fn talk(&mut self, channel: Option<ChannelName>) {
-        let Some(channel) = channel else {
-            self.view.with_known(|known| known.talk = None);
-            return;
+    async fn talk(&mut self, to: Option<TalkTo>) {
+        let refused = match &to {
+            None => None,
+            Some(TalkTo::Channel(channel)) => self.cannot_talk_in(channel).await,
+            Some(TalkTo::User(user)) => self.cannot_talk_to(user).await,
         };
+        if let Some(refusal) = refused {
+            return self.refuse(&refusal);
+        }
+        if let Some(to) = &to {
+            self.view
+                .notice(&format!("each line goes to {to} now; commands begin with /, and /talk ends this"));
+        }
+        self.view.with_known(|known| known.talk = to);
+    }
+
+    async fn cannot_talk_to(&self, user: &UserName) -> Option<Refusal> {
+        let contacts = match self.node.perform(Command::Direct(DirectCommand::Contacts)).await {
+            Ok(Reply::Contacts(list)) => list.contacts,
+            Ok(_) => return None,
+            Err(refusal) => return Some(refusal),
+        };
+        let is_open = contacts.iter().any(|row| row.user == *user && row.state == ContactState::Contact);
+        (!is_open).then(|| {
+            Refusal::new(Code::NotContact, format!("{user} is no contact of yours; type: start {user}"))
+        })
+    }
+
+    async fn cannot_talk_in(&self, channel: &ChannelName) -> Option<Refusal> {
         let connected = match self.node.perform(Command::Connected).await {
             Ok(Reply::Connected(connected)) => connected,
-            Ok(_) => return,
-            Err(refusal) => return self.refuse(&refusal),
+            Ok(_) => return None,
+            Err(refusal) => return Some(refusal),
         };
-        if !connected.channels.iter().any(|status| status.joined && status.channel == channel) {
+        let is_joined = connected.channels.iter().any(|status| status.joined && status.channel == *channel);
+        (!is_joined).then(|| {
             let reason = format!("join the channel first: join {}", quoted(channel.as_str()));
-            return self.refuse(&Refusal::new(Code::NotJoined, reason));
-        }
-        self.view
-            .notice(&format!("each line goes to #{channel} now; commands begin with /, and /talk ends this"));
-        self.view.with_known(|known| known.talk = Some(channel));
+            Refusal::new(Code::NotJoined, reason)
+        })
     }
 
     /// The passwords of a command, once it is clear that they go to the right tracker.

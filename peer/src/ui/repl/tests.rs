@@ -273,6 +273,8 @@ fn typed_lines_are_there_at_the_next_start() {
     let mut pty = Pty::start(data.path(), "xterm");
     pty.type_line("whoami");
     pty.see("name  ken");
+    // The editor has the terminal again.
+    pty.see("ken> ");
     kill_process(pty.pid, Signal::TERM).unwrap();
     pty.see_end();
     let mut pty = Pty::start(data.path(), "xterm");

@@ -1,0 +1,99 @@
+//! What the rest of the peer sees of private conversations.
+
+use actix::Addr;
+use actix::dev::{MessageResponse, ToEnvelope};
+use actix::prelude::*;
+use common::proto::event::TrackerEvent;
+use common::proto::status::{Code, Refusal};
+use tokio::sync::watch;
+
+use super::Direct;
+use super::commands::{
+    AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, Shutdown, Start,
+    Unblock, Write,
+};
+use super::meet::FromTracker;
+use crate::api::{Contacts, DirectCommand, Outcome, Reply};
+
+/// The handle of private conversations. Cheap to clone.
+#[derive(Clone)]
+pub struct DirectHandle {
+    addr: Addr<Direct>,
+    owed: watch::Receiver<u64>,
+}
+
+impl DirectHandle {
+    pub(super) fn new(addr: Addr<Direct>, owed: watch::Receiver<u64>) -> Self {
+        Self { addr, owed }
+    }
+
+    /// Does what the user asks.
+    ///
+    /// # Errors
+    /// Why it is not done.
+    pub async fn perform(&self, command: DirectCommand) -> Outcome {
+        match command {
+            DirectCommand::Start { user } => self.ask(Start(user)).await.map(Reply::Started),
+            DirectCommand::Accept { user, key } => {
+                self.ask(AcceptRequest { user, key }).await.map(Reply::Contact)
+            }
+            DirectCommand::Reject { user, key } => {
+                self.ask(RejectRequest { user, key }).await.map(|()| Reply::Done {})
+            }
+            DirectCommand::Msg { user, text } => {
+                let written = self.addr.send(Write { user, text }).await.map_err(|_| gone())?;
+                written.await.unwrap_or_else(|_| Err(gone())).map(Reply::Written)
+            }
+            DirectCommand::Close { user } => self.ask(Close(user)).await.map(|()| Reply::Done {}),
+            DirectCommand::Block { user } => self.ask(Block(user)).await.map(|()| Reply::Done {}),
+            DirectCommand::Unblock { user } => self.ask(Unblock(user)).await.map(|()| Reply::Done {}),
+            DirectCommand::Contacts => {
+                let contacts = self.addr.send(GetContacts).await.map_err(|_| gone())?;
+                Ok(Reply::Contacts(Contacts { contacts }))
+            }
+            DirectCommand::History { user, count, before } => {
+                let count = count as usize;
+                self.ask(GetConversation { user, count, before }).await.map(Reply::Conversation)
+            }
+        }
+    }
+
+    async fn ask<M, T>(&self, message: M) -> Result<T, Refusal>
+    where
+        M: Message<Result = Result<T, Refusal>> + Send + 'static,
+        T: Send + 'static,
+        Direct: Handler<M>,
+        <Direct as Handler<M>>::Result: MessageResponse<Direct, M>,
+        Context<Direct>: ToEnvelope<Direct, M>,
+    {
+        self.addr.send(message).await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// The tracker has told something.
+    pub async fn told(&self, event: TrackerEvent) {
+        // When it is gone nobody meets anybody any more.
+        let _ = self.addr.send(FromTracker(event)).await;
+    }
+
+    /// Waits until nothing is unanswered over the connections that there are.
+    pub async fn drained(&self) {
+        // Gone already is as good.
+        let _ = self.owed.clone().wait_for(|owed| *owed == 0).await;
+    }
+
+    /// Takes nothing more in: all that there is to be shown has been told then.
+    pub async fn finish(&self) {
+        // Gone already is as good.
+        let _ = self.addr.send(Finish).await;
+    }
+
+    /// Ends all conversations in order.
+    pub async fn shut_down(&self) {
+        // Gone already is as good.
+        let _ = self.addr.send(Shutdown).await;
+    }
+}
+
+fn gone() -> Refusal {
+    Code::GoingAway.into()
+}
