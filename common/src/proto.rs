@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::id::RequestId;
-use limits::{MAX_DEPTH, MAX_FRAME_BYTES};
+use limits::{MAX_DEPTH, MAX_FRAME_BYTES, MAX_REASON_CHARS};
 use status::{Code, Refusal, Status};
 
 /// The body of a request, which says by its type what the answer will be.
@@ -82,7 +82,12 @@ macro_rules! closed {
 pub(crate) use closed;
 
 pub(crate) fn parse_body<T: DeserializeOwned>(body: &RawValue) -> Result<T, Refusal> {
-    serde_json::from_str(body.get()).map_err(|error| Refusal::new(Code::BadRequest, error.to_string()))
+    serde_json::from_str(body.get()).map_err(|error| Refusal::new(Code::BadRequest, wrong(&error)))
+}
+
+/// What is wrong with JSON. It may quote all of what was sent, and an answer has to fit a frame.
+fn wrong(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(MAX_REASON_CHARS).collect()
 }
 
 pub(crate) fn unknown(name: &str) -> Refusal {
@@ -153,7 +158,7 @@ impl Frame {
         if depth::is_deeper_than(MAX_DEPTH, line) {
             return Err(bad(format!("objects and lists stand within each other {MAX_DEPTH} deep at most")));
         }
-        let envelope: Envelope = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+        let envelope: Envelope = serde_json::from_slice(line).map_err(|error| bad(wrong(&error)))?;
         let body = envelope.body.unwrap_or_else(|| RawValue::NULL.to_owned());
         match envelope {
             Envelope { id: Some(id), command: Some(command), status: None, event: None, .. } => {
@@ -264,6 +269,22 @@ mod tests {
             matches!(Frame::parse(&response), Ok(Frame::Response(r)) if r.outcome.as_ref().unwrap_err().code == Code::NameTaken)
         );
         assert!(matches!(Frame::parse(br#"{"event":"LEFT"}"#), Ok(Frame::Event(e)) if e.name == "LEFT"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_frame_however_long_it_is() {
+        // What it quotes is longer when it is quoted.
+        let long = "\\u0001".repeat(MAX_FRAME_BYTES / 6 - 100);
+        let body =
+            RawValue::from_string(format!("{{\"id\":\"{}\",\"view\":\"{long}\"}}", Uuid::nil())).unwrap();
+        let of_body = channel::HostRequest::parse("VIEW", &body).unwrap_err();
+        let of_frame =
+            Frame::parse(format!("{{\"id\":\"{long}\",\"command\":\"VIEW\"}}").as_bytes()).unwrap_err();
+        for (refusal, code) in [(of_body, Code::BadRequest), (of_frame, Code::BadFrame)] {
+            let answer = encode_response::<Empty>(RequestId::new(), &Err(refusal));
+            let Ok(Frame::Response(response)) = Frame::parse(&answer) else { panic!("{answer:?}") };
+            assert_eq!(response.outcome.unwrap_err().code, code);
+        }
     }
 
     #[test]

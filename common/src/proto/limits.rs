@@ -20,6 +20,8 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 pub const MAX_PAGE_BYTES: usize = 56 * 1024;
 /// The most rows in one page, whatever was asked.
 pub const MAX_PAGE_ROWS: u32 = 500;
+/// How much is said of what is wrong with a frame or a body, in characters.
+pub const MAX_REASON_CHARS: usize = 256;
 /// How deep objects and lists may stand within each other in a frame.
 pub const MAX_DEPTH: usize = 32;
 /// The same within the body of a message, which stands deeper in a page of the log than in the request that brings it.
