@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracker::RunError;
 use tracker::password::PasswordPool;
+use tracker::tracker::TrackerHandle;
 
 use super::{Person, within};
 
@@ -25,6 +26,7 @@ pub struct World {
     folder: TempDir,
     people: Cell<usize>,
     tracker: Option<(ShutdownTrigger, JoinHandle<Result<(), RunError>>)>,
+    inside: Option<TrackerHandle>,
     /// Where the tracker listens, also after a restart.
     pub address: SocketAddr,
     pub key: PeerKey,
@@ -43,6 +45,7 @@ impl World {
             folder: TempDir::new().unwrap(),
             people: Cell::default(),
             tracker: None,
+            inside: None,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             key: PeerKey::from_bytes([0; 32]),
         };
@@ -67,6 +70,12 @@ impl World {
         let ready = within(told).await.expect("the tracker starts");
         self.tracker = Some((trigger, ended));
         (self.address, self.key) = (ready.address, ready.key);
+        self.inside = Some(ready.tracker);
+    }
+
+    /// The tracker itself, to look inside.
+    pub fn tracker(&self) -> &TrackerHandle {
+        self.inside.as_ref().expect("the tracker was started")
     }
 
     pub async fn stop_tracker(&mut self) {
