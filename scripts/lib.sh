@@ -178,6 +178,25 @@ need_rust() {
     check_rust_version
 }
 
+# Whether the fuzz targets can be built and run here.
+have_fuzzer() {
+    cargo fuzz --version >/dev/null 2>&1 && have rustup && rustup run nightly rustc --version >/dev/null 2>&1
+}
+
+# fuzz_all SECONDS: runs every fuzz target, for so long together. What it finds on the way is kept under target/.
+fuzz_all() {
+    local target targets each
+    targets=$(cargo +nightly fuzz list)
+    each=$(awk -v seconds="$1" -v targets="$(wc -w <<<"$targets")" 'BEGIN { printf "%d", seconds / targets + 1 }')
+    cargo +nightly fuzz build --target-dir target/fuzz >&2
+    for target in $targets; do
+        say "fuzzing $target, $each seconds"
+        mkdir -p "target/fuzz-corpus/$target"
+        cargo +nightly fuzz run --target-dir target/fuzz "$target" "target/fuzz-corpus/$target" "fuzz/corpus/$target" -- \
+            -max_total_time="$each" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 >&2 || return 1
+    done
+}
+
 # Everything that building takes. Asks nothing; stops with the line to type where it cannot go on.
 setup() {
     cd "$ROOT"
