@@ -256,10 +256,9 @@ impl ClientState {
 
     /// Goes on as before the restart, no faster.
     pub fn start(&mut self) {
-        if self.channel.joined
-            && let Some((epoch, after, upto)) = self.keeper().unshown()
-        {
-            self.put(Effect::ReadUnshown(epoch, after, upto));
+        if let Some(epoch) = self.keeper().epoch().filter(|_| self.channel.joined) {
+            let unshown: Vec<_> = self.keeper().unshown().collect();
+            unshown.into_iter().for_each(|(after, upto)| self.put(Effect::ReadUnshown(epoch, after, upto)));
         }
         self.resume_hold();
         self.pump();

@@ -191,9 +191,14 @@ impl Keeper {
     ) -> Result<Continuation, Contradiction> {
         let is_other = stored.is_some();
         let mut intervals = stored.unwrap_or_else(|| self.intervals.clone());
+        let had_all_shown = self.marks.shown >= self.seq();
         let continuation = intervals.begin(Place { seq: after.seq, hash: after.hash })?;
-        if is_other {
+        if is_other || continuation == Continuation::First {
             self.marks = Marks::at(after.seq);
+        } else if had_all_shown {
+            self.marks.shown = self.marks.shown.max(after.seq);
+        }
+        if is_other {
             self.page = None;
             self.settled = None;
         }
@@ -362,11 +367,12 @@ impl Keeper {
         !self.marks.told.is_empty()
     }
 
-    /// The entries on disk that may not have been shown: those after the first number, up to the second.
-    pub fn unshown(&self) -> Option<(Epoch, u64, u64)> {
-        let newest = self.intervals.newest()?;
-        let after = self.marks.shown.max(newest.after);
-        (after < newest.end.seq).then_some((self.epoch?, after, newest.end.seq))
+    /// The entries on disk that came live and may not have been shown, in order: those after the first number of each
+    /// pair, up to the second. A gap was begun behind what was told and not taken, perhaps.
+    pub fn unshown(&self) -> impl Iterator<Item = (u64, u64)> {
+        let shown = self.marks.shown;
+        let live = self.intervals.iter().map(|interval| (interval.base.seq, interval.end.seq));
+        live.map(move |(began, end)| (began.max(shown), end)).filter(|(after, end)| after < end)
     }
 }
 

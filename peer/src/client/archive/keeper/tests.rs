@@ -130,7 +130,45 @@ fn how_far_was_shown_is_kept_once_the_interface_has_taken_it() {
     // The process ends here, before anything of it is shown.
     let Batch { epoch, intervals, shown, .. } = batch;
     let keeper = Keeper::new(Some(Loaded { epoch, intervals, shown }));
-    assert_eq!(keeper.unshown(), Some((epoch, 2, 4)));
+    assert!(keeper.unshown().eq([(2, 4)]));
+}
+
+/// The keeper after a kill, with what was on its way to the disk.
+fn killed(keeper: &mut Keeper, taken: u64) -> Keeper {
+    let Batch { epoch, intervals, shown, .. } = keeper.next_batch(taken).unwrap();
+    Keeper::new(Some(Loaded { epoch, intervals, shown }))
+}
+
+#[test]
+fn what_was_told_before_a_gap_and_not_shown_is_shown_after_a_kill() {
+    let log = Log::new(30);
+    let mut keeper = Keeper::default();
+    enter(&mut keeper, log.at(0));
+    receive(&mut keeper, &log, 1..=7);
+    keeper.next_batch(0).unwrap();
+    keeper.written();
+    keeper.told(1, 6);
+    keeper.told(2, 7);
+    assert!(keeper.is_mark_due(1));
+    keeper.disconnected();
+    enter(&mut keeper, log.at(20));
+    receive(&mut keeper, &log, 21..=22);
+    let mut keeper = killed(&mut keeper, 1);
+    assert!(keeper.unshown().eq([(6, 7), (20, 22)]));
+    // Filling the gap makes nothing of it new.
+    keeper.put(Page { first: 15, last: 20, entries: Vec::new() });
+    assert!(killed(&mut keeper, 0).unshown().eq([(6, 7), (20, 22)]));
+}
+
+#[test]
+fn where_all_was_shown_a_gap_is_not_to_be_shown_once_it_is_filled() {
+    let log = Log::new(30);
+    let mut keeper = Keeper::default();
+    enter(&mut keeper, log.at(5));
+    let mut keeper = killed(&mut keeper, 0);
+    assert!(keeper.unshown().next().is_none());
+    enter(&mut keeper, log.at(20));
+    assert_eq!(killed(&mut keeper, 0).marks.shown, 20);
 }
 
 #[test]
@@ -142,7 +180,7 @@ fn another_log_begins_an_archive_of_its_own() {
     keeper.next_batch(0).unwrap();
     keeper.written();
     assert_eq!(enter(&mut keeper, new.at(0)), Continuation::First);
-    assert_eq!((keeper.seq(), keeper.epoch(), keeper.unshown()), (0, Some(new.epoch()), None));
+    assert_eq!((keeper.seq(), keeper.epoch(), keeper.unshown().count()), (0, Some(new.epoch()), 0));
     receive(&mut keeper, &new, 1..=3);
     let batch = keeper.next_batch(0).unwrap();
     assert_eq!((batch.epoch, batch.intervals.newest().unwrap().end.seq), (new.epoch(), 3));
@@ -233,9 +271,8 @@ impl Peer {
                 self.is_in = false;
                 self.keeper = Keeper::new(self.disk.clone());
                 self.told_in_all = 0;
-                if let Some((_, after, upto)) = self.keeper.unshown() {
-                    self.tell((after + 1..=upto).collect());
-                }
+                let unshown: Vec<_> = self.keeper.unshown().collect();
+                unshown.into_iter().for_each(|(after, upto)| self.tell((after + 1..=upto).collect()));
             }
         }
         self.check();
