@@ -12,7 +12,7 @@ use common::proto::channel::{
     StoredMessage,
 };
 use common::proto::directory::Switches;
-use common::proto::limits::CATCH_UP_BYTES;
+use common::proto::limits::{CATCH_UP_BYTES, MAX_PAGE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Empty, Request, event};
 
@@ -21,7 +21,7 @@ use super::history::{Checked, ensure};
 use super::log::{Job, LogFile};
 use super::world::{What, World};
 use super::{Planted, Side};
-use crate::host::channel::{AppendFailure, Channel, ConnId, Effect, NewMessage, Offer};
+use crate::host::channel::{AppendFailure, Channel, ConnId, Effect, NewEntry, NewMessage, Offer};
 use crate::host::seats::{Arrival, Seats};
 
 /// The most entries in one page; few, so that pages are many.
@@ -238,7 +238,7 @@ impl World {
         let upto = asked.before.map_or(head.seq, |before| before.saturating_sub(1).min(head.seq));
         let rows = self.random.within(1, PAGE_ROWS as u64);
         let after = asked.after.unwrap_or(0).max(upto.saturating_sub(rows)).min(upto);
-        let entries = &self.host.disk.read().entries[after as usize..upto as usize];
+        let entries = newest_of_a_page(&self.host.disk.read().entries[after as usize..upto as usize]);
         let entries = entries.iter().filter_map(|entry| RawEntry::from_bytes(&entry.bytes).ok()).collect();
         self.host_reply(wire, id, Ok(HistoryPage { entries, head }));
     }
@@ -449,4 +449,14 @@ impl World {
         let delay = self.random.mostly(3000, 40_000);
         self.later(delay, What::HostStarts);
     }
+}
+
+/// As many of the entries as fit a page, at least one.
+fn newest_of_a_page(entries: &[NewEntry]) -> &[NewEntry] {
+    let bytes = entries.iter().rev().scan(0, |bytes, entry| {
+        *bytes += entry.bytes.len();
+        Some(*bytes)
+    });
+    let count = bytes.take_while(|bytes| *bytes <= MAX_PAGE_BYTES).count().max(1);
+    &entries[entries.len().saturating_sub(count)..]
 }
