@@ -2,6 +2,7 @@
 //! read with nobody there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the figures of a long run")]
 
 mod support;
 
@@ -108,8 +109,10 @@ async fn who_is_far_behind_gets_the_newest_first_and_the_rest_behind_them_while_
     writer.write(missed()).await;
     let before = writer.written;
 
+    let back = std::time::Instant::now();
     charlie.start().await;
     charlie.reads("first", before).await;
+    let newest = back.elapsed();
     assert_eq!(charlie.messages("first").len(), 15, "the newest come before those that were missed");
     // Live lines come through all the while.
     let is_filled = |charlie: &Person| charlie.events().iter().any(|event| filled(event).is_some());
@@ -119,6 +122,11 @@ async fn who_is_far_behind_gets_the_newest_first_and_the_rest_behind_them_while_
         assert!(writer.written < 2 * before, "it takes too long");
     }
     assert_eq!(charlie.expect("end of the filling", filled).await, (6, before - 10));
+    let all = back.elapsed();
+    println!(
+        "{} missed, the newest shown {newest:.1?} after the start, the rest filled in after {all:.1?}",
+        missed()
+    );
     let last = writer.written;
     let (shown, whole) = ([1..=5, before - 9..=last], (1..=last).collect::<Vec<_>>());
     check_shown(&charlie, &shown);

@@ -179,9 +179,11 @@ async fn a_begun_frame_that_does_not_end_ends_the_link() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_a_link_and_pings_keep_it_alive() {
+async fn silence_ends_a_link_after_twenty_seconds_and_pings_keep_it_alive() {
     let (_link, mut inbox, mut far) = raw(ROOM);
+    let begun = Instant::now();
     assert_eq!(inbox.next().await.unwrap_err(), CloseReason::Silent);
+    assert_eq!(begun.elapsed().as_secs(), 20);
     let farewell = line(&mut far).await;
     assert!(farewell.contains("GOING_AWAY") && farewell.contains("timed_out"), "{farewell}");
     drop(far);

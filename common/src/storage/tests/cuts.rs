@@ -228,6 +228,8 @@ async fn a_store_that_was_cut_or_overwritten_is_whole_or_is_refused() {
         starts[2]
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // Neither is there nothing to refuse, nor is all refused.
+    assert!(starts[0] > 0 && starts[1] > 0, "{starts:?}");
 }
 
 #[tokio::test]
