@@ -104,6 +104,7 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
     let identity = Identity::load_or_create(&config.data.join("identity"))?;
     let transport = Transport::new(identity.clone())?;
     let kept = PeerStore::new(store.clone());
+    kept.check()?;
     let kept_session = kept.session()?.filter(|session| session.key == identity.key());
     let name = FirstName { name: config.username.clone(), was_given: config.name_was_given };
     let (session, warning) = Session::at_start(kept_session, name, identity.key());

@@ -56,6 +56,14 @@ impl PeerStore {
         &self.0
     }
 
+    /// Whether what nothing could take the place of can be read: joined channels, and what waits to be sent.
+    ///
+    /// # Errors
+    /// When some of it cannot.
+    pub fn check(&self) -> Result<(), ReadError> {
+        self.channels()?.iter().try_for_each(|channel| self.outbox(channel.record.id).map(drop))
+    }
+
     /// The session as it was kept.
     ///
     /// # Errors
@@ -108,34 +116,62 @@ impl PeerStore {
         self.delete(HOSTING, key(channel)).await
     }
 
-    /// The channels this peer has joined at some time.
+    /// The channels this peer has joined at some time, or written to.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or one of them is damaged.
     pub fn channels(&self) -> Result<Vec<KnownChannel>, ReadError> {
         let rows = self.0.reader().scan(CHANNELS, KeyRange::ALL, usize::MAX, Direction::Forward)?;
-        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+        rows.iter().map(|(_, value)| parse_whole("what is kept of a channel", value)).collect()
     }
 
-    /// Keeps what is known of a channel.
+    /// Keeps what is known of a channel, in the order of the calls; the answer comes when it is on disk.
     ///
     /// # Errors
-    /// When it is not known to be on disk.
-    pub async fn keep_channel(&self, channel: &KnownChannel) -> Result<(), StoreError> {
-        self.put(CHANNELS, key(channel.record.id), json(channel)).await
+    /// When it was not taken, or is not known to be on disk.
+    pub fn keep_channel(
+        &self,
+        channel: &KnownChannel,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + use<>, StoreError> {
+        let (key, value) = (key(channel.record.id), json(channel));
+        self.0.submit(move |tx| {
+            tx.put(CHANNELS, key, value);
+            Ok::<_, Abort>(())
+        })
     }
 
     /// What waits to go out to a channel, in order.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or a message in it is damaged.
     pub fn outbox(&self, channel: ChannelId) -> Result<Vec<Item>, ReadError> {
         let range = KeyRange::prefix(key(channel));
         let rows = self.0.reader().scan(OUTBOX, range, usize::MAX, Direction::Forward)?;
-        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+        rows.iter().map(|(_, value)| parse_whole("a message in the outbox", value)).collect()
     }
 
-    /// Puts a message into the outbox, or writes it anew, in the order of the calls; the answer comes when it is on disk.
+    /// Puts a new message into the outbox, and what is known of its channel beside it, unless that is kept already: a
+    /// queue is worked off after a restart only where the channel is known.
+    ///
+    /// # Errors
+    /// When it was not taken, or is not known to be on disk.
+    pub fn add_item(
+        &self,
+        channel: &KnownChannel,
+        item: &Item,
+    ) -> Result<impl Future<Output = Result<(), StoreError>> + use<>, StoreError> {
+        let (channel_key, channel_value) = (key(channel.record.id), json(channel));
+        let (key, value) = (outbox_key(channel.record.id, item.number), json(item));
+        self.0.submit(move |tx| {
+            if tx.get(CHANNELS, &channel_key)?.is_none() {
+                tx.put(CHANNELS, channel_key, channel_value);
+            }
+            tx.put(OUTBOX, key, value);
+            Ok::<_, Abort>(())
+        })
+    }
+
+    /// Writes a message of the outbox anew, in the order of the calls; the answer comes when it is on disk.
     ///
     /// # Errors
     /// When it was not taken, or is not known to be on disk.
@@ -250,9 +286,88 @@ pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+/// A value that nothing could take the place of.
+pub(crate) fn parse_whole<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, ReadError> {
+    parse(bytes).ok_or_else(|| ReadError::Damaged { what: what.to_owned() })
+}
+
 /// A value of another form is as good as none: what it said is asked anew.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes)
         .inspect_err(|error| tracing::warn!(err = %error, "kept value passed over"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use common::clock::Timestamp;
+    use common::entry::Position;
+    use common::id::{Epoch, IdentityKind, Subject};
+    use common::identity::PeerKey;
+    use common::proto::directory::Owner;
+
+    use super::*;
+
+    fn known() -> KnownChannel {
+        let (id, key) = (ChannelId::new(), PeerKey::from_bytes([1; 32]));
+        let owner =
+            Owner { subject: Subject::Guest(key), name: "ken".parse().unwrap(), kind: IdentityKind::Guest };
+        let record = ChannelRecord {
+            id,
+            name: "first".parse().unwrap(),
+            owner,
+            host_key: key,
+            addresses: Vec::new(),
+            head: Position::start(id, Epoch::new()),
+            term: 1,
+            online: false,
+        };
+        KnownChannel { record, joined: false }
+    }
+
+    fn item() -> Item {
+        let writer = Subject::Guest(PeerKey::from_bytes([2; 32]));
+        Item {
+            number: 0,
+            id: common::id::MessageId::new(),
+            text: "hello".to_owned(),
+            sent_at: Timestamp::from_millis(1),
+            writer,
+            writer_name: "charlie".to_owned(),
+            expires: None,
+            head_seen: None,
+            refused: None,
+            wish: None,
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, PeerStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = PeerStore::new(Store::open(folder.path(), crate::SCHEMA).unwrap());
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_message_is_kept_with_its_channel_and_changes_nothing_about_it() {
+        let (_folder, store) = store();
+        let channel = known();
+        store.add_item(&channel, &item()).unwrap().await.unwrap();
+        assert_eq!(store.channels().unwrap().len(), 1);
+        store.keep_channel(&KnownChannel { joined: true, ..channel.clone() }).unwrap().await.unwrap();
+        store.add_item(&channel, &Item { number: 1, ..item() }).unwrap().await.unwrap();
+        assert!(store.channels().unwrap()[0].joined);
+        assert_eq!(store.outbox(channel.record.id).unwrap().len(), 2);
+        store.check().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_never_passed_over() {
+        for table in [CHANNELS, OUTBOX] {
+            let (_folder, store) = store();
+            let channel = known();
+            store.add_item(&channel, &item()).unwrap().await.unwrap();
+            store.put(table, outbox_key(channel.record.id, 7), b"{".to_vec()).await.unwrap();
+            assert!(matches!(store.check(), Err(ReadError::Damaged { .. })));
+        }
+    }
 }

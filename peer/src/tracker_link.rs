@@ -146,9 +146,8 @@ impl TrackerLink {
 
     fn adopt(&mut self, entered: Option<Entered>, ctx: &mut Context<Self>) -> Result<Identity, Refusal> {
         let mut session = self.session.borrow().clone();
-        for revoked in entered.iter().flat_map(|entered| &entered.missed.revoked) {
-            self.pass_on(TrackerEvent::Revoked(revoked.clone()), ctx);
-        }
+        let missed = entered.iter().flat_map(|entered| &entered.missed.revoked);
+        self.pass_on_all(missed.cloned().map(TrackerEvent::Revoked).collect(), ctx);
         entry::adopt(&mut session, entered, Timestamp::now())?;
         let identity = session.identity();
         let is_news = identity.state != self.session.borrow().state()
@@ -212,8 +211,18 @@ impl TrackerLink {
 
     /// Hands an event to the node, which may keep it waiting.
     fn pass_on(&self, event: TrackerEvent, ctx: &mut Context<Self>) {
+        self.pass_on_all(vec![event], ctx);
+    }
+
+    /// Hands events over in order: of several futures that an actor waits for, the last is done first.
+    fn pass_on_all(&self, events: Vec<TrackerEvent>, ctx: &mut Context<Self>) {
         let to_node = self.to_node.clone();
-        let told = async move { drop(to_node.send(event).await) };
+        let told = async move {
+            for event in events {
+                // A node that has ended has no use for it.
+                let _ = to_node.send(event).await;
+            }
+        };
         ctx.wait(told.into_actor(self));
     }
 

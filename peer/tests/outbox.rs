@@ -8,7 +8,7 @@ use common::clock::Timestamp;
 use common::id::IdentityKind;
 use common::proto::status::{Code, Refusal};
 use futures_util::future::{join, join_all};
-use peer::api::{Command, LinkState};
+use peer::api::{Command, Event, LinkState};
 use support::{Fate, MadeHost, Person, World, free_port, named, refused, stored};
 
 fn numbered(count: usize) -> Vec<String> {
@@ -68,6 +68,40 @@ async fn what_is_written_while_the_host_is_away_goes_out_when_it_is_back_elsewhe
     charlie.send("first", "four").await;
     host.reads("first", 4).await;
     assert_eq!(host.texts("first"), ["one", "two", "three", "four"], "nothing goes out twice");
+}
+
+#[actix::test]
+async fn what_is_written_where_the_first_join_came_to_nothing_is_kept_over_a_restart() {
+    let world = World::new().await;
+    let mut host = world.guest("ken").await;
+    host.host("first").await;
+    host.stop().await;
+    let mut charlie = world.guest("charlie").await;
+    assert_eq!(charlie.refused(Command::Join { channel: named("first") }).await, Code::HostAway);
+    charlie.send("first", "hello").await;
+    charlie.restart().await;
+    charlie.entered().await;
+    assert_eq!(charlie.outbox().await.len(), 1);
+
+    move_to_another_port(&mut host).await;
+    charlie.join_soon("first").await;
+    assert_eq!(charlie.expect("stored message", stored).await, 1);
+    host.reads("first", 1).await;
+    assert_eq!(host.texts("first"), ["hello"]);
+}
+
+#[actix::test]
+async fn who_waits_for_a_host_that_takes_nothing_is_told_why_once() {
+    let for_longer = || Fate::Refuse(Refusal { retry_after_ms: Some(3500), ..Code::StorageFull.into() });
+    let (_world, _host, mut charlie) = write_to(vec![for_longer(), disk_is_full(), for_longer()], 2).await;
+    let held = |event: &Event| match event {
+        Event::Warning { code: Code::StorageFull, reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    let reason = charlie.expect("why nothing goes out", held).await;
+    assert!(reason.contains("2 to be sent to made"), "{reason}");
+    assert_eq!(charlie.expect("stored message", stored).await, 1);
+    assert_eq!(charlie.events().iter().filter_map(held).count(), 1);
 }
 
 #[actix::test]

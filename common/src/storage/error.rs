@@ -162,6 +162,12 @@ pub enum ReadError {
         /// What happened.
         reason: String,
     },
+    /// What is there is not of the form that it was written in.
+    #[error("{what} is damaged: go on with a copy of the data folder that is whole")]
+    Damaged {
+        /// What cannot be read.
+        what: String,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -214,7 +220,7 @@ impl From<StoreError> for Refusal {
 impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
         let code = match error {
-            ReadError::Failed { .. } => Code::StorageFailed,
+            ReadError::Failed { .. } | ReadError::Damaged { .. } => Code::StorageFailed,
             ReadError::Closed => Code::GoingAway,
         };
         Self::new(code, error.to_string())

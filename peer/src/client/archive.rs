@@ -158,7 +158,8 @@ impl Archive {
     /// When it cannot be read.
     pub fn load(&self) -> Result<Option<Loaded>, ReadError> {
         let epoch = self.store.reader().get(EPOCHS, self.channel.0.as_bytes())?;
-        let Some(epoch) = epoch.and_then(|epoch| crate::store::parse(&epoch)) else { return Ok(None) };
+        let Some(epoch) = epoch else { return Ok(None) };
+        let epoch = crate::store::parse_whole("what is kept of an archive", &epoch)?;
         let Row { intervals, shown } = self.row(epoch)?;
         Ok(Some(Loaded { epoch, intervals, shown }))
     }
@@ -173,7 +174,10 @@ impl Archive {
 
     fn row(&self, epoch: Epoch) -> Result<Row, ReadError> {
         let row = self.store.reader().get(INTERVALS, self.prefix(epoch))?;
-        Ok(row.and_then(|row| crate::store::parse(&row)).unwrap_or_default())
+        row.map_or_else(
+            || Ok(Row::default()),
+            |row| crate::store::parse_whole("what is kept of an archive", &row),
+        )
     }
 
     /// Writes a batch.

@@ -19,6 +19,9 @@ use crate::tracker_link::{TrackerHandle, hello_for};
 /// How many bytes may be under way between a host and its own user's client.
 const IN_PROCESS_BYTES: usize = 64 * 1024;
 
+/// A log that is said to be longer than this is a lie: no host stores so much, and numbers stay exact everywhere.
+const LONGEST_LOG: u64 = 1 << 53;
+
 /// What is needed to get into a channel.
 #[derive(Clone)]
 pub struct Way {
@@ -210,6 +213,7 @@ fn check(connected: &Connected, record: &ChannelRecord, have: Option<Position>) 
     if !checkpoint.is_ok_and(|checkpoint| checkpoint.channel == record.id)
         || !resume::is_possible(&connected.after, record.id)
         || connected.after.seq > connected.head.seq
+        || connected.head.seq > LONGEST_LOG
         || connected.after.epoch != connected.head.epoch
         || have.is_some_and(|have| have.epoch == connected.head.epoch && have != connected.after)
     {

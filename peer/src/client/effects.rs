@@ -1,8 +1,10 @@
 //! Does what the client's state has decided, and says what came of it.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 use common::crash::{self, Point};
-use common::entry::{TEXT, TextBody, check_text};
+use common::entry::{RawEntry, TEXT, TextBody, check_text};
 use common::id::{Epoch, MessageId};
 use common::link::{CloseReason, Inbound, Inbox, Link, RequestError};
 use common::proto::channel::{History, Message as Entry, Pass, StatusOf, Stored};
@@ -26,6 +28,8 @@ use crate::api::{ChatMessage, Event, JoinedChannel, Queued};
 
 /// How many entries that may not have been shown are shown at a start, at most; a crash leaves far fewer.
 const MAX_SHOWN_AGAIN: u64 = 4096;
+/// What could not be taken off the disk is tried again after so long.
+const DROP_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) type OnDisk = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
@@ -96,7 +100,7 @@ impl Client {
         match effect {
             Effect::Tell(event) => ctx.wait(self.events.tell(event).into_actor(self)),
             Effect::Show(messages) => self.show(messages, ctx),
-            Effect::ReadUnshown(epoch, after, upto) => self.show_unshown(epoch, after, upto, ctx),
+            Effect::ReadUnshown(epoch, ranges) => self.show_unshown(epoch, ranges, ctx),
             Effect::Dial(attempt) => self.dial(*attempt, ctx),
             Effect::CloseLink => {
                 if let Some(link) = self.link.take() {
@@ -160,19 +164,25 @@ impl Client {
     }
 
     /// Shows the entries that were written, and then not shown, or not known to be, when this peer ended.
-    fn show_unshown(&self, epoch: Epoch, after: u64, upto: u64, ctx: &mut Context<Self>) {
+    fn show_unshown(&self, epoch: Epoch, ranges: Vec<(u64, u64)>, ctx: &mut Context<Self>) {
         let archive = self.archive.clone();
-        let read = async move { archive.read(epoch, after, upto, MAX_SHOWN_AGAIN).await };
+        let read = async move {
+            let mut entries = Vec::new();
+            for (after, upto) in ranges {
+                entries.extend(archive.read(epoch, after, upto, MAX_SHOWN_AGAIN).await?);
+            }
+            Ok(entries)
+        };
         ctx.wait(read.into_actor(self).map(move |read, client, ctx| {
             let name = client.state.channel().name().clone();
-            let opened = read.and_then(|entries| {
+            let opened = read.and_then(|entries: Vec<RawEntry>| {
                 let opened =
                     entries.into_iter().map(|entry| Ok(chat_message(&name, epoch, entry.open()?, &entry)));
                 opened.collect::<Result<Vec<_>, ArchiveError>>()
             });
             match opened {
                 Ok(messages) => client.show(messages, ctx),
-                Err(error) => tracing::error!(err = %error, "entries that were not shown cannot be read"),
+                Err(error) => client.state.not_shown_again(&error.to_string()),
             }
             client.follow_up(ctx);
         }));
@@ -350,34 +360,36 @@ impl Client {
 
     fn drop_item(&self, number: u64, ctx: &mut Context<Self>) {
         let submitted = self.store.drop_item(self.state.channel().record.id, number);
-        let dropped = async move {
-            let dropped = match submitted {
-                Ok(on_disk) => on_disk.await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = dropped {
-                tracing::warn!(err = %error, "stored message stays in the outbox and goes out again");
-            }
+        let dropped = async move { submitted?.await };
+        ctx.spawn(dropped.into_actor(self).map(move |dropped: Result<(), StoreError>, _, ctx| {
             crash::here(Point::ClientRemoved);
-        };
-        ctx.spawn(dropped.into_actor(self));
+            if let Err(error) = dropped {
+                tracing::debug!(err = %error, "a stored message stays in the outbox for now");
+                ctx.run_later(DROP_AGAIN_AFTER, move |client, ctx| client.drop_item(number, ctx));
+            }
+        }));
     }
 
     /// Keeps that the channel is joined; whoever waits for that is told when it is on disk.
     fn keep_joined(&mut self, joined: Result<JoinedChannel, Refusal>, ctx: &mut Context<Self>) {
-        let (store, channel) = (self.store.clone(), self.state.channel().clone());
+        let submitted = self.store.keep_channel(self.state.channel());
         let joining = std::mem::take(&mut self.joining);
-        let kept = async move {
-            if let Err(error) = store.keep_channel(&channel).await {
-                tracing::warn!(channel = %channel.record.id, err = %error, "the channel could not be kept");
-            }
+        let kept = async move { submitted?.await };
+        ctx.spawn(kept.into_actor(self).map(move |kept: Result<(), StoreError>, client, ctx| {
             crash::here(Point::ClientJoined);
+            let joined = joined.and_then(|joined| match kept {
+                Ok(()) => Ok(joined),
+                Err(error) => {
+                    let refusal = Refusal::from(error);
+                    client.step(ctx, |state| state.not_kept(&refusal));
+                    Err(refusal)
+                }
+            });
             for joining in joining {
                 // Whoever no longer waits has no use for it.
                 let _ = joining.send(joined.clone());
             }
-        };
-        ctx.spawn(kept.into_actor(self));
+        }));
     }
 
     /// Writes what is still to be written, and how far entries were shown; for the end, which waits for it.

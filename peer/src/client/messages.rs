@@ -48,13 +48,13 @@ impl Handler<Leave> for Client {
     fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         let parting = self.link.as_ref().and_then(|link| link.send(&Disconnect {}).ok());
         self.step(ctx, ClientState::leave);
-        let (store, channel) = (self.store.clone(), self.state.channel().clone());
+        let kept = self.store.keep_channel(self.state.channel());
         Box::pin(async move {
             if let Some(parting) = parting {
                 // The host notices the end of the connection just as well.
                 let _ = parting.await;
             }
-            store.keep_channel(&channel).await.map_err(Refusal::from)
+            kept?.await.map_err(Refusal::from)
         })
     }
 }
@@ -105,7 +105,7 @@ impl Client {
             Err(refusal) => return Err((reply, refusal)),
         };
         crash::here(Point::ClientTyped);
-        let on_disk = match self.store.keep_item(self.state.channel().record.id, &item) {
+        let on_disk = match self.store.add_item(self.state.channel(), &item) {
             Ok(on_disk) => on_disk,
             Err(error) => return Err((reply, error.into())),
         };

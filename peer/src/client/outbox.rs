@@ -46,6 +46,8 @@ enum Step {
     UnderWay,
     /// Known not to be stored, and being changed on the own disk.
     Changing(Box<Change>),
+    /// The change could not be written; it is tried again.
+    Unchanged(Box<Change>),
 }
 
 /// That the host takes nothing more on this connection until something says `restart`.

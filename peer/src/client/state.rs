@@ -163,8 +163,8 @@ pub enum Effect {
     Tell(Event),
     /// Show messages, and say so with [`ClientState::shown`].
     Show(Vec<ChatMessage>),
-    /// Read the entries after the first number up to the second, and show them.
-    ReadUnshown(Epoch, u64, u64),
+    /// Read the entries after the first number of each pair up to the second, and show them, in order.
+    ReadUnshown(Epoch, Vec<(u64, u64)>),
     /// Enter the channel, and say what came of it with [`ClientState::entered`].
     Dial(Box<Attempt>),
     /// Close the connection, if there is one.
@@ -258,9 +258,10 @@ impl ClientState {
     pub fn start(&mut self) {
         if let Some(epoch) = self.keeper().epoch().filter(|_| self.channel.joined) {
             let unshown: Vec<_> = self.keeper().unshown().collect();
-            unshown.into_iter().for_each(|(after, upto)| self.put(Effect::ReadUnshown(epoch, after, upto)));
+            self.put(Effect::ReadUnshown(epoch, unshown));
         }
         self.resume_hold();
+        self.tell_stuck();
         self.pump();
         if self.channel.joined {
             self.start_connecting();

@@ -8,6 +8,8 @@ use common::proto::policy::{Holder, Standing};
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
+use crate::store::parse_whole;
+
 /// Channel id: its record.
 const HOSTED: Table = Table::new("hosted");
 
@@ -58,13 +60,7 @@ impl HostRecord {
 pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
     let rows =
         store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
-    let parse = |(_, value): (_, bytes::Bytes)| {
-        let record = serde_json::from_slice(&value);
-        record
-            .inspect_err(|error| tracing::error!(err = ?error.to_string(), "the record of a hosted channel is damaged"))
-            .ok()
-    };
-    Ok(rows.into_iter().filter_map(parse).collect())
+    rows.iter().map(|(_, value)| parse_whole("the record of a hosted channel", value)).collect()
 }
 
 /// Keeps a record, unless there is one of the channel already.

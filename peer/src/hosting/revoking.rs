@@ -13,6 +13,8 @@ use crate::store::PeerStore;
 pub(super) struct Revoking {
     known: Revocations,
     on_disk: BTreeMap<u64, Timestamp>,
+    /// What could not be written. It goes with the next, so that the newest on disk has no hole below it.
+    unwritten: Vec<Revoked>,
 }
 
 impl Revoking {
@@ -27,7 +29,8 @@ impl Revoking {
         for revoked in &kept {
             known.add(revoked, now);
         }
-        Self { known, on_disk: kept.into_iter().map(|revoked| (revoked.rev, revoked.until)).collect() }
+        let on_disk = kept.into_iter().map(|revoked| (revoked.rev, revoked.until)).collect();
+        Self { known, on_disk, unwritten: Vec::new() }
     }
 
     /// What all hosts heed.
@@ -62,8 +65,13 @@ impl Hosting {
             let _ = host.revoked().await;
         }
         let dead = self.revoking.take_dead(now);
-        if let Err(error) = self.config.store.keep_revoked(&revoked, dead).await {
-            tracing::warn!(err = %error, "what was revoked could not be kept; it is asked for again at the next start");
+        self.revoking.unwritten.extend(revoked);
+        self.revoking.unwritten.retain(|revoked| revoked.until > now);
+        match self.config.store.keep_revoked(&self.revoking.unwritten, dead).await {
+            Ok(()) => self.revoking.unwritten.clear(),
+            Err(error) => {
+                tracing::warn!(err = %error, "what was revoked could not be kept; it is asked for again at the next start");
+            }
         }
     }
 }
@@ -76,7 +84,7 @@ mod tests {
     fn what_is_dead_goes_and_the_newest_stays() {
         let at = Timestamp::from_millis;
         let on_disk = BTreeMap::from([(1, at(10)), (2, at(20)), (3, at(10)), (4, at(10))]);
-        let mut revoking = Revoking { known: Revocations::default(), on_disk };
+        let mut revoking = Revoking { known: Revocations::default(), on_disk, unwritten: Vec::new() };
         assert_eq!(revoking.take_dead(at(10)), [1, 3]);
         assert_eq!(revoking.take_dead(at(30)), [2]);
         assert_eq!(revoking.on_disk.len(), 1);

@@ -124,7 +124,11 @@ impl World {
         match effect {
             Effect::Tell(event) => self.tell(number, event)?,
             Effect::Show(messages) => self.show(number, &messages)?,
-            Effect::ReadUnshown(_, after, upto) => self.show_again(number, after, upto)?,
+            Effect::ReadUnshown(_, unshown) => {
+                for (after, upto) in unshown {
+                    self.show_again(number, after, upto)?;
+                }
+            }
             Effect::Dial(attempt) => {
                 let delay = self.random.within(1, 2 * self.delay);
                 let (life, generation) = (self.clients[number].life, attempt.generation);

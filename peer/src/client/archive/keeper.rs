@@ -108,7 +108,7 @@ impl Marks {
 
     fn see(&mut self, taken: u64) {
         while let Some((_, seq)) = self.told.pop_front_if(|(told, _)| *told <= taken) {
-            self.shown = seq;
+            self.shown = self.shown.max(seq);
         }
     }
 }

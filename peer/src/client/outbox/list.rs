@@ -10,12 +10,13 @@ impl Entry {
         let item = &self.item;
         if self.step == Step::UnderWay {
             None
+        } else if me.is_some_and(|me| item.writer != me) {
+            // Only as that one can the host be asked for it, or be given it.
+            Some(Waits::Writer(item.writer_name.clone()))
         } else if item.wish.is_some() {
             Some(Waits::Outcome)
         } else if item.refused.is_some() {
             Some(Waits::Refused)
-        } else if me.is_some_and(|me| item.writer != me) {
-            Some(Waits::Writer(item.writer_name.clone()))
         } else {
             None
         }

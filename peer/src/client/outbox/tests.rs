@@ -183,23 +183,44 @@ fn what_was_never_sent_is_changed_at_once_and_keeps_its_place() {
     // Until that is on disk, neither of the two goes out.
     assert_eq!(send_all(&mut outbox), [(all[0], false)]);
     assert!(outbox.wish(all[1], Wish::Cancel).is_err());
-    assert_eq!(outbox.changed(1, true), [Effect::Changed(change)]);
+    assert_eq!(outbox.changed(1, Ok(()), false), [Effect::Changed(change)]);
     let change = now_decided(&mut outbox, all[2], Wish::Cancel);
-    assert_eq!(outbox.changed(2, true), [Effect::Changed(change)]);
+    assert_eq!(outbox.changed(2, Ok(()), false), [Effect::Changed(change)]);
     assert_eq!(send_all(&mut outbox), [(new.id, false)]);
     assert_eq!(outbox.len(), 2);
     assert_eq!(outbox.wish(all[2], Wish::Cancel).unwrap_err().code, Code::NoSuchMessage);
 }
 
 #[test]
-fn a_change_that_cannot_be_written_does_not_count() {
+fn a_change_that_cannot_be_written_does_not_count_once_the_message_is_on_disk_as_it_was() {
     let mut outbox = filled(1);
     let all = ids(&outbox);
     now_decided(&mut outbox, all[0], edit("new"));
-    assert!(
-        matches!(&outbox.changed(0, false)[..], [Effect::Keep(item)] if item.id == all[0] && item.wish.is_none())
-    );
+    let effects = outbox.changed(0, Err(Code::StorageFull.into()), true);
+    let Some(Effect::Change(Change { becomes: Some(item), .. })) = effects.first() else {
+        panic!("{effects:?}")
+    };
+    assert!(item.id == all[0] && item.wish.is_none());
+    assert_eq!(send_all(&mut outbox), []);
+    assert_eq!(outbox.changed(0, Ok(()), false), []);
     assert_eq!(send_all(&mut outbox), [(all[0], false)]);
+}
+
+#[test]
+fn a_wish_that_was_accepted_is_tried_again_until_it_can_be_written() {
+    let mut outbox = filled(2);
+    let all = ids(&outbox);
+    send_all(&mut outbox);
+    later(&mut outbox, all[0], Wish::Cancel);
+    assert!(matches!(&outbox.answered(all[0], refuse(Code::NotAllowed))[..], [Effect::Change(_)]));
+    outbox.answered(all[1], refuse(Code::AfterRefused));
+    let effects = outbox.changed(0, Err(Code::StorageFull.into()), false);
+    assert!(matches!(&effects[..], [Effect::Held { .. }]));
+    assert_eq!((send_all(&mut outbox), outbox.change_again()), (Vec::new(), Vec::new()));
+    outbox.release();
+    assert!(matches!(&outbox.change_again()[..], [Effect::Change(_)]));
+    assert!(matches!(&outbox.changed(0, Ok(()), false)[..], [Effect::Changed(_)]));
+    assert_eq!(send_all(&mut outbox), [(all[1], true)]);
 }
 
 #[test]
@@ -217,7 +238,7 @@ fn a_wish_about_what_is_under_way_is_decided_by_its_answer() {
     // Refused for good, but it is what the user wants gone: nothing pauses.
     assert!(matches!(&outbox.answered(all[1], refuse(Code::NotAllowed))[..], [Effect::Change(_)]));
     assert!(matches!(&outbox.answered(all[2], refuse(Code::AfterRefused))[..], [Effect::Change(_)]));
-    assert!(outbox.changed(1, true).len() == 1 && outbox.changed(2, true).len() == 1);
+    assert!(outbox.changed(1, Ok(()), false).len() == 1 && outbox.changed(2, Ok(()), false).len() == 1);
     assert!(outbox.is_empty());
 }
 
@@ -236,7 +257,7 @@ fn after_a_lost_connection_the_host_is_asked_and_nothing_overtakes_meanwhile() {
     let effects = outbox.learned(&[all[1]], &[]);
     let [Effect::Change(change)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(send_all(&mut outbox), [(all[0], false)]);
-    outbox.changed(1, true);
+    outbox.changed(1, Ok(()), false);
     let new = change.becomes.as_ref().unwrap().id;
     assert_eq!(send_all(&mut outbox), [(new, false), (all[2], false)]);
 }

@@ -25,7 +25,7 @@ impl Outbox {
     pub fn wish(&mut self, id: MessageId, wish: Wish) -> Result<Decision, Refusal> {
         let place = self.place_of_id(id).ok_or(Code::NoSuchMessage)?;
         let entry = &mut self.entries[place];
-        if matches!(entry.step, Step::Writing | Step::Changing(_)) {
+        if !matches!(entry.step, Step::Waiting | Step::UnderWay) {
             let reason = "the message is just being written to the disk; try again in a moment";
             return Err(Refusal::new(Code::TooManyRequests, reason));
         }
@@ -40,7 +40,7 @@ impl Outbox {
     /// The wish could not be kept: it does not count, unless it was fulfilled meanwhile.
     pub fn withdraw(&mut self, number: u64) {
         if let Some(place) = self.place_of(number)
-            && !matches!(self.entries[place].step, Step::Changing(_))
+            && matches!(self.entries[place].step, Step::Waiting | Step::UnderWay)
         {
             self.entries[place].item.wish = None;
         }
@@ -63,24 +63,59 @@ impl Outbox {
         Some(Effect::Change(change))
     }
 
-    /// A change is on disk, or could not be written: then the message stays as it was.
-    pub fn changed(&mut self, number: u64, is_on_disk: bool) -> Vec<Effect> {
+    /// Begins anew what could not be written.
+    pub fn change_again(&mut self) -> Vec<Effect> {
+        if self.is_held {
+            return Vec::new();
+        }
+        let again = self.entries.iter_mut().filter_map(|entry| match &entry.step {
+            Step::Unchanged(change) => {
+                let change = change.clone();
+                entry.step = Step::Changing(change.clone());
+                Some(Effect::Change(*change))
+            }
+            _ => None,
+        });
+        again.collect()
+    }
+
+    /// A change is on disk, or could not be written. Then it is tried again after a while, unless somebody waits for it and
+    /// is told: that wish does not count.
+    pub fn changed(&mut self, number: u64, outcome: Result<(), Refusal>, is_awaited: bool) -> Vec<Effect> {
         let Some(place) = self.place_of(number) else { return Vec::new() };
         let entry = &mut self.entries[place];
         let change = match std::mem::replace(&mut entry.step, Step::Waiting) {
-            Step::Changing(change) => *change,
+            Step::Changing(change) => change,
             other => {
                 entry.step = other;
                 return Vec::new();
             }
         };
-        if !is_on_disk {
-            entry.item.wish = None;
-            // Whether the change is on disk may be unknown: what counts is written again.
-            return vec![Effect::Keep(entry.item.clone())];
+        match outcome {
+            Err(_) if is_awaited => self.restore(place),
+            Err(refusal) => {
+                entry.step = Step::Unchanged(change);
+                self.is_held = true;
+                vec![Effect::Held { refusal: Some(refusal), retry_after: None }]
+            }
+            Ok(()) => self.settle_change(place, *change),
         }
+    }
+
+    /// Whether the change is on disk may be unknown. Before the message may go out as it was, it has to be as it was there.
+    fn restore(&mut self, place: usize) -> Vec<Effect> {
+        let entry = &mut self.entries[place];
+        entry.item.wish = None;
+        let Item { number, id, .. } = entry.item;
+        let change = Change { number, id, becomes: Some(entry.item.clone()) };
+        entry.step = Step::Changing(Box::new(change.clone()));
+        vec![Effect::Change(change)]
+    }
+
+    fn settle_change(&mut self, place: usize, change: Change) -> Vec<Effect> {
         match &change.becomes {
-            Some(item) => entry.item = item.clone(),
+            Some(item) if item.id == change.id => return Vec::new(),
+            Some(item) => self.entries[place].item = item.clone(),
             None => drop(self.entries.remove(place)),
         }
         vec![Effect::Changed(change)]

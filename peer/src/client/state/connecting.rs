@@ -89,6 +89,8 @@ impl ClientState {
         match follow(&self.channel.record, record) {
             Ok(record) => {
                 self.channel.record = record;
+                // Whatever it did not take before it may take now.
+                self.release();
                 self.nudge(Nudge::Seen);
             }
             Err(refusal) if self.reconnect.is_waiting() => self.failed(refusal),
@@ -154,6 +156,14 @@ impl ClientState {
         self.fill();
         self.check_identity();
         self.pump();
+    }
+
+    /// That the channel is joined could not be kept: after a restart it would not be.
+    pub fn not_kept(&mut self, refusal: &Refusal) {
+        let channel = self.channel.name();
+        let reason =
+            format!("{channel} is joined only until this peer ends, which could not be kept: {refusal}");
+        self.warn(refusal.code.clone(), reason);
     }
 
     fn joined(&self) -> Result<JoinedChannel, Refusal> {

@@ -213,6 +213,12 @@ impl ClientState {
         self.plan_mark();
     }
 
+    /// What was written and not shown when this peer ended cannot be read; the user is to know that something is missing.
+    pub fn not_shown_again(&mut self, why: &str) {
+        let reason = format!("entries that came in last time and were not shown cannot be read: {why}");
+        self.warn(Code::StorageFailed, reason);
+    }
+
     fn plan_mark(&mut self) {
         if !std::mem::replace(&mut self.writing.is_mark_planned, true) {
             self.put(Effect::Wake(KEEP_SHOWN_AFTER, Timer::Mark));

@@ -56,11 +56,16 @@ impl ClientState {
     /// What keeps the queue from moving by itself although the way may be free.
     pub(super) fn queue_waits(&self) -> Option<String> {
         let channel = self.channel.name();
-        match self.outbox.stuck(self.me())?.1 {
-            Waits::Writer(name) => {
+        match self.outbox.stuck(self.me()) {
+            Some((_, Waits::Writer(name))) => {
                 Some(format!("it waits behind a message written as {name}; type: outbox {channel}"))
             }
-            _ => Some(format!("it waits behind a message that was refused; type: outbox {channel}")),
+            Some(_) => Some(format!("it waits behind a message that was refused; type: outbox {channel}")),
+            None => self
+                .flow
+                .held_because
+                .as_ref()
+                .map(|why| format!("it goes out later by itself: {}", why.reason)),
         }
     }
 
@@ -102,7 +107,10 @@ impl ClientState {
         let held = || self.flow.held_because.as_ref().map(|refusal| refusal.reason.clone());
         match waits {
             Some(Waits::Writer(name)) => Some(format!("written as {name}")),
-            Some(Waits::Outcome) => Some("the host is asked whether it was stored".to_owned()),
+            Some(Waits::Outcome) => Some(self.blocked().or_else(held).map_or_else(
+                || "the host is asked whether it was stored".to_owned(),
+                |why| format!("the host will be asked whether it was stored: {why}"),
+            )),
             Some(Waits::Behind(id)) => Some(format!("behind {}", short_id(*id))),
             Some(Waits::Held) => self.blocked().or_else(held),
             Some(Waits::Refused) | None if is_under_way => None,

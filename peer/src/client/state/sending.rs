@@ -17,6 +17,8 @@ use crate::pace::{Pace, Rest, Tried};
 
 /// The user is told how far a channel has moved on before text of this age goes out.
 const LATE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// A hold that is shorter is not worth a word.
+const TELL_HELD_FROM: Duration = Duration::from_secs(3);
 /// What a host may want to be waited for.
 const SHORTEST_ASKED: Duration = Duration::from_millis(50);
 /// See [`SHORTEST_ASKED`].
@@ -31,6 +33,8 @@ pub(super) struct Flow {
     pace: Pace,
     /// What the host said when it did not take anything.
     pub held_because: Option<Refusal>,
+    /// Which of that the user was told.
+    told_held: Option<Code>,
     /// When something may be too late next.
     expiry: Option<Timestamp>,
     /// Which timer looks at that; an earlier one does not count.
@@ -41,7 +45,7 @@ pub(super) struct Flow {
 
 impl Flow {
     pub fn new(pace: Pace) -> Self {
-        Self { pace, held_because: None, expiry: None, expiries: 0, holds: 0 }
+        Self { pace, held_because: None, told_held: None, expiry: None, expiries: 0, holds: 0 }
     }
 }
 
@@ -103,6 +107,8 @@ impl ClientState {
         let now = self.now();
         let expired = self.outbox.expire(now);
         self.apply(expired);
+        let again = self.outbox.change_again();
+        self.apply(again);
         // Not who this peer is now: the connection may still be that of who it was.
         let me = self.standing.as_ref().map(|standing| standing.subject);
         if let Some(me) = me.filter(|_| self.around.is_open && !self.is_broken) {
@@ -201,6 +207,7 @@ impl ClientState {
     }
 
     fn stored(&mut self, number: u64, id: MessageId, seq: u64) {
+        self.flow.told_held = None;
         if self.flow.pace.worked() {
             self.put(Effect::KeepPace(Tried::Outbox(self.channel.record.id), None));
         }
@@ -221,16 +228,11 @@ impl ClientState {
     }
 
     /// A change is on disk, or could not be written; nothing of it was told or sent before. Whoever wished it may be
-    /// waiting for that, or nobody is, who is then warned.
+    /// waiting for that, or nobody is: then it is tried again.
     pub fn change_written(&mut self, number: u64, outcome: Result<(), Refusal>, is_awaited: bool) {
-        let effects = self.outbox.changed(number, outcome.is_ok());
+        let effects = self.outbox.changed(number, outcome, is_awaited);
         self.apply(effects);
         self.pump();
-        if let Err(Refusal { code, reason, .. }) = outcome
-            && !is_awaited
-        {
-            self.warn(code, reason);
-        }
     }
 
     fn hold(&mut self, refusal: Option<Refusal>, retry_after: Option<Duration>) {
@@ -239,8 +241,9 @@ impl ClientState {
         let kept = self.flow.pace.failed(&why, now, |delay| {
             retry_after.map_or(delay, |asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED))
         });
-        self.flow.held_because = Some(why);
         let delay = kept.next_at.since(now.at);
+        self.tell_held(&why, delay);
+        self.flow.held_because = Some(why);
         self.put(Effect::KeepPace(Tried::Outbox(self.channel.record.id), Some(kept)));
         self.hold_for(delay);
     }
@@ -249,8 +252,37 @@ impl ClientState {
     pub(super) fn resume_hold(&mut self) {
         if let Some(Rest { left, why }) = self.flow.pace.take_rest() {
             self.outbox.hold();
+            self.tell_held(&why, left);
             self.flow.held_because = Some(why);
             self.hold_for(left);
+        }
+    }
+
+    /// Tells why nothing goes out although the channel is there: once, and only when it takes long enough to be noticed.
+    fn tell_held(&mut self, why: &Refusal, delay: Duration) {
+        if delay < TELL_HELD_FROM || self.flow.told_held.as_ref() == Some(&why.code) || self.outbox.is_empty()
+        {
+            return;
+        }
+        self.flow.told_held = Some(why.code.clone());
+        let (waiting, channel) = (self.outbox.len(), self.channel.name());
+        let reason = format!(
+            "{waiting} to be sent to {channel}, where it is not taken now: {}; tried again by itself",
+            why.reason
+        );
+        self.warn(why.code.clone(), reason);
+    }
+
+    /// At the start: what waits for the user does not go unnoticed.
+    pub(super) fn tell_stuck(&mut self) {
+        if self.outbox.stuck(self.me()).is_some()
+            && let Some(reason) = self.queue_waits()
+        {
+            let waiting = self.outbox.len();
+            self.warn(
+                Code::AfterRefused,
+                format!("{waiting} to be sent to {}: {reason}", self.channel.name()),
+            );
         }
     }
 

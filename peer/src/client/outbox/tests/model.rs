@@ -13,6 +13,8 @@ enum Step {
     Write,
     /// The own disk answers up to so many writes.
     Flush(u8),
+    /// The own disk fails in a change.
+    Fail(u8),
     /// The host takes a request, with this much luck.
     Take(u8),
     /// An answer arrives.
@@ -33,6 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => Just(Step::Write),
         8 => any::<u8>().prop_map(Step::Flush),
+        2 => any::<u8>().prop_map(Step::Fail),
         8 => any::<u8>().prop_map(Step::Take),
         8 => Just(Step::Hear),
         1 => any::<u8>().prop_map(Step::Break),
@@ -111,7 +114,8 @@ struct Write {
 enum Then {
     Nothing,
     Written,
-    Changed,
+    /// The flag says that the user waits for it.
+    Changed(bool),
 }
 
 /// What a message was, and what its user was told of it.
@@ -121,6 +125,8 @@ struct Fate {
     is_queued: bool,
     is_cancelled: bool,
     may_be_cancelled: bool,
+    /// A cancel was accepted, and nothing has come since that could have undone it.
+    is_to_be_cancelled: bool,
     stored: Option<MessageId>,
     /// Said to be replaced: never to be seen at the host.
     replaced: Vec<MessageId>,
@@ -143,6 +149,7 @@ impl World {
         match step {
             Step::Write => self.write(),
             Step::Flush(count) => self.flush(count as usize % 8),
+            Step::Fail(luck) => self.fail(luck),
             Step::Take(luck) => self.take(luck),
             Step::Hear => self.hear(),
             Step::Break(taken) => self.break_connection(taken),
@@ -176,6 +183,21 @@ impl World {
         self.writes.push_back(Write { number, value: Some(item), then: Then::Written });
     }
 
+    /// A write fails. What was there stays, or what was to be written is there all the same.
+    fn fail(&mut self, luck: u8) {
+        if !matches!(self.writes.front(), Some(Write { then: Then::Changed(_), .. })) {
+            return;
+        }
+        let Some(Write { number, value, then: Then::Changed(is_awaited) }) = self.writes.pop_front() else {
+            return;
+        };
+        if luck.is_multiple_of(2) {
+            self.put(number, value);
+        }
+        let effects = self.outbox.changed(number, Err(Code::StorageFailed.into()), is_awaited);
+        self.apply(effects);
+    }
+
     fn flush(&mut self, count: usize) {
         for _ in 0..count {
             let Some(Write { number, value, then }) = self.writes.pop_front() else { return };
@@ -186,8 +208,8 @@ impl World {
                     self.outbox.written(number, true);
                     self.fate(number).is_queued = true;
                 }
-                Then::Changed => {
-                    let effects = self.outbox.changed(number, true);
+                Then::Changed(is_awaited) => {
+                    let effects = self.outbox.changed(number, Ok(()), is_awaited);
                     self.apply(effects);
                 }
             }
@@ -244,6 +266,7 @@ impl World {
             self.put(number, value);
         }
         self.writes.clear();
+        self.fates.values_mut().for_each(|fate| fate.is_to_be_cancelled = false);
         self.outbox = Outbox::load(self.disk.values().cloned().collect());
     }
 
@@ -254,9 +277,13 @@ impl World {
         let number = self.outbox.rows(None).iter().find(|row| row.item.id == id).unwrap().item.number;
         match self.outbox.wish(id, wish.clone()) {
             Err(_) => return,
-            Ok(Decision::Now(change)) => self.change(change),
+            Ok(Decision::Now(change)) => {
+                self.fate(number).is_to_be_cancelled = false;
+                self.change(change, true);
+            }
             Ok(Decision::Later(item)) => {
                 self.writes.push_back(Write { number, value: Some(item), then: Then::Nothing });
+                self.fate(number).is_to_be_cancelled = !is_edit;
             }
         }
         match wish {
@@ -265,9 +292,9 @@ impl World {
         }
     }
 
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change, is_awaited: bool) {
         let Change { number, becomes, .. } = change;
-        self.writes.push_back(Write { number, value: becomes, then: Then::Changed });
+        self.writes.push_back(Write { number, value: becomes, then: Then::Changed(is_awaited) });
     }
 
     fn apply(&mut self, effects: Vec<Effect>) {
@@ -281,19 +308,25 @@ impl World {
                     self.writes.push_back(Write { number, value: None, then: Then::Nothing });
                     self.fate(number).stored = Some(id);
                 }
-                Effect::Change(change) => self.change(change),
+                Effect::Change(change) => self.change(change, false),
                 Effect::Changed(Change { number, id, becomes }) => {
                     let fate = self.fate(number);
                     fate.replaced.push(id);
                     fate.is_cancelled |= becomes.is_none();
                 }
-                Effect::Held { .. } | Effect::TooLate { .. } => {}
+                Effect::TooLate { id, .. } => {
+                    let fate = self.fates.values_mut().find(|fate| fate.versions.contains(&id)).unwrap();
+                    fate.is_to_be_cancelled = false;
+                }
+                Effect::Held { .. } => {}
             }
         }
     }
 
     /// What the actor does whenever something has changed.
     fn pump(&mut self) {
+        let effects = self.outbox.change_again();
+        self.apply(effects);
         let questions = self.outbox.questions(me());
         if !questions.is_empty() {
             self.requests.push_back(Request::StatusOf(questions));
@@ -309,6 +342,10 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..20_000 {
             if self.outbox.is_empty() && self.writes.is_empty() {
+                for (number, fate) in self.fates.iter().filter(|(_, fate)| fate.is_to_be_cancelled) {
+                    let at_host = fate.versions.iter().find(|id| self.host.seq(**id).is_some());
+                    assert_eq!(at_host, None, "the cancel of message {number} was accepted");
+                }
                 return;
             }
             let effects = self.outbox.retry(None, None).unwrap();
