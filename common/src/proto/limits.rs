@@ -55,6 +55,9 @@ pub const CATCH_UP_BYTES: usize = 256 * 1024;
 /// The most bytes that a writer puts into one write, and so into one run of TLS records.
 pub const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
+/// How many bytes TLS takes for one write to the system, and holds while the system does not take them.
+pub const TLS_BUFFER_BYTES: usize = 256 * 1024;
+
 /// How many connections a listener serves at once.
 pub const MAX_CONNECTIONS: usize = 16_384;
 /// How many of these may come from one origin: an IPv4 address, or the 64 bits of IPv6 that one customer has.
@@ -87,7 +90,7 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
 /// Nothing more is put on disk in a channel while more bytes than this are on their way to its members.
 pub const FANOUT_BYTES: usize = 256 * 1024;
-/// The members of a channel are written to by as many tasks as there are processors, and no more than this.
+/// The members of a channel are written to by half as many tasks as there are processors, and no more than this.
 pub const MAX_FANOUT_GROUPS: usize = 16;
 /// So many members have one task for themselves before there is another.
 pub const FANOUT_GROUP_MEMBERS: usize = 64;

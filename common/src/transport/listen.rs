@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::tls::{HandshakeError, peer_key};
 use super::{Connection, Origin, Transport, send_at_once, tcp_connection};
+use crate::proto::limits::TLS_BUFFER_BYTES;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -191,9 +192,10 @@ impl Incoming {
         let Self { stream, remote, tls, limit } = self;
         send_at_once(&stream)?;
         let handshake = Box::pin(TlsAcceptor::from(tls).accept(stream));
-        let stream = tokio::time::timeout(limit, handshake)
+        let mut stream = tokio::time::timeout(limit, handshake)
             .await
             .map_err(|_| HandshakeError::TimedOut { limit })??;
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let peer_key = peer_key(stream.get_ref().1)?;
         Ok(tcp_connection(stream, peer_key, remote))
     }

@@ -33,9 +33,14 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    /// As many groups as there are processors, whose tasks run on `runtime`.
+    /// Half as many groups as there are processors, whose tasks run on `runtime`. The other half reads, stores, and does
+    /// what the system has to do for what is written: with all of them writing, each delivery takes longer.
     pub fn start(runtime: &Handle) -> Self {
-        let count = available_parallelism().map_or(1, NonZero::get).min(MAX_FANOUT_GROUPS);
+        let count = available_parallelism().map_or(1, NonZero::get) / 2;
+        Self::in_groups(runtime, count.clamp(1, MAX_FANOUT_GROUPS))
+    }
+
+    fn in_groups(runtime: &Handle, count: usize) -> Self {
         let groups: Vec<Arc<Group>> = (0..count).map(|_| Arc::default()).collect();
         for group in &groups {
             runtime.spawn(unconstrained(Group::serve(Arc::clone(group))));

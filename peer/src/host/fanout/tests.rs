@@ -38,7 +38,7 @@ fn numbered(number: u64) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_every_line_from_their_entry_on() {
-    let mut fanout = Fanout::start(&Handle::current());
+    let mut fanout = Fanout::in_groups(&Handle::current(), 3);
     let mut readers = Vec::new();
     let count = 3 * FANOUT_GROUP_MEMBERS as u64;
     for number in 0..count {
@@ -51,6 +51,7 @@ async fn everybody_gets_every_line_from_their_entry_on() {
             assert_eq!(reader.line().await, format!("line {number}"));
         }
     }
+    assert_eq!(fanout.sizes, [FANOUT_GROUP_MEMBERS; 3]);
 }
 
 #[tokio::test]
