@@ -67,6 +67,9 @@ struct Arguments {
     /// The process of the host, or of the other server, that runs already
     #[arg(long, global = true)]
     host_pid: Option<u32>,
+    /// How many connect to the other server at a time
+    #[arg(long, global = true, default_value_t = 128)]
+    joining: usize,
     /// What the measured server is called in the results
     #[arg(long, global = true)]
     label: Option<String>,
@@ -119,11 +122,13 @@ fn main() -> ExitCode {
 
 /// What is to be measured.
 fn target(arguments: &Arguments) -> Target {
-    let Arguments { bare, tracker, other, speaks, host_pid, .. } = arguments;
+    let Arguments { bare, tracker, other, speaks, host_pid, joining, .. } = arguments;
     match (bare, tracker, other.zip(*speaks), host_pid) {
         (true, ..) => Target::Bare,
         (false, Some(tracker), _, Some(id)) => Target::Running { tracker: *tracker, host_id: *id },
-        (false, None, Some((address, dialect)), Some(id)) => Target::Other { dialect, address, host_id: *id },
+        (false, None, Some((address, dialect)), Some(id)) => {
+            Target::Other { dialect, address, host_id: *id, joining: *joining }
+        }
         _ => Target::Natter { data: arguments.data.clone() },
     }
 }

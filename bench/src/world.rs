@@ -15,7 +15,7 @@ use crate::tls::any_server;
 use crate::wire::{Wire, origin};
 
 /// How many are on their way in at a time.
-const UNDER_WAY: usize = 128;
+const JOINING: usize = 128;
 /// How long any step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(120);
 const TURN: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub enum Target {
     /// A tracker and a host that run already.
     Running { tracker: SocketAddr, host_id: u32 },
     /// Another chat server, which runs already.
-    Other { dialect: Dialect, address: SocketAddr, host_id: u32 },
+    Other { dialect: Dialect, address: SocketAddr, host_id: u32, joining: usize },
 }
 
 impl Target {
@@ -54,6 +54,8 @@ pub struct World {
     tracker_at: Option<SocketAddr>,
     host_id: u32,
     made: usize,
+    /// How many are on their way in at a time.
+    joining: usize,
     /// Who says PING next, and since when the round goes on.
     pinged: (usize, Instant),
     // Last, so that it goes after the programs.
@@ -67,7 +69,11 @@ impl World {
             Target::Natter { data } => Self::natter(data, channels)?,
             Target::Bare => Self::bare()?,
             Target::Running { tracker, host_id } => Self::new(Some(*tracker), *host_id)?,
-            Target::Other { dialect, address, host_id } => Self::other(*dialect, *address, *host_id)?,
+            Target::Other { dialect, address, host_id, joining } => {
+                let mut world = Self::other(*dialect, *address, *host_id)?;
+                world.joining = (*joining).max(1);
+                world
+            }
         };
         if !matches!(target, Target::Bare | Target::Other { .. }) {
             world.locate(channels)?;
@@ -86,6 +92,7 @@ impl World {
             tracker_at,
             host_id,
             made: 0,
+            joining: JOINING,
             pinged,
             _scratch: None,
         })
@@ -119,7 +126,10 @@ impl World {
         })?;
         for channel in channels {
             host.say(&format!("host {channel}"))?;
-            host.expect(|line| is_hosted(line).then_some(()))?;
+            host.expect(|line| is_done(line, "host").then_some(()))?;
+            // The host's own user would be a member too, who shows what comes: what is measured is the host.
+            host.say(&format!("leave {channel}"))?;
+            host.expect(|line| is_done(line, "leave").then_some(()))?;
         }
         let mut world = Self::new(Some(address.parse()?), host.id())?;
         (world.tracker, world.host, world._scratch) = (Some(tracker), Some(host), Some(scratch));
@@ -260,7 +270,7 @@ impl World {
         let (mut under_way, mut waiting) = (Vec::new(), members.iter().copied());
         loop {
             under_way.retain(|n: &usize| self.crew.members[*n].stage == begin);
-            for n in waiting.by_ref().take(UNDER_WAY - under_way.len()) {
+            for n in waiting.by_ref().take(self.joining - under_way.len()) {
                 self.dial(n, place(&self.crew, n), begin)?;
                 under_way.push(n);
             }
@@ -294,8 +304,9 @@ impl World {
     }
 }
 
-fn is_hosted(line: &str) -> bool {
+/// Whether a line says that a command was carried out.
+fn is_done(line: &str, command: &str) -> bool {
     line.contains(r#""event":"result""#)
-        && line.contains(r#""command":"host""#)
+        && line.contains(&format!(r#""command":"{command}""#))
         && line.contains(r#""ok":true"#)
 }

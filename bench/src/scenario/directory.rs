@@ -39,7 +39,11 @@ pub fn run(target: &Target, options: &Tracker) -> Fallible<Report> {
     let (after, elapsed) = (usage(id)?, begun.elapsed().as_secs_f64());
     report.add("peers entered", options.peers as f64 / elapsed, "/s");
     report.add("tracker CPU per entry", (after.cpu - before.cpu) * 1e3 / options.peers as f64, "ms");
-    report.add("memory per peer", (after.rss - before.rss) as f64 / 1024.0 / options.peers as f64, "KiB");
+    report.add(
+        "memory per peer",
+        after.rss.saturating_sub(before.rss) as f64 / 1024.0 / options.peers as f64,
+        "KiB",
+    );
     let (before, begun) = (usage(id)?, Instant::now());
     announce(&mut world, options)?;
     let (after, elapsed) = (usage(id)?, begun.elapsed().as_secs_f64());

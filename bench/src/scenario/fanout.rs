@@ -69,7 +69,11 @@ pub fn enter(world: &mut World, members: usize, report: &mut Report) -> Fallible
     report.add("joined", members as f64 / took.as_secs_f64(), "/s");
     report.add("host CPU per join", (after.cpu - before.cpu) * 1e3 / members as f64, "ms");
     report.add("host memory before", before.rss as f64 / 1024.0, "KiB");
-    report.add("memory per member", (after.rss - before.rss) as f64 / 1024.0 / members as f64, "KiB");
+    report.add(
+        "memory per member",
+        after.rss.saturating_sub(before.rss) as f64 / 1024.0 / members as f64,
+        "KiB",
+    );
     Ok(())
 }
 
