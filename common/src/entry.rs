@@ -167,6 +167,8 @@ impl TextBody {
             );
             return Err(Refusal::new(Code::BadRequest, reason));
         }
+        // It comes to all members as it is: a field that is passed over here must not hinder who reads all of it.
+        let _: serde_json::Value = crate::proto::parse_body(body)?;
         let body: Self = crate::proto::parse_body(body)?;
         check_text(&body.text)?;
         Ok(body)
@@ -295,6 +297,17 @@ mod tests {
         assert_eq!(again.to_bytes().unwrap(), stored);
         assert_eq!(again.open().unwrap(), header);
         assert_eq!(again.text().as_deref(), Some("a A"));
+    }
+
+    #[test]
+    fn what_not_every_program_can_read_is_no_body() {
+        let parse = |json: &str| TextBody::parse(&RawValue::from_string(json.into()).unwrap());
+        assert_eq!(parse(r#"{"text":"\ud83d\ude00","later":[1e3,"\u0000"]}"#).unwrap().text, "😀");
+        for unreadable in
+            [r#"{"text":"\ud83d"}"#, r#"{"text":"a","x":"\ud83d"}"#, r#"{"text":"a","x":[1e999]}"#]
+        {
+            assert_eq!(parse(unreadable).unwrap_err().code, Code::BadRequest, "{unreadable}");
+        }
     }
 
     #[test]
