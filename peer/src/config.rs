@@ -1,6 +1,6 @@
 //! What the command line and the environment say, and what follows from saying nothing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::direct::{Accept, DirectSettings};
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
+/// Where the page is unless told otherwise.
+const WEB_ADDRESS: &str = "127.0.0.1:8822";
+
 const EXAMPLES: &str = "\
 Examples:
   peer --username charlie
@@ -25,6 +28,8 @@ Examples:
       host the channel `first`, and be in it
   peer --tracker chat.example:22236#KEY --json < commands
       take commands one a line, and print what happens as JSON, one object a line
+  peer --web
+      serve a page for the browser on this machine, and print its address
   peer --expire 24h
       give up on a message that could not be sent for a day, and say so
 
@@ -74,6 +79,18 @@ pub struct Args {
     /// An address to hand out to members, such as tcp:HOST:PORT, instead of the one that the tracker sees
     #[arg(long, value_name = "ADDR", env = "NATTER_ADVERTISE", value_parser = parse_advertise)]
     advertise: Vec<Address>,
+    /// Serve the peer's page for a browser: on this machine, at port 8822 when not given
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        env = "NATTER_WEB",
+        num_args = 0..=1,
+        default_missing_value = WEB_ADDRESS
+    )]
+    web: Option<SocketAddr>,
+    /// Serve the page beyond this machine too, although nothing is encrypted on its way to the browser
+    #[arg(long, env = "NATTER_WEB_INSECURE", requires = "web")]
+    web_insecure: bool,
     /// Read commands from standard input and print JSON, also on a terminal
     #[arg(long, env = "NATTER_JSON")]
     pub json: bool,
@@ -178,6 +195,8 @@ pub struct Config {
     pub catch_up: CatchUp,
     /// How private conversations are wanted.
     pub direct: DirectSettings,
+    /// Where the page for a browser is served, if it is.
+    pub web: Option<SocketAddr>,
 }
 
 /// Why there is no configuration.
@@ -189,6 +208,12 @@ pub enum ConfigError {
     /// No random name could be made.
     #[error("no random name could be made ({0}); give --username")]
     NoName(String),
+    /// The page would be open to others.
+    #[error(
+        "{0} can be reached from other machines, and nothing is encrypted on the page's way to the browser; give \
+         --web 127.0.0.1:{port}, or --web-insecure if you mean it", port = .0.port()
+    )]
+    OpenPage(SocketAddr),
 }
 
 impl Config {
@@ -219,6 +244,7 @@ impl Config {
                 receipts: !args.no_read_receipts,
                 ..DirectSettings::default()
             },
+            web: page_address(args.web, args.web_insecure)?,
         })
     }
 
@@ -256,6 +282,13 @@ fn place(name: Option<UserName>, data: Option<PathBuf>) -> Result<Place, ConfigE
 
 fn kept_name(file: &Path) -> Option<UserName> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn page_address(wanted: Option<SocketAddr>, insecure: bool) -> Result<Option<SocketAddr>, ConfigError> {
+    match wanted {
+        Some(address) if !address.ip().is_loopback() && !insecure => Err(ConfigError::OpenPage(address)),
+        wanted => Ok(wanted),
+    }
 }
 
 fn tracker_address(args: &mut Args) -> TrackerAddress {
@@ -313,6 +346,21 @@ mod tests {
         for typed in ["", "pigeon", "tcp:chat.example", "pigeon:post", ":7", "tcp::7", "chat.example:99999"] {
             assert!(parse_advertise(typed).is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn the_page_is_for_this_machine_unless_its_user_insists() {
+        let config = |flags: &str| {
+            let flags = format!("peer --username ken --data /tmp/x {flags}");
+            Config::from_args(Args::parse_from(flags.split_whitespace()))
+        };
+        let web = |flags| config(flags).unwrap().web.map(|address| address.to_string());
+        assert_eq!(web(""), None);
+        assert_eq!(web("--web").as_deref(), Some("127.0.0.1:8822"));
+        assert_eq!(web("--web [::1]:7").as_deref(), Some("[::1]:7"));
+        assert_eq!(web("--web 0.0.0.0:7 --web-insecure").as_deref(), Some("0.0.0.0:7"));
+        let error = config("--web 192.0.2.1:7").unwrap_err().to_string();
+        assert!(error.contains("192.0.2.1:7") && error.contains("127.0.0.1:7"), "{error}");
     }
 
     #[test]

@@ -23,7 +23,11 @@ pub struct Events {
 
 /// The end that the user interface takes events from.
 #[derive(Debug)]
-pub struct EventQueue(Arc<Inner>);
+pub struct EventQueue {
+    inner: Arc<Inner>,
+    /// Where it is kept how much was shown, and who is to be told of the end.
+    source: Arc<Inner>,
+}
 
 /// Where an interface says how much it has shown. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,8 +77,12 @@ impl Events {
     /// A bounded queue of events, and the end that the user interface takes them from.
     pub fn new() -> (Self, EventQueue) {
         let inner = Arc::<Inner>::default();
+        Self::over(inner.clone(), inner)
+    }
+
+    fn over(inner: Arc<Inner>, source: Arc<Inner>) -> (Self, EventQueue) {
         let tellers = Arc::new(Tellers(inner.clone()));
-        (Self { inner: inner.clone(), _tellers: tellers }, EventQueue(inner))
+        (Self { inner: inner.clone(), _tellers: tellers }, EventQueue { inner, source })
     }
 
     /// Tells the user interface, at once; the future is for holding back whoever tells, until there is room. An
@@ -114,14 +122,29 @@ impl Events {
 }
 
 impl EventQueue {
+    /// A queue for one more interface, to which whoever takes from this one passes everything on. What that interface
+    /// has shown counts as shown here, and when it has enough, this one ends.
+    pub fn beside(&self) -> (Events, Self) {
+        Events::over(Arc::default(), self.source.clone())
+    }
+
+    /// Puts in line what an interface itself has to say to those beside it.
+    pub fn put(&self, event: Event) {
+        let mut state = self.inner.state();
+        state.told += 1;
+        state.waiting.push_back(event);
+        drop(state);
+        self.inner.filled.notify_one();
+    }
+
     /// The next event; `None` when nothing more is to come. Whoever no longer waits has lost nothing.
     pub async fn recv(&self) -> Option<Event> {
         loop {
             {
-                let mut state = self.0.state();
+                let mut state = self.inner.state();
                 if let Some(event) = state.waiting.pop_front() {
                     if state.waiting.len() <= WAITING_EVENTS {
-                        self.0.emptied.notify_waiters();
+                        self.inner.emptied.notify_waiters();
                     }
                     return Some(event);
                 }
@@ -129,7 +152,7 @@ impl EventQueue {
                     return None;
                 }
             }
-            self.0.filled.notified().await;
+            self.inner.filled.notified().await;
         }
     }
 
@@ -141,22 +164,22 @@ impl EventQueue {
 
     /// From now on, having taken everything is the end: nothing more is waited for.
     pub fn finish(&self) {
-        self.0.end();
+        self.source.end();
     }
 
     /// Where to say how much was shown.
     pub fn shown(&self) -> Shown {
-        Shown(self.0.clone())
+        Shown(self.source.clone())
     }
 }
 
 impl Drop for EventQueue {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.inner.state();
         state.is_abandoned = true;
         state.waiting.clear();
         drop(state);
-        self.0.emptied.notify_waiters();
+        self.inner.emptied.notify_waiters();
     }
 }
 
@@ -228,6 +251,28 @@ mod tests {
         let waiting = tokio::spawn(async move { queue.recv().await.is_none() });
         drop(other);
         assert!(waiting.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_one_more_interface_shows_counts_and_it_ends_the_queue_it_is_fed_from() {
+        let (events, queue) = Events::new();
+        let (passing, beside) = queue.beside();
+        let passing = tokio::spawn(async move {
+            while let Some(event) = queue.recv().await {
+                passing.tell(event).await;
+            }
+        });
+        for number in 0..3 {
+            events.tell(event(number)).await;
+        }
+        assert_eq!(number(beside.recv().await), Some(0));
+        beside.shown().add(1);
+        assert_eq!((events.told(), events.taken()), (3, 1));
+        beside.finish();
+        assert_eq!(number(beside.recv().await), Some(1));
+        assert_eq!(number(beside.recv().await), Some(2));
+        assert_eq!(number(beside.recv().await), None);
+        passing.await.unwrap();
     }
 
     #[tokio::test]

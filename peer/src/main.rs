@@ -14,10 +14,11 @@ use peer::{Args, Config, RunError};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let json = args.json || !std::io::stdin().is_terminal();
+    let json = args.json;
+    let has_terminal = !json && std::io::stdin().is_terminal();
     let outcome = Config::from_args(args)
         .map_err(|error| error.to_string())
-        .and_then(|config| start_log(&config, json).map(|()| config))
+        .and_then(|config| start_log(&config, has_terminal).map(|()| config))
         .and_then(|config| serve(config, json).map_err(|error| error.to_string()));
     let exit = outcome.unwrap_or_else(|reason| {
         // Nothing is left to tell it to when even this fails.
@@ -29,8 +30,8 @@ fn main() -> ExitCode {
 }
 
 /// On a terminal, lines of the log would tear what is being typed: there it is a file.
-fn start_log(config: &Config, json: bool) -> Result<(), String> {
-    if json || !std::io::stderr().is_terminal() {
+fn start_log(config: &Config, has_terminal: bool) -> Result<(), String> {
+    if !has_terminal || !std::io::stderr().is_terminal() {
         return telemetry::init("NATTER_LOG", "warn").map_err(|error| error.to_string());
     }
     create_private_folder(&config.data)

@@ -1,6 +1,8 @@
 //! How a peer is put together, run, and taken apart in order.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use common::files::create_private_folder;
@@ -65,6 +67,16 @@ pub enum RunError {
     /// A part of it has died.
     #[error("the peer could not go on: {0}")]
     Died(String),
+    /// The page cannot be served.
+    #[error(
+        "the page cannot be served at {address}: {source}; give --web another address, such as 127.0.0.1:0"
+    )]
+    Page {
+        /// Where it was to be.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// It did not end in time.
     #[error("the orderly end took too long and was cut short")]
     Slow,
@@ -246,39 +258,90 @@ impl Peer {
     }
 }
 
-/// Runs a peer with the user interface that fits: the line editor on a terminal, JSON lines elsewhere.
+/// Runs a peer with the user interface that fits: the line editor on a terminal, JSON lines elsewhere, and the page if
+/// it is wanted. The page is all there is when it is wanted and there is neither a terminal nor a wish for JSON.
 ///
 /// # Errors
 /// When the peer does not start, a part of it dies, or it does not end in time.
 pub async fn run(config: Config, json: bool, shutdown: Shutdown) -> Result<Exit, RunError> {
-    let (data_dir, drain) = (config.data.clone(), config.drain);
+    let (data_dir, drain, web) = (config.data.clone(), config.drain, config.web);
     let mut peer = start(config).await?;
-    let (alarm, shutdown) = (peer.alarm.clone(), either(shutdown, peer.alarm.clone()));
+    let alarm = peer.alarm.clone();
+    let (quit, quitting) = Shutdown::new();
+    let shutdown = any(shutdown, quitting, peer.alarm.clone());
     let node = peer.node.clone();
     let events = std::mem::replace(&mut peer.events, Events::new().1);
-    let exit = if json || !std::io::stdin().is_terminal() {
-        let config = ui::json::JsonConfig { drain, shutdown };
-        ui::json::run_json(node, events, ui::json::stdin(), tokio::io::stdout(), config).await
-    } else {
-        ui::repl::run_repl(node, events, ui::repl::ReplConfig { data_dir, drain, shutdown }).await
+    let interfaces = Interfaces { node, data_dir, drain, shutdown };
+    let exit = match web {
+        None => {
+            let exit = interfaces.run(json, events).await;
+            // Not before: a signal that nobody can give any more counts as given.
+            drop(quit);
+            Ok(exit)
+        }
+        Some(address) => interfaces.run_with_page(json, events, address, quit).await,
     };
     let ended = peer.shut_down().await;
     // What had died may be why the end was slow.
     match alarm.reason() {
         Some(reason) => Err(RunError::Died(reason)),
-        None => ended.map(|()| exit),
+        None => ended.and(exit),
     }
 }
 
-/// Given by whoever wants the end, and by the alarm: what has come in is shown even then.
-fn either(shutdown: Shutdown, alarm: Alarm) -> Shutdown {
-    let (trigger, either) = Shutdown::new();
+/// What all interfaces of a peer need.
+struct Interfaces {
+    node: NodeHandle,
+    data_dir: PathBuf,
+    drain: Duration,
+    shutdown: Shutdown,
+}
+
+impl Interfaces {
+    async fn run(self, json: bool, events: EventQueue) -> Exit {
+        let Self { node, data_dir, drain, shutdown } = self;
+        if json || !std::io::stdin().is_terminal() {
+            let config = ui::json::JsonConfig { drain, shutdown };
+            ui::json::run_json(node, events, ui::json::stdin(), tokio::io::stdout(), config).await
+        } else {
+            ui::repl::run_repl(node, events, ui::repl::ReplConfig { data_dir, drain, shutdown }).await
+        }
+    }
+
+    async fn run_with_page(
+        self,
+        json: bool,
+        events: EventQueue,
+        address: SocketAddr,
+        quit: ShutdownTrigger,
+    ) -> Result<Exit, RunError> {
+        let is_alone = !json && !std::io::stdin().is_terminal();
+        let config = ui::web::WebConfig { address, data_dir: self.data_dir.clone(), quit };
+        let started = ui::web::start(self.node.clone(), events, config, !is_alone);
+        let (mut web, beside) = started.map_err(|source| RunError::Page { address, source })?;
+        let exit = match beside {
+            Some(events) => self.run(json, events).await,
+            None => {
+                // Whoever does not read it may know where the page is by other means.
+                let _ = writeln!(std::io::stdout(), "page ready address={}", web.link());
+                web.serve_alone(&self.node, self.drain, &self.shutdown).await
+            }
+        };
+        web.stop().await;
+        Ok(exit)
+    }
+}
+
+/// Given by whoever wants the end, on the page too, and by the alarm: what has come in is shown even then.
+fn any(shutdown: Shutdown, quitting: Shutdown, alarm: Alarm) -> Shutdown {
+    let (trigger, any) = Shutdown::new();
     actix::spawn(async move {
         tokio::select! {
             () = shutdown.requested() => {}
+            () = quitting.requested() => {}
             _ = alarm.raised() => {}
         }
         trigger.request();
     });
-    either
+    any
 }

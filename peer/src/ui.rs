@@ -16,6 +16,7 @@ pub mod render;
 pub mod repl;
 mod screen;
 mod terminal;
+pub mod web;
 
 use std::future::Future;
 use std::time::Duration;

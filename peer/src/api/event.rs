@@ -31,6 +31,11 @@ pub enum Event {
         /// Where it listens, when it hosts.
         listen: Option<SocketAddr>,
     },
+    /// The peer's page is served.
+    Page {
+        /// What to open it with, once.
+        address: String,
+    },
     /// The tracker has let us in, or not.
     Session {
         /// Whether, and as what.

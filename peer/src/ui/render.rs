@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use super::command::{Group, Spec, TABLE};
 use crate::api::{ChatMessage, Event, LinkState, SessionState};
 use crate::ui::parse::quoted;
+pub(in crate::ui) use moderation::role_word as role;
 pub use style::Style;
 
 /// How far the later lines of a message are indented.
@@ -44,6 +45,7 @@ impl Renderer {
     pub fn event(&self, event: &Event, now: Timestamp) -> Option<String> {
         Some(match event {
             Event::Ready { username, .. } => self.ready(username.as_str()),
+            Event::Page { address } => self.notice(&format!("your page; the link opens it once: {address}")),
             Event::Session { state, username, code, reason } => {
                 self.session(*state, username.as_str(), code.as_ref(), reason.as_deref())
             }

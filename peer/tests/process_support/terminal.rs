@@ -102,6 +102,11 @@ impl Terminal {
         self.screen.screen().contents()
     }
 
+    /// The screen itself, with its colours.
+    pub fn screen(&self) -> &vt100::Screen {
+        self.screen.screen()
+    }
+
     /// The last row with anything on it, and where the cursor is: row and column.
     pub fn last_row(&self) -> (String, (u16, u16)) {
         let shown = self.shown();

@@ -63,6 +63,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
     peer::Config {
         catch_up: peer::client::CatchUp::default(),
         direct: peer::direct::DirectSettings::default(),
+        web: None,
         tracker: peer::tracker_link::TrackerAddress {
             address: tracker.address.to_string(),
             key: Some(tracker.key),

@@ -112,6 +112,7 @@ impl World {
             expire: None,
             catch_up: CatchUp::default(),
             direct: DirectSettings::default(),
+            web: None,
         }
     }
 

@@ -138,7 +138,7 @@ fn someone(who: &Someone) -> String {
     who.name.as_deref().map_or_else(|| who.subject.to_string(), |name| one_line(name).into_owned())
 }
 
-pub(super) fn role_word(role: Role) -> &'static str {
+pub(in crate::ui) fn role_word(role: Role) -> &'static str {
     match role {
         Role::Owner => "owner",
         Role::Moderator => "moderator",

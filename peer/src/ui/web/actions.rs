@@ -1,0 +1,103 @@
+//! What buttons and forms have the node do.
+
+use actix_web::{HttpResponse, web};
+use common::name::ChannelName;
+use common::proto::status::{Code, Refusal};
+use serde::Deserialize;
+
+use super::door::{form_error, html};
+use super::page::Page;
+use super::views;
+use crate::api::{Command, OutboxCommand};
+
+/// Names a channel.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    channel: String,
+}
+
+impl Named {
+    fn channel(&self) -> Result<ChannelName, Refusal> {
+        self.channel
+            .trim()
+            .parse()
+            .map_err(|error: common::name::NameError| Refusal::new(Code::BadName, error.to_string()))
+    }
+}
+
+/// Joins a channel and goes there.
+pub(super) async fn join(page: web::Data<Page>, named: web::Form<Named>) -> HttpResponse {
+    let joined = match named.channel() {
+        Ok(channel) => page.perform(Command::Join { channel: channel.clone() }).await.map(|_| channel),
+        Err(refusal) => Err(refusal),
+    };
+    match joined {
+        Ok(channel) => go_to(&page, &views::channel_path(&channel)),
+        Err(refusal) => html(views::toast(&refusal.reason, true)),
+    }
+}
+
+/// Hosts a channel and goes there.
+pub(super) async fn host(page: web::Data<Page>, named: web::Form<Named>) -> HttpResponse {
+    let hosted = match named.channel() {
+        Ok(channel) => page.perform(Command::Host { channel: channel.clone() }).await.map(|_| channel),
+        Err(refusal) => Err(refusal),
+    };
+    match hosted {
+        Ok(channel) => go_to(&page, &views::channel_path(&channel)),
+        Err(refusal) => form_error(views::host_form(&named.channel, Some(&refusal))),
+    }
+}
+
+/// Does something with a channel.
+pub(super) async fn channel(page: web::Data<Page>, path: web::Path<(ChannelName, String)>) -> HttpResponse {
+    let (channel, verb) = path.into_inner();
+    let here = views::channel_path(&channel);
+    let (command, next) = match verb.as_str() {
+        "mute" | "unmute" => {
+            page.change(|model| model.mute(&channel, verb == "mute"));
+            return go_to(&page, &here);
+        }
+        "leave" => (Command::Leave { channel: channel.clone() }, Some("/")),
+        "unhost" => (Command::Unhost { channel: channel.clone(), release: false }, Some("/")),
+        "release" => (Command::Unhost { channel: channel.clone(), release: true }, Some("/")),
+        "retry" => (Command::Outbox(OutboxCommand::Retry { which: channel.to_string() }), None),
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    match (page.perform(command).await, next) {
+        (Ok(_), Some(next)) => {
+            page.change(|model| model.forget(&channel));
+            go_to(&page, next)
+        }
+        (Ok(_), None) => HttpResponse::NoContent().finish(),
+        (Err(refusal), _) => said(&page, &refusal),
+    }
+}
+
+/// Does something with a message that waits to be sent.
+pub(super) async fn outbox(
+    page: web::Data<Page>,
+    path: web::Path<(ChannelName, String, String)>,
+) -> HttpResponse {
+    let (_, id, verb) = path.into_inner();
+    let command = match verb.as_str() {
+        "retry" => OutboxCommand::Retry { which: id },
+        "cancel" => OutboxCommand::Cancel { id },
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    match page.perform(Command::Outbox(command)).await {
+        Ok(_) => HttpResponse::NoContent().finish(),
+        Err(refusal) => said(&page, &refusal),
+    }
+}
+
+/// A button has no place of its own for what went wrong: it is said where all is said.
+fn said(page: &Page, refusal: &Refusal) -> HttpResponse {
+    page.change(|model| model.say(&refusal.reason));
+    HttpResponse::NoContent().finish()
+}
+
+fn go_to(page: &Page, path: &str) -> HttpResponse {
+    page.change(|model| model.frame += 1);
+    HttpResponse::NoContent().insert_header(("HX-Redirect", path.to_owned())).finish()
+}

@@ -1,0 +1,344 @@
+// What the page does by itself: keys, drafts, scrolling, notifications. All that is shown comes from the peer.
+"use strict";
+(() => {
+  const by = (id) => document.getElementById(id);
+  const body = document.body;
+  const main = by("main");
+  const scroll = by("scroll");
+  const log = by("log");
+  const text = by("text");
+  const channel = main?.dataset.channel;
+
+  // Kept in this browser; without it the page works, and forgets.
+  const kept = {
+    get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
+    set: (key, value) => { try { value ? localStorage.setItem(key, value) : localStorage.removeItem(key); } catch { /* full, or forbidden */ } },
+  };
+
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+
+  // --- the socket ---------------------------------------------------------------------------------------------------
+  let socket = null;
+  const say = (said) => socket?.send(JSON.stringify(said));
+  const lastEntry = () => [...(log?.querySelectorAll("[data-at]") ?? [])].at(-1)?.dataset.at;
+
+  body.addEventListener("htmx:wsOpen", (event) => {
+    socket = event.detail.socketWrapper;
+    by("lost").hidden = true;
+    socket.sendImmediately(JSON.stringify({ kind: "hello", csrf: body.dataset.csrf, channel, after: lastEntry() }));
+    sayRead();
+  });
+  body.addEventListener("htmx:wsClose", (event) => {
+    if (event.detail.event.code !== 1005) by("lost").hidden = false;
+  });
+  body.addEventListener("htmx:wsBeforeMessage", () => { atEnd = isAtEnd(); });
+  body.addEventListener("htmx:wsAfterMessage", () => {
+    takeAlerts();
+    showUnreadSoon();
+    if (scroll) afterLines();
+  });
+  body.addEventListener("htmx:responseError", (event) => toast(event.detail.xhr.responseText || "The peer could not do that."));
+  body.addEventListener("htmx:sendError", () => { by("lost").hidden = false; });
+
+  // What came for the page itself: desktop notifications, and that it is to look anew.
+  function takeAlerts() {
+    const alerts = by("alerts");
+    let stale = false;
+    for (const alert of alerts.querySelectorAll("span")) notify(alert.dataset);
+    if (alerts.querySelector("[data-people]")) htmx.trigger("#about-live", "people");
+    if (alerts.querySelector("[data-stale]")) stale = true;
+    alerts.replaceChildren();
+    if (stale) isAtEnd() ? lookAnew() : showJump(true);
+  }
+
+  // --- messages -----------------------------------------------------------------------------------------------------
+  const MANY_ROWS = 700;
+  let atEnd = true;
+  let isBehind = false;
+  let newRows = 0;
+  let lastRow = log?.lastElementChild;
+
+  // The list stands on its end, so the way scrolled is counted from there, downward as zero.
+  function isAtEnd() { return !scroll || Math.abs(scroll.scrollTop) < 40; }
+
+  function afterLines() {
+    const added = rowsBehind(lastRow);
+    lastRow = log.lastElementChild;
+    if (atEnd) {
+      scroll.scrollTop = 0;
+      if (log.childElementCount > MANY_ROWS) lookAnew();
+      sayRead();
+    } else if (added > 0) {
+      newRows += added;
+      showJump();
+    }
+    takeBack();
+  }
+
+  function rowsBehind(row) {
+    if (!row?.isConnected) return 0;
+    let rows = 0;
+    for (let next = row.nextElementSibling; next; next = next.nextElementSibling) rows += next.matches(".message") ? 1 : 0;
+    return rows;
+  }
+
+  // Begins again with the newest messages, where the peer says that going on makes no sense.
+  let looking = false;
+  async function lookAnew() {
+    if (looking) return;
+    looking = true;
+    try {
+      await htmx.ajax("GET", main.dataset.path + "/newest", { target: "#log", swap: "innerHTML" });
+      isBehind = false;
+      scroll.scrollTop = 0;
+      atEnd = true;
+      hideJump();
+      lastRow = log.lastElementChild;
+      socket?.reconnect();
+    } finally {
+      looking = false;
+    }
+  }
+
+  function showJump(behind) {
+    isBehind ||= Boolean(behind);
+    const jump = by("jump");
+    jump.hidden = false;
+    jump.firstElementChild.textContent = isBehind ? "New messages" : newRows > 0 ? (newRows === 1 ? "1 new" : `${newRows} new`) : "Newest";
+  }
+  function hideJump() { newRows = 0; by("jump").hidden = true; }
+  function toEnd() {
+    if (isBehind) return lookAnew();
+    scroll.scrollTop = 0;
+    atEnd = true;
+    hideJump();
+    sayRead();
+  }
+
+  let said = null;
+  function sayRead() {
+    const upto = lastEntry();
+    if (!scroll || !upto || upto === said || document.hidden || !isAtEnd()) return;
+    said = upto;
+    say({ kind: "read", upto });
+  }
+
+  if (scroll) {
+    const line = by("new-line");
+    if (line && log.querySelectorAll("#new-line ~ .message").length > 8) line.scrollIntoView({ block: "center" });
+    if (!isAtEnd()) showJump();
+    scroll.addEventListener("scroll", () => {
+      if (!isAtEnd()) return showJump();
+      if (isBehind) return toEnd();
+      hideJump();
+      sayRead();
+    }, { passive: true });
+    by("jump").addEventListener("click", toEnd);
+    document.addEventListener("visibilitychange", sayRead);
+    window.addEventListener("focus", sayRead);
+  }
+
+  // --- writing ------------------------------------------------------------------------------------------------------
+  const draft = channel && `draft ${channel}`;
+  const replaces = by("replaces");
+
+  function setText(value) {
+    text.value = value;
+    fit();
+  }
+  function fit() {
+    text.style.height = "auto";
+    text.style.height = `${Math.min(text.scrollHeight, innerHeight * 0.4)}px`;
+  }
+  function edit(id, was) {
+    replaces.value = id;
+    by("editing").hidden = false;
+    setText(was);
+    text.focus();
+  }
+  function stopEditing() {
+    replaces.value = "";
+    by("editing").hidden = true;
+    setText(kept.get(draft) ?? "");
+  }
+  // A message that was not taken comes back, unless the next one has been begun.
+  function takeBack() {
+    const back = by("given-back");
+    if (!back) return;
+    if (!text.value) setText(back.content.textContent);
+    back.remove();
+  }
+
+  if (text) {
+    setText(kept.get(draft) ?? "");
+    text.addEventListener("input", () => {
+      if (!replaces.value) kept.set(draft, text.value);
+      fit();
+    });
+    text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+        event.preventDefault();
+        by("composer").requestSubmit();
+      } else if (event.key === "ArrowUp" && !text.value) {
+        document.querySelector("#outbox li:last-of-type [data-edit]")?.click();
+      }
+    });
+    by("composer").addEventListener("htmx:wsConfigSend", (event) => {
+      const bytes = new TextEncoder().encode(text.value).length;
+      if (!text.value.trim()) return event.preventDefault();
+      if (bytes > Number(text.dataset.max)) {
+        by("composer-said").replaceChildren(Object.assign(document.createElement("p"), { className: "error", textContent: "A message has at most 16,384 bytes: split it." }));
+        return event.preventDefault();
+      }
+      event.detail.messageBody = JSON.stringify({ kind: "send", text: text.value, replaces: replaces.value });
+    });
+    by("composer").addEventListener("htmx:wsAfterSend", () => {
+      if (replaces.value) return stopEditing();
+      setText("");
+      kept.set(draft, "");
+      toEnd();
+    });
+    // Sent twice is worse than not sent: what waits for a lost socket stays in the box.
+    by("composer").addEventListener("submit", (event) => {
+      if (!by("lost").hidden) { event.preventDefault(); event.stopImmediatePropagation(); }
+    }, true);
+  }
+
+  // --- buttons ------------------------------------------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const on = (name) => event.target.closest(`[data-${name}]`);
+    const open = on("open");
+    if (open) openDialog(open.dataset.open);
+    on("close")?.closest(".toast").remove();
+    const change = on("edit");
+    if (change) edit(change.dataset.edit, change.parentElement.querySelector("template").content.textContent);
+    if (on("stop-editing")) stopEditing();
+    if (on("notify")) askToNotify();
+    const toggle = on("toggle");
+    if (toggle) toggleAbout(toggle);
+    if (event.target.matches("input.link")) event.target.select();
+  });
+  function toggleAbout(button) {
+    const shown = main.classList.toggle("with-about");
+    button.setAttribute("aria-expanded", String(shown));
+    kept.set("about", shown ? "yes" : "");
+  }
+  if (scroll && kept.get("about") && matchMedia("(min-width: 70rem)").matches) {
+    toggleAbout(document.querySelector("[data-toggle]"));
+  }
+
+  function toast(words) {
+    const box = document.createElement("div");
+    box.className = "toast bad";
+    box.append(Object.assign(document.createElement("p"), { textContent: words }));
+    by("toasts").append(box);
+  }
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) {
+      for (const box of addedNodes) if (box.nodeType === 1) setTimeout(() => box.remove(), 12000);
+    }
+  }).observe(by("toasts"), { childList: true });
+
+  // Asked in a window of our own, which says what it is about.
+  document.addEventListener("htmx:confirm", (event) => {
+    if (!event.detail.question) return;
+    event.preventDefault();
+    const dialog = by("confirm");
+    by("confirm-question").textContent = event.detail.question;
+    dialog.onclose = () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); };
+    dialog.returnValue = "no";
+    dialog.showModal();
+  });
+
+  // --- keys ---------------------------------------------------------------------------------------------------------
+  function openDialog(id) {
+    by(id).showModal();
+    if (id === "switcher") { by("switch").value = ""; fillSwitcher(); }
+  }
+  const entries = () => [...document.querySelectorAll("#channels a")];
+
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea");
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      openDialog("switcher");
+    } else if (event.altKey && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+      event.preventDefault();
+      const all = entries();
+      const here = all.findIndex((entry) => entry.hasAttribute("aria-current"));
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      all.at(here < 0 ? 0 : (here + step + all.length) % all.length)?.click();
+    } else if (event.key === "?" && !isTyping) {
+      openDialog("keys");
+    } else if (event.key === "Escape" && replaces?.value) {
+      stopEditing();
+    } else if (event.key === "End" && scroll && !isTyping) {
+      event.preventDefault();
+      toEnd();
+    }
+  });
+
+  // --- the switcher -------------------------------------------------------------------------------------------------
+  const places = () => [
+    ...entries().map((entry) => ({ href: entry.href, name: `#${entry.dataset.name}` })),
+    { href: "/find", name: "Find or host a channel" },
+    { href: "/status", name: "What is connected" },
+    { href: "/me", name: "You" },
+  ];
+  let chosen = 0;
+  function fillSwitcher() {
+    const wanted = by("switch").value.trim().toLowerCase();
+    const fitting = places().filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, 12);
+    chosen = Math.max(0, Math.min(chosen, fitting.length - 1));
+    by("switch-list").replaceChildren(...fitting.map(({ href, name }, number) => {
+      const link = Object.assign(document.createElement("a"), { href, textContent: name });
+      if (number === chosen) link.setAttribute("aria-current", "true");
+      const row = document.createElement("li");
+      row.append(link);
+      return row;
+    }));
+  }
+  by("switch").addEventListener("input", () => { chosen = 0; fillSwitcher(); });
+  by("switch").addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      chosen += event.key === "ArrowDown" ? 1 : -1;
+      fillSwitcher();
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      by("switch-list").querySelector("[aria-current]")?.click();
+    }
+  });
+
+  // --- unread, and the desktop --------------------------------------------------------------------------------------
+  // What is being read is unread for a moment only: that is not worth a change of the title.
+  let titleSoon = 0;
+  function showUnreadSoon() {
+    clearTimeout(titleSoon);
+    titleSoon = setTimeout(showUnread, 300);
+  }
+  function showUnread() {
+    const { unread, mentions } = by("unread").dataset;
+    const sign = Number(mentions) > 0 ? `(@${mentions}) ` : Number(unread) > 0 ? `(${unread}) ` : "";
+    const title = `${sign}${body.dataset.title} · Natter`;
+    if (document.title !== title) document.title = title;
+  }
+  showUnread();
+
+  const mayNotify = () => "Notification" in window && Notification.permission === "granted" && kept.get("notify") === "yes";
+  function notify({ title, body: words, tag, href }) {
+    if (!mayNotify() || (document.hasFocus() && !document.hidden)) return;
+    const shown = new Notification(title, { body: words, tag });
+    shown.onclick = () => { window.focus(); location.href = href; };
+  }
+  async function askToNotify() {
+    const wants = !mayNotify() && (await Notification.requestPermission()) === "granted";
+    kept.set("notify", wants ? "yes" : "");
+    showNotify();
+  }
+  function showNotify() {
+    const button = document.querySelector("[data-notify]");
+    if (button) button.textContent = mayNotify() ? "Do not notify me any more" : "Notify me on the desktop";
+  }
+  showNotify();
+})();

@@ -1,0 +1,126 @@
+//! A channel's page: what was said, what waits, what the channel is.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use common::clock::Timestamp;
+use common::name::ChannelName;
+use common::proto::channel::Info;
+use common::proto::status::{Code, Refusal};
+use maud::{Markup, html as markup};
+use serde::Deserialize;
+
+use super::door::html;
+use super::frame::frame;
+use super::kept::Mark;
+use super::page::Page;
+use super::views::{self, At, Chain, ChannelView, Lines};
+use super::{broken, visitor_csrf};
+use crate::api::{Command, HistoryOf, MembersOf, OutboxCommand, OutboxList, Reply};
+
+/// Which older messages are wanted.
+#[derive(Deserialize)]
+pub(super) struct Before {
+    before: u64,
+}
+
+/// The page of a channel.
+pub(super) async fn talk(
+    request: HttpRequest,
+    page: web::Data<Page>,
+    channel: web::Path<ChannelName>,
+) -> HttpResponse {
+    let channel = channel.into_inner();
+    let frame = match frame(&page, &visitor_csrf(&request), At::Channel(channel.clone())).await {
+        Ok(frame) => frame,
+        Err(refusal) => return broken(&refusal),
+    };
+    let Some(status) = frame.status.channels.iter().find(|status| status.channel == channel) else {
+        return HttpResponse::SeeOther().insert_header(("Location", "/find")).finish();
+    };
+    let read = page.look(|model| model.talk(&channel).and_then(|talk| talk.kept.read));
+    let muted = page.look(|model| model.talk(&channel).is_some_and(|talk| talk.kept.muted));
+    let log = match page.history(&channel, None).await {
+        Ok(history) => log(&page, &history, read),
+        Err(refusal) => unreadable(&refusal),
+    };
+    let outbox = outbox(&page, &channel).await;
+    let view = ChannelView { status, muted, log, outbox };
+    html(views::page(&frame, &format!("#{channel}"), views::channel_page(&view)))
+}
+
+/// The newest messages, for a view that has fallen behind.
+pub(super) async fn newest(page: web::Data<Page>, channel: web::Path<ChannelName>) -> HttpResponse {
+    let read = page.look(|model| model.talk(&channel).and_then(|talk| talk.kept.read));
+    match page.history(&channel, None).await {
+        Ok(history) => html(log(&page, &history, read)),
+        Err(refusal) => html(unreadable(&refusal)),
+    }
+}
+
+/// Older messages, and what stands above them.
+pub(super) async fn older(
+    page: web::Data<Page>,
+    channel: web::Path<ChannelName>,
+    wanted: web::Query<Before>,
+) -> HttpResponse {
+    match page.history(&channel, Some(wanted.before)).await {
+        Ok(history) => html(log(&page, &history, None)),
+        Err(refusal) => html(unreadable(&refusal)),
+    }
+}
+
+/// What the channel is, and who is in it.
+pub(super) async fn about(page: web::Data<Page>, channel: web::Path<ChannelName>) -> HttpResponse {
+    let (info, members) = tokio::join!(info(&page, &channel), members(&page, &channel));
+    html(views::about(&info, &members, page.zone()))
+}
+
+fn log(page: &Page, history: &HistoryOf, read: Option<Mark>) -> Markup {
+    with_lines(page, read, |lines| {
+        let mut chain = Chain::default();
+        let rows = views::rows(lines, &mut chain, &history.messages);
+        markup! { (views::older(history)) (rows) }
+    })
+}
+
+/// Draws lines for this page's user.
+pub(super) fn with_lines<T>(page: &Page, read: Option<Mark>, work: impl FnOnce(&Lines<'_>) -> T) -> T {
+    page.look(|model| {
+        let lines = Lines {
+            zone: page.zone(),
+            now: Timestamp::now(),
+            is_own: &|subject| model.is_own(subject),
+            names_me: &|text| model.names_me(text),
+            read,
+        };
+        work(&lines)
+    })
+}
+
+fn unreadable(refusal: &Refusal) -> Markup {
+    markup! { li.notice { p { "The messages cannot be read now: " (refusal.reason) } } }
+}
+
+/// What waits to be sent to a channel.
+pub(super) async fn outbox(page: &Page, channel: &ChannelName) -> Markup {
+    let command = Command::Outbox(OutboxCommand::List { channel: Some(channel.clone()) });
+    let list = match page.perform(command).await {
+        Ok(Reply::Outbox(list)) => list,
+        _ => OutboxList { messages: Vec::new(), total: 0 },
+    };
+    let me = page.look(|model| model.me());
+    views::outbox(&list, &|| views::my_picture(me.as_ref()), page.zone())
+}
+
+async fn info(page: &Page, channel: &ChannelName) -> Result<Info, Refusal> {
+    match page.perform(Command::Info { channel: channel.clone() }).await? {
+        Reply::Info(info) => Ok(*info),
+        _ => Err(Code::Internal.into()),
+    }
+}
+
+async fn members(page: &Page, channel: &ChannelName) -> Result<MembersOf, Refusal> {
+    match page.perform(Command::Members { channel: channel.clone(), granted: false }).await? {
+        Reply::Members(members) => Ok(members),
+        _ => Err(Code::Internal.into()),
+    }
+}

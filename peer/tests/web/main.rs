@@ -1,0 +1,20 @@
+//! The page, as people use it: real browsers, peers, a tracker and hosts, all on this machine.
+//!
+//! The browser is Chromium, driven over its `chromedriver`. Where these are not installed, and `NATTER_NO_BROWSER` says
+//! so, the tests that need them pass without having tested anything and say it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod attacks;
+mod browser;
+mod entering;
+mod face;
+mod history;
+mod looks;
+mod process;
+#[path = "../process_support/mod.rs"]
+mod process_support;
+mod story;
+#[path = "../support/mod.rs"]
+mod support;
+mod terminal;
