@@ -153,7 +153,7 @@ fn check_request(exchange: &Exchange) {
         device::Devices, device::Revoke,
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,
         directory::Resolve, directory::Locate,
-        knock::Knock, knock::Introduce,
+        knock::Knock, knock::Introduce, directory::SayToAll,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,

@@ -131,6 +131,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::TrackerTrust
         | Command::ConfirmTracker { .. }
         | Command::List { .. }
+        | Command::Broadcast { .. }
         | Command::Members { .. }
         | Command::Info { .. }
         | Command::Moderate { .. }
@@ -170,6 +171,7 @@ impl ui::Node for NodeHandle {
             Command::TrackerTrust => self.tracker.trust().map(Reply::Trust),
             Command::ConfirmTracker { key } => self.tracker.confirm(key).await.map(|()| Reply::Done {}),
             Command::List { pattern, after } => self.list(pattern, after).await,
+            Command::Broadcast { text } => self.broadcast(text).await,
             Command::Connected => self.connected().await,
             Command::Members { channel, granted } => self.members(channel, granted).await,
             Command::Info { channel } => self.info(channel).await,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use common::admission;
 use common::clock::Timestamp;
 use common::proto::limits::{HELLO_LIMIT, TRACKER_PORT};
@@ -24,12 +25,26 @@ pub struct Config {
     pub data: PathBuf,
     /// How much at once.
     pub limits: Limits,
+    /// Who may say something to all who are there.
+    pub may_broadcast: MayBroadcast,
     /// Tells the time.
     pub clock: Clock,
     /// Makes the pool that hashes passwords.
     pub passwords: fn() -> Result<PasswordPool, PasswordError>,
     /// Opens the store.
     pub open_store: OpenStore,
+}
+
+/// Who may say something to all who are there; the operator always may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MayBroadcast {
+    /// Nobody else.
+    Off,
+    /// Whoever has an account.
+    #[default]
+    Registered,
+    /// Guests, too.
+    Everyone,
 }
 
 /// Opens the store in a data folder.
@@ -59,6 +74,7 @@ impl Config {
             listen,
             data,
             limits: Limits::default(),
+            may_broadcast: MayBroadcast::default(),
             clock: Arc::new(Timestamp::now),
             passwords: PasswordPool::new,
             open_store: Arc::new(|data| Store::open(data, SCHEMA)),

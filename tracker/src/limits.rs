@@ -30,6 +30,10 @@ pub const GUESTS: Rate = Rate::new(300, 300);
 pub const SIGNUPS: Rate = Rate::new(300, 2);
 /// How many names of new channels one origin may ask for: more than anybody needs, too few to go through a dictionary.
 pub const NAMES: Rate = Rate::new(60, 20);
+/// How often one user may say something to all who are there.
+pub const BROADCASTS: Rate = Rate::new(3, 2);
+/// How often the guests of one origin may, together.
+pub const GUEST_BROADCASTS: Rate = Rate::new(10, 5);
 /// How many of its devices one account may sign out.
 pub const REVOCATIONS: Rate = Rate::new(64, 1);
 /// How many revocations there may be at once: beyond that nobody signs out others' devices for a while.

@@ -20,7 +20,7 @@ use serde_json::json;
 use tracker::admin::command::{Command, Typed};
 use tracker::admin::report::Report;
 use tracker::admin::{console, socket};
-use tracker::config::Limits;
+use tracker::config::{Limits, MayBroadcast};
 use tracker::limits::{GUESTS, SIGNUPS};
 use tracker::{Config, Ready};
 
@@ -45,6 +45,10 @@ struct Arguments {
     /// The folder that keeps keys, accounts and channels [default: natter/tracker in your data folder].
     #[arg(long, value_name = "DIR", env = "NATTER_TRACKER_DATA", global = true)]
     data: Option<PathBuf>,
+
+    /// Who may say something to all who are there, beside you: off (nobody), registered or everyone.
+    #[arg(long, value_name = "WHO", env = "NATTER_BROADCAST", value_enum, default_value_t)]
+    broadcast: MayBroadcast,
 
     #[command(flatten)]
     limits: LimitArguments,
@@ -115,7 +119,12 @@ fn main() -> ExitCode {
     let done = match data_folder(arguments.data) {
         Ok(data) => match arguments.task {
             Some(Task::Admin { json, words }) => administer(&data, json, words),
-            None => start(arguments.listen, data, arguments.limits).map(|()| ExitCode::SUCCESS),
+            None => {
+                let mut config = Config::new(arguments.listen, data);
+                config.may_broadcast = arguments.broadcast;
+                arguments.limits.apply(&mut config.limits);
+                start(config).map(|()| ExitCode::SUCCESS)
+            }
         },
         Err(error) => Err(error),
     };
@@ -153,15 +162,13 @@ fn administer(data: &Path, json: bool, words: Vec<String>) -> Result<ExitCode, B
     Ok(if answer.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn start(listen: SocketAddr, data: PathBuf, limits: LimitArguments) -> Result<(), Box<dyn Error>> {
+fn start(config: Config) -> Result<(), Box<dyn Error>> {
     if let Err(error) = raise_open_file_limit() {
         tracing::warn!(err = %error, "the limit of open files could not be raised; fewer peers fit");
     }
     // Connections are served on all cores; the actor stays on this thread.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let system = actix_rt::System::with_tokio_rt(|| runtime);
-    let mut config = Config::new(listen, data);
-    limits.apply(&mut config.limits);
     Ok(system.block_on(serve(config))?)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::admission;
 use common::clock::Timestamp;
-use common::id::AccountId;
+use common::id::{AccountId, Subject};
 use common::meter::{Meter, Rate};
 use common::name::UserName;
 use common::proto::session;
@@ -13,7 +13,7 @@ use common::proto::status::{Code, Refusal};
 use common::transport::Origin;
 
 use crate::attempts::{self, Attempts, Verdict};
-use crate::limits::{GUESTS, NAMES, REVOCATIONS, SIGNUPS};
+use crate::limits::{BROADCASTS, GUEST_BROADCASTS, GUESTS, NAMES, REVOCATIONS, SIGNUPS};
 
 /// How much in a while, for each place. An operator may change it.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ struct Inner {
     signups: Meter<Origin>,
     names: Meter<Origin>,
     revocations: Meter<AccountId>,
+    broadcasts: Meter<Subject>,
+    guest_broadcasts: Meter<Origin>,
     attempts: Mutex<Attempts>,
 }
 
@@ -56,7 +58,18 @@ impl Quotas {
         let (guests, signups, names) = (Meter::new(guests), Meter::new(signups), Meter::new(names));
         let attempts = Mutex::new(Attempts::new(attempts));
         let revocations = Meter::new(REVOCATIONS);
-        Self(Arc::new(Inner { rates, admission, guests, signups, names, revocations, attempts }))
+        let (broadcasts, guest_broadcasts) = (Meter::new(BROADCASTS), Meter::new(GUEST_BROADCASTS));
+        Self(Arc::new(Inner {
+            rates,
+            admission,
+            guests,
+            signups,
+            names,
+            revocations,
+            broadcasts,
+            guest_broadcasts,
+            attempts,
+        }))
     }
 
     /// The bounds as HELLO tells them to whoever comes from there.
@@ -105,6 +118,19 @@ impl Quotas {
     pub fn revocation(&self, account: AccountId) -> Result<(), Refusal> {
         let too_often = |wait| too_many("the account has signed out too many devices", wait);
         self.0.revocations.check(&account).map_err(too_often)
+    }
+
+    /// Somebody says something to all who are there; guests are counted by where they come from as well, since it costs
+    /// nothing to be another one.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn broadcast(&self, who: Subject, origin: Origin) -> Result<(), Refusal> {
+        if let Subject::Guest(_) = who {
+            self.check(&self.0.guest_broadcasts, origin, "too much was broadcast from your address")?;
+        }
+        let too_often = |wait| too_many("you have broadcast too much", wait);
+        self.0.broadcasts.check(&who).map_err(too_often)
     }
 
     fn check(&self, meter: &Meter<Origin>, origin: Origin, what: &str) -> Result<(), Refusal> {

@@ -80,7 +80,8 @@ impl Server {
         passwords.prepare().await?;
         let signer = Signer::open(directory.clone(), signing).await?;
         let quotas = Quotas::new(config.limits.rates, config.limits.admission.clone());
-        let parts = Parts { directory, passwords, signer, quotas, clock: config.clock.clone() };
+        let (may_broadcast, clock) = (config.may_broadcast, config.clock.clone());
+        let parts = Parts { directory, passwords, signer, quotas, may_broadcast, clock };
         let (tracker, ended) = TrackerHandle::start(parts).await?;
         Ok((transport, listener, tracker, ended))
     }

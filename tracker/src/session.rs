@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::directory::{
-    ChannelRecord, Host, Hosted, List, Listing, Locate, Missed, SetPolicy, TrackerRequest, Unhost,
+    ChannelRecord, Host, Hosted, List, Listing, Locate, Missed, SayToAll, SetPolicy, TrackerRequest, Unhost,
 };
 use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
@@ -153,6 +153,10 @@ impl Session {
 
     async fn knock(&self, knock: Knock) -> Result<Sent, Failure> {
         self.tracker.knock(self.caller.conn, self.phase.identity()?, knock).await
+    }
+
+    async fn say_to_all(&self, said: SayToAll) -> Result<Empty, Failure> {
+        self.tracker.say_to_all(self.caller, self.phase.identity()?, said).await.map(|()| Empty {})
     }
 
     async fn introduce(&self, introduce: Introduce) -> Result<Empty, Failure> {

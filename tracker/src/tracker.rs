@@ -6,6 +6,7 @@
 
 mod accounts;
 mod actor;
+mod broadcast;
 pub mod channels;
 mod devices;
 mod guests;
@@ -34,6 +35,7 @@ use common::proto::session;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::oneshot;
 
+use crate::config::MayBroadcast;
 use crate::error::Failure;
 use crate::limits::SCAN_ROWS;
 use crate::password::PasswordPool;
@@ -59,6 +61,7 @@ pub struct TrackerHandle {
     passwords: PasswordPool,
     signer: Signer,
     quotas: Quotas,
+    may_broadcast: MayBroadcast,
     revocations: Revocations,
     clock: Clock,
     started: Timestamp,
@@ -75,6 +78,8 @@ pub struct Parts {
     pub signer: Signer,
     /// Counts what is done.
     pub quotas: Quotas,
+    /// Who may say something to all who are there.
+    pub may_broadcast: MayBroadcast,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -86,7 +91,7 @@ impl TrackerHandle {
     /// # Errors
     /// When the directory cannot be read.
     pub async fn start(parts: Parts) -> Result<(Self, oneshot::Receiver<()>), DirectoryError> {
-        let Parts { directory, passwords, signer, quotas, clock } = parts;
+        let Parts { directory, passwords, signer, quotas, may_broadcast, clock } = parts;
         let mut state = State::default();
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -103,8 +108,18 @@ impl TrackerHandle {
         let (actor, ended) = actor::Tracker::new(state);
         let (next_conn, started) = (Arc::default(), clock());
         let actor = actor.start();
-        let handle =
-            Self { actor, directory, passwords, signer, quotas, revocations, clock, started, next_conn };
+        let handle = Self {
+            actor,
+            directory,
+            passwords,
+            signer,
+            quotas,
+            may_broadcast,
+            revocations,
+            clock,
+            started,
+            next_conn,
+        };
         Ok((handle, ended))
     }
 

@@ -113,7 +113,7 @@ fn what_hinders_the_start_is_told_with_the_way_out() {
 #[test]
 fn wrong_usage_is_2_and_help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for wrong in [["--listen", "nowhere"], ["--broadcast", "off"], ["--data", ""]] {
+    for wrong in [["--listen", "nowhere"], ["--broadcast", "nobody"], ["--data", ""]] {
         let (code, said) = run(command(folder.path()).args(wrong));
         assert_eq!(code, Some(2), "{wrong:?} {said}");
     }

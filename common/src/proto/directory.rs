@@ -54,6 +54,8 @@ closed! {
         Knock,
         /// Agrees to meet somebody, or not.
         Introduce,
+        /// Says something to all who are there.
+        SayToAll,
     }
 }
 
@@ -299,6 +301,13 @@ pub struct ChannelRecord {
     pub online: bool,
 }
 
+/// Says something to all who are there but to whoever says it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SayToAll {
+    /// What.
+    pub text: String,
+}
+
 commands! {
     "SIGNUP" Signup => Entered;
     "SIGNIN" Signin => Entered;
@@ -312,6 +321,7 @@ commands! {
     "POLICY" SetPolicy => Empty;
     "RESOLVE" Resolve => Resolved;
     "LOCATE" Locate => ChannelRecord;
+    "BROADCAST" SayToAll => Empty;
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ pub enum Command {
         /// Only names after this one.
         after: Option<String>,
     },
+    /// Say something to all who are at the tracker.
+    Broadcast {
+        /// What.
+        text: String,
+    },
     /// The channels this peer has joined or hosts.
     Connected,
     /// Who is in a channel.

@@ -1,8 +1,9 @@
-//! Commands of the group `look`.
+//! Commands of the group `look`, and `broadcast`.
 
+use common::entry::check_text;
 use common::name::ChannelName;
 use common::proto::channel::{Member, MemberList, Members, RetInfo};
-use common::proto::directory::{List, Listing};
+use common::proto::directory::{List, Listing, SayToAll};
 use common::proto::status::Refusal;
 
 use super::NodeHandle;
@@ -19,6 +20,12 @@ impl NodeHandle {
     pub(super) async fn list(&self, pattern: Option<String>, after: Option<String>) -> Outcome {
         let Listing { channels, next } = self.tracker.request(&List { pattern, after, limit: None }).await?;
         Ok(Reply::Channels(Channels { channels, next }))
+    }
+
+    pub(super) async fn broadcast(&self, text: String) -> Outcome {
+        check_text(&text)?;
+        self.tracker.request(&SayToAll { text }).await?;
+        Ok(Reply::Done {})
     }
 
     pub(super) async fn connected(&self) -> Outcome {

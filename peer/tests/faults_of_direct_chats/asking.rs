@@ -15,7 +15,7 @@ fn a_command_without_arguments() {
             assert!(parse(&line).is_err(), "{line:?} is refused, with how it is typed");
         }
     }
-    for line in ["msg ken", "msg ken ", "chat ken"] {
+    for line in ["msg ken", "msg ken ", "chat ken", "broadcast", "/broadcast", "broadcast "] {
         assert!(parse(line).is_err(), "{line:?}");
     }
 }

@@ -8,3 +8,4 @@ mod support;
 mod asking;
 mod lying;
 mod talking;
+mod telling;

@@ -76,6 +76,7 @@ impl Session {
             TrackerRequest::Unhost(unhost) => answer.give(self.unhost(unhost).await),
             TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
             TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),
+            TrackerRequest::SayToAll(said) => answer.give(self.say_to_all(said).await),
         }
     }
 

@@ -45,7 +45,8 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::Resolve(_)
         | TrackerRequest::Locate(_)
         | TrackerRequest::Knock(_)
-        | TrackerRequest::Introduce(_) => Needs::Identity,
+        | TrackerRequest::Introduce(_)
+        | TrackerRequest::SayToAll(_) => Needs::Identity,
     }
 }
 
@@ -106,6 +107,7 @@ mod tests {
             ("LOCATE", r#"{"name":"first"}"#, [false, true]),
             ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
             ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),
+            ("BROADCAST", r#"{"text":"hello"}"#, [false, true]),
         ];
         let key = PeerKey::from_bytes([1; 32]);
         let entered =

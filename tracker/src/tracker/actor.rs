@@ -217,8 +217,9 @@ impl Handler<Evict> for Tracker {
 impl Handler<TellAll> for Tracker {
     type Result = usize;
 
-    fn handle(&mut self, TellAll(event): TellAll, _: &mut Self::Context) -> usize {
-        let all = self.state.sessions.entered();
+    fn handle(&mut self, TellAll { event, spared }: TellAll, _: &mut Self::Context) -> usize {
+        let mut all = self.state.sessions.entered();
+        all.retain(|conn| Some(*conn) != spared);
         self.tell(&all, &event);
         all.len()
     }

@@ -124,7 +124,11 @@ pub struct Evict {
 /// Tell this to all who have entered; answered with how many they are.
 #[derive(Message)]
 #[rtype(result = "usize")]
-pub struct TellAll(pub Broadcast);
+pub struct TellAll {
+    pub event: Broadcast,
+    /// Who has said it, and need not hear it.
+    pub spared: Option<ConnId>,
+}
 
 /// How many channels somebody owns.
 #[derive(Message)]

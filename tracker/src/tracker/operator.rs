@@ -1,7 +1,6 @@
 //! What the operator does: each act and its row of the audit log are one change.
 
 use common::clock::Timestamp;
-use common::entry::check_text;
 use common::id::{AccountId, ChannelId};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
@@ -43,14 +42,14 @@ impl TrackerHandle {
     /// # Errors
     /// `text_empty`, `text_too_long`.
     pub async fn broadcast(&self, by: &str, text: String) -> Result<usize, Failure> {
-        check_text(&text)?;
+        super::broadcast::check(&text)?;
         let (act, mut tries) = (Act { by: by.to_owned(), why: Some(text.clone()) }, Tries::default());
         loop {
             let mut change = self.directory.change();
             audit::note(&mut change, act.row(self.now(), "broadcast", None)).await?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
                 let event = Broadcast { from: None, text, sent_at: self.now() };
-                return Ok(self.actor.send(TellAll(event)).await?);
+                return Ok(self.actor.send(TellAll { event, spared: None }).await?);
             }
         }
     }

@@ -331,6 +331,15 @@ pub static TABLE: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "broadcast",
+        group: Group::Direct,
+        usage: "text…",
+        help: "say something to all who are at the tracker: the rest of the line, as it is",
+        args: &[need(Kind::Text)],
+        build: |args| Some(Action::Perform(Command::Broadcast { text: args.text? })),
+        ..ROW
+    },
+    Spec {
         word: "contacts",
         group: Group::Direct,
         help: "whom you talk to, who asks, whom you have asked, who is blocked",
