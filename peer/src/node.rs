@@ -341,8 +341,8 @@ impl StreamHandler<TrackerEvent> for Node {
     fn handle(&mut self, event: TrackerEvent, ctx: &mut Self::Context) {
         match event {
             TrackerEvent::ChannelUp(up) => {
-                if let Some(client) = self.clients.get(&up.channel.id).cloned() {
-                    ctx.spawn(async move { client.located(up.channel).await }.into_actor(self));
+                if let Some(client) = self.clients.get(&up.channel.id) {
+                    client.located(up.channel);
                 }
             }
             TrackerEvent::Revoked(revoked) => {

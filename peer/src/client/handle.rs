@@ -134,9 +134,9 @@ impl ClientHandle {
     }
 
     /// The channel was seen somewhere: a client that is not connected tries there at once.
-    pub async fn located(&self, record: ChannelRecord) {
-        // A client that is gone has no use for it.
-        let _ = self.addr.send(Located(record)).await;
+    pub fn located(&self, record: ChannelRecord) {
+        // One that is gone has no use for it, and one with so much to do comes to it by itself a little later.
+        let _ = self.addr.try_send(Located(record));
     }
 
     /// How the client is.

@@ -24,6 +24,9 @@ use super::permission::{Target, Verb, decide};
 /// How many of those who were given something stand on a page: with the longest of names it fits a frame.
 const GRANTED_ROWS: usize = 150;
 
+/// Orders that may wait, one of which is being written.
+const MAX_ORDERS: usize = 64;
+
 /// An order that is being written: what is told of it then.
 struct Decided {
     by: String,
@@ -37,6 +40,9 @@ impl Handler<Moderate> for Host {
     type Result = ();
 
     fn handle(&mut self, order: Moderate, ctx: &mut Context<Self>) {
+        if self.orders.len() >= MAX_ORDERS {
+            return self.answer_to(&order, Err(Code::TooManyRequests.into()));
+        }
         self.orders.push_back(order);
         if self.orders.len() == 1 {
             self.next_order(ctx);
@@ -158,11 +164,16 @@ impl Host {
 
     /// Answers the first order, which is over by that.
     fn answer_order(&mut self, outcome: Result<bool, Refusal>) {
-        let Some(Moderate { by, request, .. }) = self.orders.pop_front() else { return };
+        if let Some(order) = self.orders.pop_front() {
+            self.answer_to(&order, outcome);
+        }
+    }
+
+    fn answer_to(&self, Moderate { by, request, .. }: &Moderate, outcome: Result<bool, Refusal>) {
         let rev = self.record().policy.rev;
         if let Some(seat) = self.seats.get(&by.conn) {
             // A link that has ended is noticed by its reader.
-            let _ = seat.link.answer(request, &outcome.map(|changed| Moderated { rev, changed }));
+            let _ = seat.link.answer(*request, &outcome.map(|changed| Moderated { rev, changed }));
         }
     }
 
