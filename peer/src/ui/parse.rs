@@ -257,7 +257,7 @@ fn user(text: &str) -> Result<UserName, Refusal> {
 }
 
 /// A user's name, or what is longer than any name: an account's id or a guest's key.
-fn who(text: &str) -> Result<WhoIs, Refusal> {
+pub(in crate::ui) fn who(text: &str) -> Result<WhoIs, Refusal> {
     let by_key = text.parse().map(Subject::Guest).ok();
     let subject = by_key.or_else(|| text.parse().map(Subject::Account).ok());
     match subject.filter(|_| text.len() > MAX_NAME_CHARS) {

@@ -11,6 +11,8 @@ mod entering;
 mod face;
 mod history;
 mod looks;
+mod own;
+mod private;
 mod process;
 #[path = "../process_support/mod.rs"]
 mod process_support;

@@ -6,8 +6,8 @@ use common::name::ChannelName;
 use common::proto::status::Refusal;
 
 use super::page::Page;
-use super::views::{At, FrameView, Row};
-use crate::api::{Command, OutboxCommand, OutgoingState, Reply};
+use super::views::{At, FrameView, PersonRow, Row};
+use crate::api::{Command, ContactRow, ContactState, OutboxCommand, OutgoingState, Reply};
 
 /// Asks for what the frame shows.
 pub(super) async fn frame(page: &Page, csrf: &str, at: At) -> Result<FrameView, Refusal> {
@@ -15,6 +15,14 @@ pub(super) async fn frame(page: &Page, csrf: &str, at: At) -> Result<FrameView, 
     let waiting = status.channels.iter().any(|channel| channel.queued > 0);
     let refused = if waiting { refused_in(page).await } else { BTreeSet::new() };
     let mine = status.channels.iter().filter(|channel| channel.joined || channel.hosted);
+    let contacts = page.contacts().await.unwrap_or_default();
+    let asking = contacts.iter().filter(|row| row.state == ContactState::Asks).count();
+    let people = page.look(|model| {
+        let known = contacts.into_iter().filter(|row| row.state == ContactState::Contact);
+        let row =
+            |contact: ContactRow| PersonRow { unread: model.privates.get(&contact.user).unread, contact };
+        known.map(row).collect()
+    });
     let (rows, unread) = page.look(|model| {
         let rows = mine.map(|channel| {
             let kept = model.talk(&channel.channel).map(|talk| talk.kept.clone()).unwrap_or_default();
@@ -28,7 +36,7 @@ pub(super) async fn frame(page: &Page, csrf: &str, at: At) -> Result<FrameView, 
         });
         (rows.collect(), model.unread())
     });
-    Ok(FrameView { at, csrf: csrf.to_owned(), status, rows, unread })
+    Ok(FrameView { at, csrf: csrf.to_owned(), status, rows, people, asking, unread })
 }
 
 async fn refused_in(page: &Page) -> BTreeSet<ChannelName> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use common::clock::Timestamp;
 use common::files::write_private_file;
 use common::id::Epoch;
-use common::name::ChannelName;
+use common::name::{ChannelName, UserName};
 use serde::{Deserialize, Serialize};
 
 use super::safety::{Browser, Hash};
@@ -20,6 +20,9 @@ const FILE: &str = "page.json";
 pub(super) struct Kept {
     #[serde(default)]
     pub channels: BTreeMap<ChannelName, KeptTalk>,
+    /// How many messages of a private conversation were not read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub privates: BTreeMap<UserName, u64>,
     #[serde(default)]
     pub browsers: Vec<KeptBrowser>,
 }
@@ -121,6 +124,7 @@ mod tests {
         let browser = Browser { hash: blake3::hash(b"x"), since: Timestamp::from_millis(5) };
         let kept = Kept {
             channels: BTreeMap::from([("book club".parse().unwrap(), talk)]),
+            privates: BTreeMap::from([("ada".parse().unwrap(), 3)]),
             browsers: vec![KeptBrowser::from(&browser)],
         };
         file.save(&kept);

@@ -1,5 +1,6 @@
 //! The socket of an open page: what has changed goes out, batched; what is written comes in.
 
+mod private;
 mod view;
 
 use std::pin::pin;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, Session};
-use common::name::ChannelName;
+use common::name::{ChannelName, UserName};
 use common::proto::limits::MAX_TEXT_BYTES;
 use common::proto::status::{Code, Refusal};
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use super::kept::Mark;
 use super::page::Page;
 use super::safety::is_csrf_token;
 use super::views;
-use crate::api::{Command, OutboxCommand};
+use crate::api::{Command, DirectCommand, OutboxCommand};
 use actix_web::HttpMessage;
 use view::View;
 
@@ -41,6 +42,9 @@ enum Said {
         csrf: String,
         #[serde(default)]
         channel: Option<ChannelName>,
+        /// Or with whom the conversation is that it shows.
+        #[serde(default)]
+        with: Option<UserName>,
         #[serde(default)]
         after: Option<String>,
     },
@@ -81,6 +85,13 @@ struct Socket {
     session: Session,
 }
 
+/// What is talked in.
+#[derive(Clone, Debug)]
+enum Place {
+    Channel(ChannelName),
+    With(UserName),
+}
+
 /// The page is gone, or does not speak as it should.
 struct Over;
 
@@ -90,10 +101,10 @@ impl Socket {
         let session = self.session.clone();
         let work = async {
             let hello = tokio::time::timeout(HELLO_LIMIT, self.hello(&mut stream)).await;
-            let Ok(Ok((channel, after))) = hello else { return };
-            let view = View::open(self.page.clone(), self.visitor.csrf.clone(), channel.clone(), after).await;
+            let Ok(Ok((place, after))) = hello else { return };
+            let view = View::open(self.page.clone(), self.visitor.csrf.clone(), place.clone(), after).await;
             let show = self.show(view);
-            let listen = self.listen(&mut stream, channel.as_ref());
+            let listen = self.listen(&mut stream, place.as_ref());
             let (show, listen) = (pin!(show), pin!(listen));
             tokio::select! {
                 _ = show => {}
@@ -111,10 +122,10 @@ impl Socket {
     async fn hello(
         &self,
         stream: &mut AggregatedMessageStream,
-    ) -> Result<(Option<ChannelName>, Option<Mark>), Over> {
+    ) -> Result<(Option<Place>, Option<String>), Over> {
         match self.next(stream).await? {
-            Said::Hello { csrf, channel, after } if is_csrf_token(&self.visitor.cookie, &csrf) => {
-                Ok((channel, after.as_deref().and_then(mark)))
+            Said::Hello { csrf, channel, with, after } if is_csrf_token(&self.visitor.cookie, &csrf) => {
+                Ok((channel.map(Place::Channel).or(with.map(Place::With)), after))
             }
             _ => Err(Over),
         }
@@ -149,38 +160,39 @@ impl Socket {
         self.session.clone().ping(b"").await.map_err(|_| Over)
     }
 
-    async fn listen(
-        &self,
-        stream: &mut AggregatedMessageStream,
-        channel: Option<&ChannelName>,
-    ) -> Result<(), Over> {
+    async fn listen(&self, stream: &mut AggregatedMessageStream, place: Option<&Place>) -> Result<(), Over> {
         loop {
-            match (self.next(stream).await?, channel) {
-                (Said::Send { text, replaces }, Some(channel)) => {
-                    let refusal = self.send(channel, &text, replaces).await.err();
+            match (self.next(stream).await?, place) {
+                (Said::Send { text, replaces }, Some(place)) => {
+                    let refusal = self.send(place, &text, replaces).await.err();
                     let said = views::composer_said(refusal.as_ref().map(|refusal| (refusal, text.as_str())));
                     self.say(said.into_string()).await?;
                 }
-                (Said::Read { upto }, Some(channel)) => {
+                (Said::Read { upto }, Some(Place::Channel(channel))) => {
                     if let Some(upto) = mark(&upto) {
                         self.page.change(|model| model.read(channel, upto));
                     }
+                }
+                (Said::Read { .. }, Some(Place::With(user))) => {
+                    self.page.change(|model| model.read_private(user));
                 }
                 _ => return Err(Over),
             }
         }
     }
 
-    async fn send(&self, channel: &ChannelName, text: &str, replaces: String) -> Result<(), Refusal> {
+    async fn send(&self, place: &Place, text: &str, replaces: String) -> Result<(), Refusal> {
         // A browser says CR LF in forms; people mean one line end.
         let text = text.replace("\r\n", "\n");
         if text.trim().is_empty() {
             return Err(Code::TextEmpty.into());
         }
-        let command = if replaces.is_empty() {
-            Command::Send { channel: channel.clone(), text }
-        } else {
-            Command::Outbox(OutboxCommand::Edit { id: replaces, text })
+        let command = match place {
+            Place::With(user) => Command::Direct(DirectCommand::Msg { user: user.clone(), text }),
+            Place::Channel(channel) if replaces.is_empty() => {
+                Command::Send { channel: channel.clone(), text }
+            }
+            Place::Channel(_) => Command::Outbox(OutboxCommand::Edit { id: replaces, text }),
         };
         self.page.perform(command).await.map(drop)
     }

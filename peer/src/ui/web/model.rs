@@ -1,15 +1,19 @@
 //! What the page knows beyond what the node can be asked: what is unread, what came in since a view was opened, and
 //! what is to be told. Pure: events in, what has changed out.
 
+mod privates;
 mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use common::id::Subject;
 use common::name::{ChannelName, UserName};
+use common::text::one_line;
 
 use super::kept::{KeptTalk, Mark};
-use crate::api::{ChannelStatus, ChatMessage, Event, Identity, OutgoingState};
+use super::views::{channel_path, private_path};
+use crate::api::{ChannelStatus, ChatMessage, DirectMessage, Event, Identity, OutgoingState};
+pub(super) use privates::Privates;
 pub(super) use talk::{Line, Talk, is_mention};
 
 /// Of more channels nothing is counted.
@@ -23,6 +27,9 @@ pub(super) struct Model {
     me: Option<Subject>,
     name: Option<UserName>,
     talks: BTreeMap<ChannelName, Talk>,
+    pub privates: Privates,
+    /// Changes with whom the user knows and who asks.
+    pub people: u64,
     /// Said to the user wherever they are.
     pub notices: Told<Notice>,
     /// What a desktop may show.
@@ -43,8 +50,9 @@ pub(super) struct Notice {
 /// A message that the user wants to hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Alert {
-    pub channel: ChannelName,
-    pub from: String,
+    pub title: String,
+    /// Where it is.
+    pub path: String,
     pub text: String,
     /// Tells it from others, so that two pages show it once.
     pub tag: String,
@@ -86,9 +94,9 @@ impl<T> Told<T> {
 
 impl Model {
     /// Begins with what was kept.
-    pub fn new(kept: BTreeMap<ChannelName, KeptTalk>) -> Self {
+    pub fn new(kept: BTreeMap<ChannelName, KeptTalk>, unread: BTreeMap<UserName, u64>) -> Self {
         let talks = kept.into_iter().map(|(channel, kept)| (channel, Talk::new(kept))).collect();
-        Self { talks, ..Self::default() }
+        Self { talks, privates: Privates::new(unread), ..Self::default() }
     }
 
     /// What is to be kept.
@@ -148,7 +156,8 @@ impl Model {
     /// How many messages are unread, where they count, and in how many the user is named.
     pub fn unread(&self) -> (u64, u64) {
         let heard = self.talks.values().filter(|talk| !talk.kept.muted);
-        heard.fold((0, 0), |(unread, mentions), talk| {
+        let private = self.privates.unread();
+        heard.fold((private, private), |(unread, mentions), talk| {
             (unread + talk.kept.unread, mentions + talk.kept.mentions)
         })
     }
@@ -157,6 +166,13 @@ impl Model {
     pub fn read(&mut self, channel: &ChannelName, upto: Mark) {
         let Some(talk) = self.talks.get_mut(channel) else { return };
         if talk.read(upto) {
+            (self.is_dirty, self.frame) = (true, self.frame + 1);
+        }
+    }
+
+    /// The user has read all of a private conversation.
+    pub fn read_private(&mut self, user: &UserName) {
+        if self.privates.read(user) {
             (self.is_dirty, self.frame) = (true, self.frame + 1);
         }
     }
@@ -192,6 +208,10 @@ impl Model {
             Event::Connection { to, .. } => self.connection(to),
             Event::MovedOn { channel, .. } => self.with_talk(channel, |talk| talk.notice(line)),
             Event::Warning { channel, .. } => self.warning(channel.as_ref(), line),
+            Event::Kicked { channel, .. } => {
+                self.warning(Some(channel), line);
+                self.with_talk(channel, |talk| (talk.kept.unread, talk.kept.mentions) = (0, 0));
+            }
             Event::Result { outcome, .. } => {
                 self.frame += 1;
                 if let Err(refusal) = outcome.as_ref() {
@@ -205,6 +225,20 @@ impl Model {
                 }
             }
             Event::TrackerKey { .. } => self.frame += 1,
+            Event::ChatMessage(message) => self.private(message),
+            Event::ChatOutgoing { user, .. } => self.privates.change(user),
+            Event::ChatRequest(request) => {
+                self.know_people();
+                self.notice(
+                    format!("{} asks to talk with you: see People.", request.user),
+                    request.same_name,
+                );
+            }
+            Event::Chat { user, .. } => {
+                self.know_people();
+                self.privates.change(user);
+                self.notice(line.unwrap_or_default().lines().next().unwrap_or_default().to_owned(), false);
+            }
             #[allow(unreachable_patterns, reason = "an event that is new here is shown all the same")]
             other => self.other(other, line),
         }
@@ -221,12 +255,29 @@ impl Model {
         }
         if is_heard {
             self.alerts.push(Alert {
-                channel: message.channel.clone(),
-                from: message.from.clone(),
+                title: format!("{} in #{}", one_line(&message.from), message.channel),
+                path: channel_path(&message.channel),
                 text: message.text.clone().unwrap_or_default(),
                 tag: message.id.to_string(),
             });
         }
+    }
+
+    fn private(&mut self, message: &DirectMessage) {
+        self.privates.message(&message.user, message.mine);
+        (self.is_dirty, self.frame) = (true, self.frame + 1);
+        if !message.mine {
+            self.alerts.push(Alert {
+                title: format!("@{}", message.user),
+                path: private_path(&message.user),
+                text: message.text.clone().unwrap_or_default(),
+                tag: message.id.to_string(),
+            });
+        }
+    }
+
+    fn know_people(&mut self) {
+        (self.people, self.frame) = (self.people + 1, self.frame + 1);
     }
 
     fn outgoing(&mut self, channel: &ChannelName, state: OutgoingState) {
@@ -239,6 +290,10 @@ impl Model {
     // The light beside the channel's name says it.
     fn connection(&mut self, to: &str) {
         self.frame += 1;
+        if let Some(user) = to.strip_prefix('@').and_then(|user| user.parse().ok()) {
+            self.people += 1;
+            self.privates.change(&user);
+        }
         if let Ok(channel) = to.parse::<ChannelName>() {
             self.with_talk(&channel, |talk| {
                 (talk.people, talk.outbox) = (talk.people + 1, talk.outbox + 1);
@@ -294,7 +349,7 @@ fn event_channel(event: &Event) -> Option<&ChannelName> {
 }
 
 /// A line of the terminal without the sign, and the channel that it is shown in, with which it begins there.
-fn plain(said: &str, channel: Option<&ChannelName>) -> String {
+pub(super) fn plain(said: &str, channel: Option<&ChannelName>) -> String {
     let said = said.trim_start_matches(['*', '!', ' ']);
     let channel = channel.map(|channel| format!("#{channel}: ")).unwrap_or_default();
     said.strip_prefix(&channel).unwrap_or(said).to_owned()

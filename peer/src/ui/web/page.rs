@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::clock::Timestamp;
-use common::name::ChannelName;
+use common::name::{ChannelName, UserName};
 use common::proto::status::{Code, Refusal};
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use futures_util::future::BoxFuture;
@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use super::kept::{Kept, KeptBrowser, KeptFile};
 use super::model::Model;
 use super::safety::{Keys, csrf_token};
-use crate::api::{ChannelStatus, Command, HistoryOf, Outcome, Reply, StatusReport};
+use crate::api::{
+    ChannelStatus, Command, ContactRow, Conversation, DirectCommand, HistoryOf, Outcome, Reply, StatusReport,
+};
 use crate::ui::Node;
 
 /// How many sockets may be open at once.
@@ -64,7 +66,7 @@ impl Page {
                 let node = node.clone();
                 Box::pin(async move { node.perform(command).await })
             }),
-            model: Mutex::new(Model::new(kept.channels)),
+            model: Mutex::new(Model::new(kept.channels, kept.privates)),
             changed: watch::Sender::new(()),
             keys: Mutex::new(Keys::new(browsers)),
             file,
@@ -103,6 +105,23 @@ impl Page {
         let command = Command::History { channel: channel.clone(), count: PAGE_ROWS, before };
         match self.perform(command).await? {
             Reply::History(history) => Ok(history),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// Everybody whom the user knows, or who asks.
+    pub async fn contacts(&self) -> Result<Vec<ContactRow>, Refusal> {
+        match self.perform(Command::Direct(DirectCommand::Contacts)).await? {
+            Reply::Contacts(contacts) => Ok(contacts.contacts),
+            _ => Err(Code::Internal.into()),
+        }
+    }
+
+    /// A page of a private conversation.
+    pub async fn conversation(&self, user: &UserName, before: Option<u64>) -> Result<Conversation, Refusal> {
+        let command = DirectCommand::History { user: user.clone(), count: PAGE_ROWS, before };
+        match self.perform(Command::Direct(command)).await? {
+            Reply::Conversation(conversation) => Ok(conversation),
             _ => Err(Code::Internal.into()),
         }
     }
@@ -147,18 +166,18 @@ impl Page {
 
     /// Writes down what the next start is to know, if there is anything new.
     pub async fn save(&self, always: bool) {
-        let channels = {
+        let (channels, privates) = {
             let mut model = self.model();
             let is_dirty = std::mem::take(&mut model.is_dirty);
             if !is_dirty && !always {
                 return;
             }
-            model.kept()
+            (model.kept(), model.privates.kept())
         };
         let browsers = self.with_keys(|keys| keys.browsers().iter().map(KeptBrowser::from).collect());
         let file = self.0.file.clone();
         // Only for comfort: nothing is lost when it fails.
-        let _ = tokio::task::spawn_blocking(move || file.save(&Kept { channels, browsers })).await;
+        let _ = tokio::task::spawn_blocking(move || file.save(&Kept { channels, privates, browsers })).await;
     }
 
     /// Where it is served.

@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer};
 
 use super::guard::{KEY_PATH, LIVE_PATH, guard};
 use super::page::Page;
-use super::{account, actions, assets, door, find, live, talk};
+use super::{account, actions, assets, door, find, live, own, people, talk};
 
 /// How many connections may be open at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -70,6 +70,14 @@ fn routes(config: &mut ServiceConfig) {
         .route("/me", web::get().to(account::me))
         .route("/status", web::get().to(account::status))
         .route("/account/{way}", web::post().to(account::act))
+        .route("/people", web::get().to(people::people))
+        .route("/people/{verb}", web::post().to(people::act))
+        .service(
+            web::scope("/p/{user}")
+                .route("", web::get().to(people::talk))
+                .route("/newest", web::get().to(people::newest))
+                .route("/older", web::get().to(people::older)),
+        )
         .route("/link", web::post().to(door::new_link))
         .route("/lock", web::post().to(door::lock))
         .route("/quit", web::post().to(door::quit))
@@ -78,7 +86,8 @@ fn routes(config: &mut ServiceConfig) {
                 .route("", web::get().to(talk::talk))
                 .route("/newest", web::get().to(talk::newest))
                 .route("/older", web::get().to(talk::older))
-                .route("/about", web::get().to(talk::about))
+                .route("/about", web::get().to(own::about))
+                .route("/order/{word}", web::post().to(own::order))
                 .route("/{verb}", web::post().to(actions::channel))
                 .route("/outbox/{id}/{verb}", web::post().to(actions::outbox)),
         );

@@ -1,10 +1,9 @@
-//! A channel's page: what was said, what waits, what the channel is.
+//! A channel's page: what was said, and what waits.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::clock::Timestamp;
 use common::name::ChannelName;
-use common::proto::channel::Info;
-use common::proto::status::{Code, Refusal};
+use common::proto::status::Refusal;
 use maud::{Markup, html as markup};
 use serde::Deserialize;
 
@@ -14,7 +13,7 @@ use super::kept::Mark;
 use super::page::Page;
 use super::views::{self, At, Chain, ChannelView, Lines};
 use super::{broken, visitor_csrf};
-use crate::api::{Command, HistoryOf, MembersOf, OutboxCommand, OutboxList, Reply};
+use crate::api::{Command, HistoryOf, OutboxCommand, OutboxList, Reply};
 
 /// Which older messages are wanted.
 #[derive(Deserialize)]
@@ -68,12 +67,6 @@ pub(super) async fn older(
     }
 }
 
-/// What the channel is, and who is in it.
-pub(super) async fn about(page: web::Data<Page>, channel: web::Path<ChannelName>) -> HttpResponse {
-    let (info, members) = tokio::join!(info(&page, &channel), members(&page, &channel));
-    html(views::about(&info, &members, page.zone()))
-}
-
 fn log(page: &Page, history: &HistoryOf, read: Option<Mark>) -> Markup {
     with_lines(page, read, |lines| {
         let mut chain = Chain::default();
@@ -109,18 +102,4 @@ pub(super) async fn outbox(page: &Page, channel: &ChannelName) -> Markup {
     };
     let me = page.look(|model| model.me());
     views::outbox(&list, &|| views::my_picture(me.as_ref()), page.zone())
-}
-
-async fn info(page: &Page, channel: &ChannelName) -> Result<Info, Refusal> {
-    match page.perform(Command::Info { channel: channel.clone() }).await? {
-        Reply::Info(info) => Ok(*info),
-        _ => Err(Code::Internal.into()),
-    }
-}
-
-async fn members(page: &Page, channel: &ChannelName) -> Result<MembersOf, Refusal> {
-    match page.perform(Command::Members { channel: channel.clone(), granted: false }).await? {
-        Reply::Members(members) => Ok(members),
-        _ => Err(Code::Internal.into()),
-    }
 }

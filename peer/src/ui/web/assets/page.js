@@ -7,7 +7,7 @@
   const scroll = by("scroll");
   const log = by("log");
   const text = by("text");
-  const channel = main?.dataset.channel;
+  const { channel, with: user } = main?.dataset ?? {};
 
   // Kept in this browser; without it the page works, and forgets.
   const kept = {
@@ -25,7 +25,7 @@
   body.addEventListener("htmx:wsOpen", (event) => {
     socket = event.detail.socketWrapper;
     by("lost").hidden = true;
-    socket.sendImmediately(JSON.stringify({ kind: "hello", csrf: body.dataset.csrf, channel, after: lastEntry() }));
+    socket.sendImmediately(JSON.stringify({ kind: "hello", csrf: body.dataset.csrf, channel, with: user, after: lastEntry() }));
     sayRead();
   });
   body.addEventListener("htmx:wsClose", (event) => {
@@ -45,11 +45,19 @@
     const alerts = by("alerts");
     let stale = false;
     for (const alert of alerts.querySelectorAll("span")) notify(alert.dataset);
-    if (alerts.querySelector("[data-people]")) htmx.trigger("#about-live", "people");
+    if (alerts.querySelector("[data-people]")) lookAtPeople();
     if (alerts.querySelector("[data-stale]")) stale = true;
     alerts.replaceChildren();
     if (stale) isAtEnd() ? lookAnew() : showJump(true);
   }
+
+  // Who is there is asked anew, but not under the hands of whoever is about to press something there.
+  function lookAtPeople() {
+    if (by("about-live") && !document.querySelector("#about-live details[open]")) htmx.trigger("#about-live", "people");
+  }
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches("#about-live details") && !event.target.open) lookAtPeople();
+  }, true);
 
   // --- messages -----------------------------------------------------------------------------------------------------
   const MANY_ROWS = 700;
@@ -139,7 +147,7 @@
   }
 
   // --- writing ------------------------------------------------------------------------------------------------------
-  const draft = channel && `draft ${channel}`;
+  const draft = channel ? `draft ${channel}` : `draft @${user}`;
   const replaces = by("replaces");
 
   function setText(value) {
@@ -245,9 +253,16 @@
     event.preventDefault();
     const dialog = by("confirm");
     by("confirm-question").textContent = event.detail.question;
+    by("confirm-why").hidden = !("why" in event.detail.elt.dataset);
+    by("why").value = "";
     dialog.onclose = () => { if (dialog.returnValue === "yes") event.detail.issueRequest(true); };
     dialog.returnValue = "no";
     dialog.showModal();
+    if (!by("confirm-why").hidden) by("why").focus();
+  });
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    if ("why" in event.detail.elt.dataset) event.detail.parameters.why = by("why").value;
   });
 
   // --- keys ---------------------------------------------------------------------------------------------------------
@@ -255,7 +270,7 @@
     by(id).showModal();
     if (id === "switcher") { by("switch").value = ""; fillSwitcher(); }
   }
-  const entries = () => [...document.querySelectorAll("#channels a")];
+  const entries = () => [...document.querySelectorAll("#channels a, #contacts a[data-name]")];
 
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("input, textarea");
@@ -280,8 +295,9 @@
 
   // --- the switcher -------------------------------------------------------------------------------------------------
   const places = () => [
-    ...entries().map((entry) => ({ href: entry.href, name: `#${entry.dataset.name}` })),
+    ...entries().map((entry) => ({ href: entry.href, name: entry.dataset.name })),
     { href: "/find", name: "Find or host a channel" },
+    { href: "/people", name: "Talk with somebody" },
     { href: "/status", name: "What is connected" },
     { href: "/me", name: "You" },
   ];

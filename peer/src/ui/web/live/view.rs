@@ -2,6 +2,8 @@
 
 use common::name::ChannelName;
 
+use super::private::PrivateTalk;
+use super::{Place, mark};
 use crate::api::ChatMessage;
 use crate::ui::web::frame::frame;
 use crate::ui::web::kept::Mark;
@@ -18,6 +20,7 @@ pub(super) struct View {
     page: Page,
     csrf: String,
     talk: Option<TalkView>,
+    private: Option<PrivateTalk>,
     frame: Option<u64>,
     notices: u64,
     alerts: u64,
@@ -54,11 +57,15 @@ struct TalkNews {
 
 impl View {
     /// The view of a page that has just been opened, and shows its channel up to an entry.
-    pub async fn open(page: Page, csrf: String, channel: Option<ChannelName>, after: Option<Mark>) -> Self {
+    pub async fn open(page: Page, csrf: String, place: Option<Place>, after: Option<String>) -> Self {
         let (notices, alerts) = page.look(|model| (model.notices.count(), model.alerts.count()));
-        let mut view = Self { page, csrf, talk: None, frame: None, notices, alerts };
-        if let Some(channel) = channel {
-            view.talk = view.watch(channel, after).await;
+        let mut view = Self { page, csrf, talk: None, private: None, frame: None, notices, alerts };
+        match place {
+            Some(Place::Channel(channel)) => {
+                view.talk = view.watch(channel, after.as_deref().and_then(mark)).await;
+            }
+            Some(Place::With(user)) => view.private = Some(PrivateTalk::new(view.page.clone(), user, after)),
+            None => {}
         }
         view
     }
@@ -88,6 +95,9 @@ impl View {
         let mut news = self.frame_news().await;
         news.push_str(&self.told());
         news.push_str(&self.talk_news().await);
+        if let Some(private) = &mut self.private {
+            news.push_str(&private.news().await);
+        }
         news
     }
 
@@ -96,7 +106,9 @@ impl View {
         if self.frame.replace(now) == Some(now) {
             return String::new();
         }
-        let at = self.talk.as_ref().map_or(At::Home, |talk| At::Channel(talk.channel.clone()));
+        let private = self.private.as_ref().map(|private| At::With(private.user.clone()));
+        let at = self.talk.as_ref().map(|talk| At::Channel(talk.channel.clone())).or(private);
+        let at = at.unwrap_or(At::Home);
         match frame(&self.page, &self.csrf, at).await {
             Ok(frame) => views::frame_swap(&frame).into_string(),
             Err(_) => String::new(),

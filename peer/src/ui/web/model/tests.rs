@@ -93,7 +93,7 @@ fn what_came_while_no_page_counted_is_unread_at_the_next_start() {
     let mut model = model();
     told(&mut model, other(1, "hello"));
     model.read(&first(), mark(1));
-    let mut later = Model::new(model.kept());
+    let mut later = Model::new(model.kept(), BTreeMap::new());
     later.see_channels(&[status(5)]);
     assert_eq!(unread(&later), (4, 0));
     told(&mut later, other(5, "counted already"));

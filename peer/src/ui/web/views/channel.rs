@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use common::id::{IdentityKind, Subject};
+use common::id::Subject;
 use common::name::ChannelName;
-use common::proto::channel::{Info, Member};
-use common::proto::directory::{Post, Switches, View};
 use common::proto::limits::MAX_TEXT_BYTES;
 use common::proto::status::Refusal;
 use common::text::one_line;
@@ -14,14 +12,11 @@ use maud::{Markup, html};
 
 use super::frame::{TRYING, channel_light};
 use super::text::message_text;
-use super::words::{channel_path, clock, count, day_and_time, name, person, picture};
-use crate::api::{ChannelStatus, MembersOf, OutboxItem, OutboxList, OutgoingState, WishedChange};
-use crate::ui::render::role;
+use super::words::{channel_path, clock, count, day_and_time, name, picture};
+use crate::api::{ChannelStatus, OutboxItem, OutboxList, OutgoingState, WishedChange};
 
 /// More messages that wait are a number.
 const SHOWN_OUTBOX: usize = 50;
-/// More members are a number.
-const SHOWN_MEMBERS: usize = 200;
 
 /// What a channel's page shows.
 pub(in crate::ui::web) struct ChannelView<'a> {
@@ -51,7 +46,7 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
                 }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            (composer(channel))
+            (composer(&format!("#{channel}")))
             (about_frame(view.status, view.muted))
         }
     }
@@ -73,7 +68,8 @@ fn in_short(why: &str) -> String {
     }
 }
 
-fn composer(channel: &ChannelName) -> Markup {
+/// Where a message is written.
+pub(super) fn composer(place: &str) -> Markup {
     html! {
         form #composer ws-send autocomplete="off" {
             input type="hidden" name="kind" value="send";
@@ -81,7 +77,7 @@ fn composer(channel: &ChannelName) -> Markup {
             div #editing hidden { span { "You are changing a message that was refused." } button type="button" data-stop-editing { "Leave it" } }
             (said_frame(false, &html! {}))
             div.write {
-                textarea #text name="text" rows="1" placeholder=(format!("Write to #{channel}")) aria-label=(format!("Message to #{channel}"))
+                textarea #text name="text" rows="1" placeholder=(format!("Write to {place}")) aria-label=(format!("Message to {place}"))
                     data-max=(MAX_TEXT_BYTES) autofocus dir="auto" {}
                 button type="submit" title="Send (Enter)" aria-label="Send" { "➤" }
             }
@@ -205,7 +201,7 @@ fn about_frame(status: &ChannelStatus, muted: bool) -> Markup {
     let path = channel_path(&status.channel);
     html! {
         aside #about aria-label="About this channel" {
-            div #about-live hx-get=(format!("{path}/about")) hx-trigger="load, people" { p.quiet { "Looking…" } }
+            div #about-live hx-get=(format!("{path}/about")) hx-trigger="load, people" hx-target="this" { p.quiet { "Looking…" } }
             section.doings {
                 h2 { "This channel" }
                 (mute_button(&path, muted))
@@ -233,69 +229,5 @@ fn owner_doings(path: &str, channel: &ChannelName) -> Markup {
             hx-confirm=(format!("Stop hosting #{channel}? Nobody can reach it until you host it again. Its name and its messages stay yours.")) { "Stop hosting" }
         button.danger type="button" hx-post=(format!("{path}/release")) hx-swap="none"
             hx-confirm=(format!("Give up #{channel}? It is not hosted any more, and anybody may take its name.")) { "Stop and give up the name" }
-    }
-}
-
-/// What a channel is and who is in it, or why that is not known.
-pub(in crate::ui::web) fn about(
-    info: &Result<Info, Refusal>,
-    members: &Result<MembersOf, Refusal>,
-    zone: &TimeZone,
-) -> Markup {
-    html! {
-        @match info {
-            Ok(info) => (facts(info, zone)),
-            Err(refusal) => p.quiet { "What the channel is cannot be asked now: " (one_line(&refusal.reason)) },
-        }
-        @if let Ok(members) = members { (people(members)) }
-    }
-}
-
-fn facts(info: &Info, zone: &TimeZone) -> Markup {
-    html! {
-        h2 { "About" }
-        dl.facts {
-            div { dt { "Owner" } dd { (person(info.owner.name.as_str(), info.owner.kind)) } }
-            div { dt { "You are" } dd { (role(info.role)) } }
-            div { dt { "Since" } dd { (day_and_time(info.created, zone)) } }
-            div { dt { "Messages" } dd { (info.head.seq) } }
-            @for (what, who) in rules(&info.policy) { div { dt { (what) } dd { (who) } } }
-        }
-    }
-}
-
-fn rules(policy: &Switches) -> [(&'static str, &'static str); 2] {
-    let view = match policy.view {
-        View::Public => "everybody",
-        View::Restricted => "only who is let in",
-    };
-    let post = match policy.post {
-        Post::Everyone => "everybody inside",
-        Post::Authorized => "only who is allowed to",
-    };
-    [("May join", view), ("May write", post)]
-}
-
-fn people(members: &MembersOf) -> Markup {
-    let shown = members.members.iter().take(SHOWN_MEMBERS);
-    let more = members.total.saturating_sub(members.members.len().min(SHOWN_MEMBERS));
-    html! {
-        h2 { "Here now" span.quiet { " " (members.total) } }
-        ul.people {
-            @for member in shown { (one_member(member)) }
-            @if more > 0 { li.quiet { "and " (more) " more" } }
-        }
-    }
-}
-
-fn one_member(member: &Member) -> Markup {
-    let word = role(member.role);
-    let says_more = member.kind == IdentityKind::Account && word != "registered";
-    html! {
-        li {
-            (picture(&member.name, member.subject))
-            span { (person(&member.name, member.kind)) }
-            @if says_more || word == "owner" { span.tag.role { (word) } }
-        }
     }
 }

@@ -4,8 +4,8 @@ use common::name::{ChannelName, UserName};
 use common::text::one_line;
 use maud::{DOCTYPE, Markup, html};
 
-use super::words::{badge, channel_path, name};
-use crate::api::{ChannelStatus, LinkState, SessionState, StatusReport};
+use super::words::{badge, channel_path, name, private_path};
+use crate::api::{ChannelStatus, ContactRow, LinkState, SessionState, StatusReport};
 use crate::ui::web::assets::asset;
 use crate::ui::web::model::{Alert, Notice};
 
@@ -21,7 +21,10 @@ pub(in crate::ui::web) enum At {
     Find,
     Me,
     Status,
+    People,
     Channel(ChannelName),
+    /// A private conversation.
+    With(UserName),
 }
 
 impl At {
@@ -32,7 +35,8 @@ impl At {
             Self::Find => "find",
             Self::Me => "me",
             Self::Status => "status",
-            Self::Channel(_) => "channel",
+            Self::People => "people",
+            Self::Channel(_) | Self::With(_) => "channel",
         }
     }
 }
@@ -47,12 +51,22 @@ pub(in crate::ui::web) struct Row {
     pub refused: bool,
 }
 
+/// Somebody at the left.
+#[derive(Clone, Debug)]
+pub(in crate::ui::web) struct PersonRow {
+    pub contact: ContactRow,
+    pub unread: u64,
+}
+
 /// What the frame shows.
 pub(in crate::ui::web) struct FrameView {
     pub at: At,
     pub csrf: String,
     pub status: StatusReport,
     pub rows: Vec<Row>,
+    pub people: Vec<PersonRow>,
+    /// How many ask to talk.
+    pub asking: usize,
     pub unread: (u64, u64),
 }
 
@@ -108,6 +122,8 @@ fn side(frame: &FrameView) -> Markup {
         }
         h2 { "Channels" }
         ul #channels { (channels(&frame.rows, &frame.at)) }
+        h2 { "People" }
+        ul #contacts { (contacts(frame)) }
         footer #foot { (foot(me.state, &me.username, &frame.status, &frame.at)) }
         (unread_total(frame.unread))
     }
@@ -149,7 +165,7 @@ fn channel_link(row: &Row, number: usize, is_here: bool) -> Markup {
     let (class, why) = channel_light(status);
     let is_bold = *unread > 0 && !muted;
     html! {
-        a #{ "channel-" (number) } .entry.unread[is_bold].muted[*muted] href=(channel_path(&status.channel)) data-name=(status.channel)
+        a #{ "channel-" (number) } .entry.unread[is_bold].muted[*muted] href=(channel_path(&status.channel)) data-name={ "#" (status.channel) }
             aria-current=[is_here.then_some("page")] title=(why) {
             span class=(format!("sign {class}")) aria-hidden="true" { "#" }
             span.label { (name(status.channel.as_str())) }
@@ -166,6 +182,30 @@ fn channel_link(row: &Row, number: usize, is_here: bool) -> Markup {
 
 /// What is said behind the reason for what is not connected and tried again.
 pub(super) const TRYING: &str = "; trying again";
+
+fn contacts(frame: &FrameView) -> Markup {
+    html! {
+        li {
+            a.entry href="/people" aria-current=[(frame.at == At::People).then_some("page")] {
+                span.sign aria-hidden="true" { "+" } span.label { "Talk with somebody" }
+                @if frame.asking > 0 { span.badge.at title="Somebody asks to talk" { (badge(frame.asking as u64)) } }
+            }
+        }
+        @for row in &frame.people {
+            @let user = &row.contact.user;
+            @let is_here = frame.at == At::With(user.clone());
+            @let is_up = row.contact.connection == Some(LinkState::Up);
+            li {
+                a.entry.unread[row.unread > 0] href=(private_path(user)) data-name={ "@" (user) } aria-current=[is_here.then_some("page")] {
+                    span class={ "dot " (if is_up { "up" } else { "away" }) } title=(if is_up { "here" } else { "away" }) {}
+                    span.label { (name(user.as_str())) }
+                    @if row.contact.queued > 0 { span.badge.wait title="To be delivered" { "◷" } }
+                    @if row.unread > 0 { span.badge.at { (badge(row.unread)) } }
+                }
+            }
+        }
+    }
+}
 
 /// A channel's state as a class and in words.
 pub(super) fn channel_light(status: &ChannelStatus) -> (&'static str, String) {
@@ -218,6 +258,7 @@ pub(in crate::ui::web) fn frame_swap(frame: &FrameView) -> Markup {
     let me = &frame.status.identity;
     html! {
         ul #channels hx-swap-oob="innerHTML" { (channels(&frame.rows, &frame.at)) }
+        ul #contacts hx-swap-oob="innerHTML" { (contacts(frame)) }
         footer #foot hx-swap-oob="innerHTML" { (foot(me.state, &me.username, &frame.status, &frame.at)) }
         span #unread hx-swap-oob="true" hidden data-unread=(frame.unread.0) data-mentions=(frame.unread.1) {}
     }
@@ -240,8 +281,7 @@ pub(in crate::ui::web) fn alerts_swap<'a>(alerts: impl Iterator<Item = &'a Alert
     html! {
         div #alerts hx-swap-oob="innerHTML" {
             @for alert in alerts {
-                span data-tag=(alert.tag) data-href=(channel_path(&alert.channel))
-                    data-title=(format!("{} in #{}", one_line(&alert.from), alert.channel)) data-body=(one_line(&alert.text)) {}
+                span data-tag=(alert.tag) data-href=(alert.path) data-title=(alert.title) data-body=(one_line(&alert.text)) {}
             }
         }
     }
@@ -271,7 +311,11 @@ fn dialogs() -> Markup {
         }
         dialog #confirm aria-labelledby="confirm-question" {
             p #confirm-question {}
-            form method="dialog" { button value="no" { "Cancel" } button.danger value="yes" { "Yes" } }
+            form method="dialog" {
+                p #confirm-why .field hidden { label for="why" { "Why, if you want to say it" } input #why autocomplete="off" maxlength="160"; }
+                button.danger value="yes" { "Yes" }
+                button value="no" autofocus { "Cancel" }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use common::clock::Timestamp;
 use common::id::{IdentityKind, Subject};
-use common::name::ChannelName;
+use common::name::{ChannelName, UserName};
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -12,11 +12,20 @@ const HUES: u8 = 12;
 
 /// A channel's page.
 pub(in crate::ui::web) fn channel_path(channel: &ChannelName) -> String {
-    let name = channel.as_str().bytes().map(|byte| match byte {
+    format!("/c/{}", in_path(channel.as_str()))
+}
+
+/// The page of a private conversation.
+pub(in crate::ui::web) fn private_path(user: &UserName) -> String {
+    format!("/p/{}", in_path(user.as_str()))
+}
+
+fn in_path(name: &str) -> String {
+    let name = name.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),
     });
-    format!("/c/{}", name.collect::<String>())
+    name.collect()
 }
 
 /// A name from elsewhere, on one line and unable to reorder what stands around it.

@@ -1,0 +1,133 @@
+//! Whom the user knows, who asks, and private conversations.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use common::name::UserName;
+use common::proto::status::{Code, Refusal};
+use maud::{Markup, html as markup};
+use serde::Deserialize;
+
+use super::door::{form_error, html};
+use super::frame::frame;
+use super::page::{PAGE_ROWS, Page};
+use super::views::{self, At, PrivateView};
+use super::{broken, visitor_csrf};
+use crate::api::{Command, ContactRow, DirectCommand, Reply};
+
+/// What a form about somebody brings.
+#[derive(Deserialize)]
+pub(super) struct Sent {
+    user: String,
+    #[serde(default)]
+    key: String,
+}
+
+/// Which older messages are wanted.
+#[derive(Deserialize)]
+pub(super) struct Before {
+    before: u64,
+}
+
+/// The page of people.
+pub(super) async fn people(request: HttpRequest, page: web::Data<Page>) -> HttpResponse {
+    let frame = match frame(&page, &visitor_csrf(&request), At::People).await {
+        Ok(frame) => frame,
+        Err(refusal) => return broken(&refusal),
+    };
+    let card = views::people_card(&page.contacts().await, "", None);
+    html(views::page(&frame, "People", views::people_page(&card)))
+}
+
+/// Does what a form about somebody asks for.
+pub(super) async fn act(
+    page: web::Data<Page>,
+    verb: web::Path<String>,
+    sent: web::Form<Sent>,
+) -> HttpResponse {
+    let sent = sent.into_inner();
+    let outcome = match command(&verb, &sent) {
+        Some(Ok(command)) => page.perform(Command::Direct(command)).await.map(|reply| said(&reply)),
+        Some(Err(refusal)) => Err(refusal),
+        None => return HttpResponse::NotFound().finish(),
+    };
+    page.change(|model| model.frame += 1);
+    let is_asking = *verb == "start";
+    if let (false, Err(refusal)) = (is_asking, &outcome) {
+        page.change(|model| model.say(&refusal.reason));
+    }
+    let typed = if is_asking && outcome.is_err() { sent.user.as_str() } else { "" };
+    let card = views::people_card(&page.contacts().await, typed, is_asking.then_some(&outcome));
+    if outcome.is_ok() { html(card) } else { form_error(card) }
+}
+
+fn command(verb: &str, sent: &Sent) -> Option<Result<DirectCommand, Refusal>> {
+    let user = sent.user.trim().trim_start_matches('@').parse::<UserName>();
+    let user = user.map_err(|error| Refusal::new(Code::BadName, error.to_string()));
+    let key = Some(sent.key.clone()).filter(|key| !key.is_empty());
+    Some(match verb {
+        "start" => user.map(|user| DirectCommand::Start { user }),
+        "accept" => user.map(|user| DirectCommand::Accept { user, key }),
+        "reject" => user.map(|user| DirectCommand::Reject { user, key }),
+        "block" => user.map(|user| DirectCommand::Block { user }),
+        "unblock" => user.map(|user| DirectCommand::Unblock { user }),
+        _ => return None,
+    })
+}
+
+fn said(reply: &Reply) -> String {
+    match reply {
+        Reply::Started(started) => match &started.reason {
+            Some(reason) => format!("Kept, and asked by itself later: {reason}"),
+            None => "Asked.".to_owned(),
+        },
+        _ => String::new(),
+    }
+}
+
+/// The page of a conversation.
+pub(super) async fn talk(
+    request: HttpRequest,
+    page: web::Data<Page>,
+    user: web::Path<UserName>,
+) -> HttpResponse {
+    let user = user.into_inner();
+    let frame = match frame(&page, &visitor_csrf(&request), At::With(user.clone())).await {
+        Ok(frame) => frame,
+        Err(refusal) => return broken(&refusal),
+    };
+    let Some(contact) = contact(&page, &user).await else {
+        return HttpResponse::SeeOther().insert_header(("Location", "/people")).finish();
+    };
+    page.change(|model| model.read_private(&user));
+    let log = log(&page, &user, None).await;
+    let view = PrivateView { contact: &contact, log };
+    html(views::page(&frame, &format!("@{user}"), views::private_page(&view)))
+}
+
+/// What this user has to do with somebody.
+pub(super) async fn contact(page: &Page, user: &UserName) -> Option<ContactRow> {
+    page.contacts().await.ok()?.into_iter().find(|row| row.user == *user)
+}
+
+/// The newest messages, for a view that cannot go on from where it is.
+pub(super) async fn newest(page: web::Data<Page>, user: web::Path<UserName>) -> HttpResponse {
+    html(log(&page, &user, None).await)
+}
+
+/// Older messages, and what stands above them.
+pub(super) async fn older(
+    page: web::Data<Page>,
+    user: web::Path<UserName>,
+    wanted: web::Query<Before>,
+) -> HttpResponse {
+    html(log(&page, &user, Some(wanted.before)).await)
+}
+
+async fn log(page: &Page, user: &UserName, before: Option<u64>) -> Markup {
+    match page.conversation(user, before).await {
+        Ok(found) => markup! {
+            (views::private_older(&found, PAGE_ROWS))
+            (views::private_rows(&found.messages, None, page.zone()))
+        },
+        Err(refusal) => markup! { li.notice { p { "The messages cannot be read now: " (refusal.reason) } } },
+    }
+}

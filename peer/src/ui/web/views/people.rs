@@ -1,0 +1,138 @@
+//! Whom the user knows, and who asks to talk.
+
+use common::name::UserName;
+use common::proto::status::Refusal;
+use common::text::one_line;
+use maud::{Markup, html};
+
+use super::words::{name, picture, private_path};
+use crate::api::{ContactRow, ContactState, LinkState};
+use crate::ui::render::fingerprint;
+
+/// The page of people.
+pub(in crate::ui::web) fn people_page(card: &Markup) -> Markup {
+    html! {
+        main #main .sheet {
+            header.top { a.back href="/" aria-label="Back to the channels" { "‹" } h1 { "People" } }
+            div.content { (card) }
+        }
+    }
+}
+
+/// Who asks, who is known, and a place to ask somebody; with what was typed and how it ended.
+pub(in crate::ui::web) fn people_card(
+    contacts: &Result<Vec<ContactRow>, Refusal>,
+    typed: &str,
+    said: Option<&Result<String, Refusal>>,
+) -> Markup {
+    let rows = contacts.as_ref().map(Vec::as_slice).unwrap_or_default();
+    let of =
+        |states: &[ContactState]| rows.iter().filter(|row| states.contains(&row.state)).collect::<Vec<_>>();
+    html! {
+        div #people hx-target="this" hx-swap="outerHTML" {
+            @if let Err(refusal) = contacts { p.notice { (one_line(&refusal.reason)) } }
+            (section("Who asks to talk with you", &of(&[ContactState::Asks])))
+            (section("Whom you know", &of(&[ContactState::Contact])))
+            (section("Whom you have asked", &of(&[ContactState::Asked])))
+            (section("Turned down and blocked", &of(&[ContactState::Rejected, ContactState::Blocked])))
+            (ask(typed, said))
+        }
+    }
+}
+
+fn section(title: &str, rows: &[&ContactRow]) -> Markup {
+    html! {
+        @if !rows.is_empty() {
+            section.card {
+                h2 { (title) }
+                ul.plain.contacts { @for row in rows { (contact(row)) } }
+            }
+        }
+    }
+}
+
+fn contact(row: &ContactRow) -> Markup {
+    let user = &row.user;
+    html! {
+        li {
+            @if let Some(subject) = row.subject { (picture(user.as_str(), subject)) }
+            div.what {
+                b { (name(user.as_str())) }
+                span.quiet { (standing(row)) }
+                @if row.state == ContactState::Asks {
+                    @for key in &row.keys { span.key { (fingerprint(*key)) } }
+                }
+            }
+            (ways(row))
+        }
+    }
+}
+
+fn standing(row: &ContactRow) -> String {
+    match (row.state, row.connection, row.queued) {
+        (ContactState::Asks, ..) => "asks, with this key:".to_owned(),
+        (ContactState::Asked, ..) => "has not answered yet".to_owned(),
+        (ContactState::Rejected, ..) => "you have turned this down".to_owned(),
+        (ContactState::Blocked, ..) => "nothing of them is let through".to_owned(),
+        (ContactState::Contact, Some(LinkState::Up), _) => "here".to_owned(),
+        (ContactState::Contact, _, 0) => "away".to_owned(),
+        (ContactState::Contact, _, queued) => format!("away; {queued} to be delivered"),
+    }
+}
+
+fn ways(row: &ContactRow) -> Markup {
+    let user = &row.user;
+    let key = (row.keys.len() == 1).then(|| row.keys.first().map(ToString::to_string)).flatten();
+    let key = key.unwrap_or_default();
+    html! {
+        div.ways {
+            @match row.state {
+                ContactState::Contact => {
+                    a.button href=(private_path(user)) { "Write" }
+                    (hard(user, "block", "Block", &format!("Let nothing of {user} through any more?")))
+                },
+                ContactState::Asks => {
+                    (way(user, "accept", "Accept", &key))
+                    (way(user, "reject", "Reject", &key))
+                    (hard(user, "block", "Block", &format!("Let nothing of {user} through any more?")))
+                },
+                ContactState::Rejected => (way(user, "accept", "Accept after all", "")),
+                ContactState::Blocked => (way(user, "unblock", "Unblock", "")),
+                ContactState::Asked => {},
+            }
+        }
+    }
+}
+
+fn vals(user: &UserName, key: &str) -> String {
+    serde_json::json!({ "user": user, "key": key }).to_string()
+}
+
+fn way(user: &UserName, verb: &str, word: &str, key: &str) -> Markup {
+    html! { button type="button" hx-post=(format!("/people/{verb}")) hx-vals=(vals(user, key)) { (word) } }
+}
+
+fn hard(user: &UserName, verb: &str, word: &str, question: &str) -> Markup {
+    html! {
+        button.danger type="button" hx-post=(format!("/people/{verb}")) hx-vals=(vals(user, "")) hx-confirm=(question) { (word) }
+    }
+}
+
+fn ask(typed: &str, said: Option<&Result<String, Refusal>>) -> Markup {
+    let refusal = said.and_then(|said| said.as_ref().err());
+    html! {
+        form.card hx-post="/people/start" {
+            h2 { "Talk with somebody alone" }
+            p.quiet { "They are asked first. What you say goes straight from your machine to theirs." }
+            div.field {
+                label for="ask-user" { "Their name" }
+                div.together {
+                    input #ask-user name="user" value=(typed) required autocomplete="off" maxlength="64" aria-invalid=[refusal.map(|_| "true")] aria-describedby="ask-said";
+                    button.main { "Ask" }
+                }
+                p #ask-said .error role="alert" { @if let Some(refusal) = refusal { (one_line(&refusal.reason)) } }
+                @if let Some(Ok(said)) = said { @if !said.is_empty() { p.done role="status" { (one_line(said)) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Whose channel it is: who may do what, and who has to go. And what keys do.
+
+use serde_json::json;
+use thirtyfour::Key;
+
+use crate::browser::{Browser, Driver, there_is_one};
+use crate::face::Face;
+use crate::support::{World, join};
+
+async fn account(world: &World, name: &str) -> Face {
+    let face = Face::of(world, name).await;
+    let password = common::secret::Secret::new("correct horse battery");
+    face.perform(peer::api::Command::Signup { name: None, password }).await.unwrap();
+    face
+}
+
+/// Opens what can be done with a member, and presses one of it.
+async fn press(browser: &Browser, whom: &str, order: &str) {
+    let row = format!(
+        "[...document.querySelectorAll('#about-live .people details')].find((row) => row.querySelector('.whom').textContent.includes({}))",
+        json!(whom)
+    );
+    browser.until(&format!("{row} !== undefined")).await;
+    browser.js(&format!("({row}.open = true, {row}.id = 'chosen', true)")).await;
+    browser.click(&format!("#chosen [hx-post$='/order/{order}']")).await;
+}
+
+/// Looks for channels until there is one, or none. The tracker learns a little later what a host has decided.
+async fn find(face: &Face, browser: &Browser, is_there: bool) {
+    for _ in 0..100 {
+        browser.goto(&face.at("/find")).await;
+        if browser.js("document.querySelector('#found button') !== null").await == json!(is_there) {
+            return;
+        }
+    }
+    panic!("the channel does not come into the list, or out of it");
+}
+
+#[actix::test]
+async fn an_owner_says_who_may_do_what_and_who_has_to_go() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut ada) = (account(&world, "ken").await, account(&world, "ada").await);
+    let mut charlie = Face::of(&world, "charlie").await;
+    ken.host("garden").await;
+    for face in [&ada, &charlie] {
+        face.perform(join("garden")).await.unwrap();
+    }
+    let (kens, charlies) = (ken.browser(&driver).await, charlie.browser(&driver).await);
+    kens.goto(&ken.at("/c/garden")).await;
+    charlies.goto(&charlie.at("/c/garden")).await;
+    kens.click("[data-toggle=about]").await;
+
+    // A role is given, shown to all, and taken back.
+    press(&kens, "ada", "moderator").await;
+    kens.until_shows("#about .people .role", "moderator").await;
+    charlies.until_shows("#log .notice", "moderator").await;
+    press(&kens, "ada", "deauthorize").await;
+    kens.until(
+        "![...document.querySelectorAll('#about .role')].some((one) => one.textContent === 'moderator')",
+    )
+    .await;
+    // By name, too; a slip is said.
+    kens.js("(document.querySelector('#about .rest').open = true)").await;
+    kens.fill("#about .rest input", "nobody").await;
+    kens.click("#about .rest form button").await;
+    kens.until_shows("#order-said .error", "nobody").await;
+    kens.js("(document.querySelector('#about .rest').open = true)").await;
+    kens.fill("#about .rest input", "ada").await;
+    kens.click("#about .rest form button").await;
+    kens.until_shows("#about .people .role", "authorized").await;
+
+    // Who may not write is told why.
+    kens.click("[hx-post$='/order/authorized']").await;
+    kens.until_shows("#about .facts", "only who is authorized").await;
+    charlies.write("may I?").await;
+    charlies.until_there("#outbox .refused .why").await;
+    kens.click("[hx-post$='/order/everyone']").await;
+    charlies.click("#outbox .refused [hx-post$='/retry']").await;
+    charlies.until_shows("#log .own", "may I?").await;
+
+    // Banned: asked for twice, with a reason, for the other one to read.
+    press(&kens, "charlie", "ban").await;
+    kens.fill("#why", "spam").await;
+    kens.agree().await;
+    kens.until_shows("#about .people", "by ken: spam").await;
+    charlies.until_shows("#log .notice", "spam").await;
+    charlies.until_shows("#channels", "None yet").await;
+    find(&charlie, &charlies, false).await;
+    kens.click("[hx-post$='/order/unban']").await;
+    kens.until_gone("[hx-post$='/order/unban']").await;
+    find(&charlie, &charlies, true).await;
+    charlies.click("#found button").await;
+    charlies.until_shows("h1", "#garden").await;
+
+    // Restricted: the guest is put out, the account that was let in stays.
+    kens.click("[hx-post$='/order/restricted']").await;
+    kens.agree().await;
+    kens.until_shows("#about .facts", "only who is let in").await;
+    charlies.until_shows("#channels", "None yet").await;
+    ada.send("garden", "still here").await;
+    kens.until_shows("#log .message", "still here").await;
+    kens.js("(document.querySelector('#about .rest:last-child').open = true)").await;
+    kens.until_shows("#about pre", "charlie").await;
+
+    kens.quit().await;
+    charlies.quit().await;
+    charlie.stop().await;
+    ada.stop().await;
+    ken.stop().await;
+}
+
+#[actix::test]
+async fn keys_go_where_they_say_and_nothing_is_heard_of_a_muted_channel() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut charlie) = (Face::of(&world, "ken").await, Face::of(&world, "charlie").await);
+    for channel in ["attic", "cellar", "garden"] {
+        ken.host(channel).await;
+    }
+    charlie.perform(join("garden")).await.unwrap();
+    let browser = ken.browser(&driver).await;
+    browser.goto(&ken.at("/c/attic")).await;
+    browser.until_there("#text").await;
+    // To a channel by a part of its name, and by arrows.
+    browser.press("body", Key::Control + "k").await;
+    browser.until("document.getElementById('switcher').open").await;
+    browser.press("#switch", "gard" + Key::Enter).await;
+    browser.until_shows("h1", "#garden").await;
+    browser.press("#text", Key::Control + "k").await;
+    browser.press("#switch", Key::Down + Key::Enter).await;
+    browser.until_shows("h1", "#cellar").await;
+    browser.press("#text", Key::Alt + Key::Up).await;
+    browser.until_shows("h1", "#attic").await;
+    // Windows open and close; a question mark in a message is one.
+    browser.press("#text", "why?").await;
+    browser
+        .until("!document.getElementById('keys').open && document.getElementById('text').value === 'why?'")
+        .await;
+    browser.js("document.activeElement.blur()").await;
+    browser.press("body", "?").await;
+    browser.until("document.getElementById('keys').open").await;
+    browser.press("body", Key::Escape + "").await;
+    browser.until("!document.getElementById('keys').open").await;
+
+    // Nobody has asked whether notifications are wanted.
+    browser.until("Notification.permission !== 'granted' && localStorage.getItem('notify') === null").await;
+    // A muted channel counts nothing that is seen.
+    browser.goto(&ken.at("/c/garden")).await;
+    browser.click("[data-toggle=about]").await;
+    browser.click("[hx-post$='/mute']").await;
+    browser.until_there("[hx-post$='/unmute']").await;
+    browser.goto(&ken.at("/c/attic")).await;
+    charlie.send("garden", "ken?").await;
+    charlie.send("garden", "anybody?").await;
+    crate::support::until("both are stored", async || {
+        let list = peer::api::Command::Outbox(peer::api::OutboxCommand::List { channel: None });
+        matches!(charlie.perform(list).await, Ok(peer::api::Reply::Outbox(list)) if list.total == 0)
+    })
+    .await;
+    browser.goto(&ken.at("/status")).await;
+    browser.until_there("#channels .entry.muted").await;
+    browser
+        .until("document.querySelector('#channels .badge') === null && !document.title.startsWith('(')")
+        .await;
+    browser.quit().await;
+    charlie.stop().await;
+    ken.stop().await;
+}
