@@ -188,6 +188,8 @@ fuzz_all() {
     local target targets each
     targets=$(cargo +nightly fuzz list)
     each=$(awk -v seconds="$1" -v targets="$(wc -w <<<"$targets")" 'BEGIN { printf "%d", seconds / targets + 1 }')
+    # The crates that the programs are built with.
+    cp Cargo.lock fuzz/Cargo.lock
     cargo +nightly fuzz build --target-dir target/fuzz >&2
     for target in $targets; do
         say "fuzzing $target, $each seconds"
