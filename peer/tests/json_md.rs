@@ -238,7 +238,7 @@ fn life() -> Vec<Value> {
     ken.done("unhost first --release");
     // Nobody can be let in under a name that is in use.
     let mut double = bare(&folder.path().join("double"));
-    double.args(["--username", "ken", "--tracker", &tracker.shared()]);
+    double.args(["--web", "127.0.0.1:0", "--username", "ken", "--tracker", &tracker.shared()]);
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
