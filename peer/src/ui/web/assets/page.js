@@ -55,6 +55,11 @@
   function lookAtPeople() {
     if (by("about-live") && !document.querySelector("#about-live details[open]")) htmx.trigger("#about-live", "people");
   }
+  // Nor does an answer that was under way already close what was opened meanwhile.
+  body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const isLook = detail.target.id === "about-live" && detail.requestConfig.verb === "get";
+    if (isLook && document.querySelector("#about-live details[open]")) detail.shouldSwap = false;
+  });
   document.addEventListener("toggle", (event) => {
     if (event.target.matches("#about-live details") && !event.target.open) lookAtPeople();
   }, true);
