@@ -99,7 +99,7 @@ async fn an_owner_says_who_may_do_what_and_who_has_to_go() {
     kens.click("[hx-post$='/order/restricted']").await;
     kens.agree().await;
     kens.until_shows("#about .facts", "only who is let in").await;
-    charlies.until_shows("#channels", "None yet").await;
+    charlies.until_shows("#standing", "open only to those who were authorized").await;
     ada.send("garden", "still here").await;
     kens.until_shows("#log .message", "still here").await;
     kens.js("(document.querySelector('#about .rest:last-child').open = true)").await;

@@ -61,11 +61,11 @@ fn standing(status: &ChannelStatus) -> Markup {
 
 /// A reason without what only helps to find its cause; that stands on the page of what is connected.
 fn in_short(why: &str) -> String {
-    match why.split_once(": ") {
-        Some((first, rest)) if rest.ends_with(TRYING) => format!("{first}{TRYING}"),
-        Some((first, _)) => first.to_owned(),
-        None => why.to_owned(),
-    }
+    let Some(end) = [why.find(": "), why.find(" (")].into_iter().flatten().min() else {
+        return why.to_owned();
+    };
+    let (first, rest) = why.split_at(end);
+    if rest.ends_with(TRYING) { format!("{first}{TRYING}") } else { first.to_owned() }
 }
 
 /// Where a message is written.
