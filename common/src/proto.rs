@@ -1,7 +1,7 @@
 //! The protocol: what each side may say, as types without any input or output.
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
-//! connection), [`directory`], [`device`] and [`knock`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
+//! connection), [`directory`], [`device`], [`knock`] and [`presence`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
 //! another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep
 //! its JSON may go is looked at in [`depth`].
 
@@ -14,6 +14,7 @@ pub mod event;
 pub mod knock;
 pub mod limits;
 pub mod policy;
+pub mod presence;
 pub mod session;
 pub mod status;
 

@@ -14,6 +14,7 @@ use common::proto::direct::{self, PeerRequest};
 use common::proto::directory::{self, TrackerRequest};
 use common::proto::event::{self, HostEvent, TrackerEvent};
 use common::proto::knock;
+use common::proto::presence;
 use common::proto::session::{self, Directory};
 use common::proto::status::{Code, Status};
 use common::proto::{Command, Frame, Pushed};
@@ -154,6 +155,7 @@ fn check_request(exchange: &Exchange) {
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,
         directory::Resolve, directory::Locate,
         knock::Knock, knock::Introduce, directory::SayToAll,
+        presence::Users, presence::Watch, presence::Unwatch,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
@@ -166,6 +168,13 @@ fn check_event(name: &str, body: &RawValue) {
     assert!(to_peer.is_ok() || to_member.is_ok(), "{name} is of no list, or not of its form");
     fn check<T: DeserializeOwned + Serialize>(body: &RawValue) {
         read::<T>(body);
+    }
+    // A tracker tells of whom one watches in the words in which a host tells of its members.
+    let of_tracker = to_peer.is_ok();
+    match name {
+        "JOINED" if of_tracker => return check::<presence::CameOnline>(body),
+        "LEFT" if of_tracker => return check::<presence::WentOffline>(body),
+        _ => {}
     }
     by_name! { name, check(body):
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
@@ -193,6 +202,12 @@ fn every_command_and_event_has_an_example() {
     let shown: BTreeSet<&str> = story.events.iter().map(|(name, _)| name.as_str()).collect();
     let events: BTreeSet<&str> = TrackerEvent::NAMES.iter().chain(HostEvent::NAMES).copied().collect();
     assert_eq!(shown, events);
+    for name in ["JOINED", "LEFT"] {
+        let of_tracker = |(shown, body): &(String, Box<RawValue>)| {
+            shown == name && TrackerEvent::parse(shown, body).is_ok()
+        };
+        assert!(story.events.iter().any(of_tracker), "no {name} of a tracker");
+    }
 }
 
 #[test]

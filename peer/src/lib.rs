@@ -3,8 +3,8 @@
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
-//! ([`direct`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept ([`store`]), and what people see
-//! ([`ui`]).
+//! ([`direct`]), who of those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`],
+//! [`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
@@ -17,6 +17,7 @@ pub mod hosting;
 pub mod listener;
 pub mod node;
 pub mod pace;
+pub mod presence;
 pub mod reconnect;
 pub mod revocations;
 pub mod session;

@@ -8,6 +8,7 @@ mod channels;
 mod look;
 mod moderate;
 mod outbox;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,11 +28,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
-use crate::api::{Command, DirectCommand, Event, Outcome, Reply};
+use crate::api::{Command, DirectCommand, Event, Outcome, Reply, WatchCommand};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::direct::DirectHandle;
 use crate::events::Events;
 use crate::hosting::HostingHandle;
+use crate::presence::PresenceHandle;
 use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use crate::tracker_link::TrackerHandle;
@@ -56,6 +58,8 @@ pub struct NodeConfig {
     pub hosting: HostingHandle,
     /// Private conversations.
     pub direct: DirectHandle,
+    /// Whom the user watches.
+    pub presence: PresenceHandle,
     /// How clients get to their channels.
     pub way: Way,
     /// Who this peer is.
@@ -77,6 +81,7 @@ pub struct NodeHandle {
     tracker: TrackerHandle,
     hosting: HostingHandle,
     direct: DirectHandle,
+    presence: PresenceHandle,
     session: SessionView,
     data: PathBuf,
 }
@@ -90,6 +95,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         from_tracker,
         hosting,
         direct,
+        presence,
         way,
         session,
         events,
@@ -97,7 +103,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         alarm,
         expire,
     } = config;
-    let (view, told, hosted) = (session.clone(), direct.clone(), hosting.clone());
+    let (view, told, hosted, watching) = (session.clone(), direct.clone(), hosting.clone(), presence.clone());
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.add_stream(events_of(from_tracker));
@@ -107,6 +113,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             direct: told,
             session: view,
             hosting: hosted,
+            presence: watching,
             events,
             catch_up,
             clients: BTreeMap::new(),
@@ -115,7 +122,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             expire,
         }
     });
-    NodeHandle { addr, tracker, hosting, direct, session, data }
+    NodeHandle { addr, tracker, hosting, direct, presence, session, data }
 }
 
 /// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
@@ -132,6 +139,8 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::ConfirmTracker { .. }
         | Command::List { .. }
         | Command::Broadcast { .. }
+        | Command::Users
+        | Command::Watch(WatchCommand::Watch { .. })
         | Command::Members { .. }
         | Command::Info { .. }
         | Command::Moderate { .. }
@@ -140,6 +149,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Join { .. }
         | Command::Direct(DirectCommand::Start { .. }) => true,
         Command::Whoami
+        | Command::Watch(WatchCommand::List | WatchCommand::Unwatch { .. })
         | Command::Connected
         | Command::Status
         | Command::Debug { .. }
@@ -172,6 +182,8 @@ impl ui::Node for NodeHandle {
             Command::ConfirmTracker { key } => self.tracker.confirm(key).await.map(|()| Reply::Done {}),
             Command::List { pattern, after } => self.list(pattern, after).await,
             Command::Broadcast { text } => self.broadcast(text).await,
+            Command::Users => self.users().await,
+            Command::Watch(asked) => self.watch(asked).await,
             Command::Connected => self.connected().await,
             Command::Members { channel, granted } => self.members(channel, granted).await,
             Command::Info { channel } => self.info(channel).await,
@@ -249,6 +261,7 @@ impl NodeHandle {
     pub async fn shut_down(&self) {
         let clients = self.clients().await.unwrap_or_default();
         join(join_all(clients.iter().map(ClientHandle::shut_down)), self.direct.shut_down()).await;
+        self.presence.shut_down().await;
         self.hosting.shut_down().await;
         self.tracker.shut_down().await;
         // Gone already is as good.
@@ -291,6 +304,7 @@ struct Node {
     direct: DirectHandle,
     session: SessionView,
     hosting: HostingHandle,
+    presence: PresenceHandle,
     events: Events,
     catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
@@ -353,6 +367,14 @@ impl StreamHandler<TrackerEvent> for Node {
                     direct.told(TrackerEvent::Revoked(revoked)).await;
                 };
                 ctx.wait(told.into_actor(self));
+            }
+            TrackerEvent::CameOnline(came) => {
+                let presence = self.presence.clone();
+                ctx.wait(async move { presence.came(came).await }.into_actor(self));
+            }
+            TrackerEvent::WentOffline(left) => {
+                let presence = self.presence.clone();
+                ctx.wait(async move { presence.left(left).await }.into_actor(self));
             }
             TrackerEvent::Broadcast(Broadcast { from, text, sent_at }) => {
                 ctx.wait(self.events.tell(Event::Broadcast { from, text, sent_at }).into_actor(self));

@@ -21,6 +21,7 @@ use crate::events::{EventQueue, Events};
 use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::Hosts;
 use crate::node::{self, NodeConfig, NodeHandle};
+use crate::presence::{self, PresenceConfig};
 use crate::session::{FirstName, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
@@ -160,6 +161,12 @@ impl Parts {
         let hosts = Hosts::default();
         let (door, visitors) = direct::door();
         let hosting = self.hosting(listen, tracker.clone(), hosts.clone(), door).await;
+        let presence = presence::start(PresenceConfig {
+            tracker: tracker.clone(),
+            store: self.store.clone(),
+            events: self.events.clone(),
+            alarm: self.alarm.clone(),
+        });
         let direct = self.direct(direct, tracker.clone(), hosting.clone(), visitors)?;
         let shutdown = self.shutdown.clone();
         let node = node::start(NodeConfig {
@@ -171,6 +178,7 @@ impl Parts {
             from_tracker,
             hosting,
             direct,
+            presence,
             events: self.events.clone(),
             catch_up,
             alarm: self.alarm,

@@ -2,10 +2,11 @@
 //!
 //! What it has received stands in `client::archive`, what it keeps as a host in `host::log`.
 
-use common::id::ChannelId;
+use common::id::{ChannelId, Subject};
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::ChannelRecord;
+use common::proto::presence::User;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ const PACE: Table = Table::new("pace");
 const HOSTING: Table = Table::new("hosting");
 const SETTINGS: Table = Table::new("settings");
 const REVOKED: Table = Table::new("revoked");
+const WATCHED: Table = Table::new("watched");
 
 const THE_SESSION: &[u8] = b"session";
 const THE_PORT: &[u8] = b"listen_port";
@@ -254,6 +256,39 @@ impl PeerStore {
             Ok::<_, Abort>(())
         };
         self.0.write(keep).await
+    }
+
+    /// Whom this peer's user watches by name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn watched(&self) -> Result<Vec<User>, ReadError> {
+        let rows = self.0.reader().scan(WATCHED, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+        Ok(rows.iter().filter_map(|(_, value)| parse(value)).collect())
+    }
+
+    /// Keeps that some are watched, and others not any more.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub fn keep_watched(
+        &self,
+        watched: &[User],
+        unwatched: &[Subject],
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let key = |subject: &Subject| subject.to_string().into_bytes();
+        let rows: Vec<_> = watched.iter().map(|user| (key(&user.subject), json(user))).collect();
+        let gone: Vec<_> = unwatched.iter().map(key).collect();
+        let (store, keep) = (self.0.clone(), move |tx: &mut Transaction<'_>| {
+            for (key, row) in rows {
+                tx.put(WATCHED, key, row);
+            }
+            for key in gone {
+                tx.delete(WATCHED, key);
+            }
+            Ok::<_, Abort>(())
+        });
+        async move { store.write(keep).await }
     }
 
     async fn delete(&self, table: Table, key: Vec<u8>) -> Result<(), StoreError> {

@@ -121,6 +121,7 @@ fn heading(event: &Value) -> String {
                 "reject" | "close" | "block" | "unblock" => "leave",
                 "chat" => "msg",
                 "history" if event["body"]["user"].is_string() => "history @",
+                "unwatch" => "watch",
                 other => other,
             };
             format!("the result of {command}")
@@ -192,6 +193,7 @@ fn life() -> Vec<Value> {
         charlie.done(line);
     }
     charlie.send("first", "hello");
+    watched(&mut ken);
     ken.wait("charlie", |event| event["event"] == "joined" && event["members"][0]["name"] == "charlie");
     for line in [
         "debug first",
@@ -216,6 +218,7 @@ fn life() -> Vec<Value> {
     charlie.done(&format!("signin charlie\n{other}"));
     charlie.done("broadcast hello");
     ken.wait("charlie's word", |event| event["event"] == "broadcast" && event["from"]["name"] == "charlie");
+    unwatched(&mut ken);
     for line in
         ["join nowhere", "sned", "send first", "talk first", "members", "signin ken\nwrong horse battery"]
     {
@@ -256,6 +259,25 @@ fn waiting(charlie: &mut Peer) {
     charlie.wait_outgoing(&new, "queued");
     charlie.done(&format!("outbox cancel {}", new.as_str().unwrap()));
     charlie.wait_outgoing(&new, "cancelled");
+}
+
+/// Somebody who is watched is there, and is somebody else later.
+fn watched(ken: &mut Peer) {
+    for line in ["watch charlie", "users", "watch"] {
+        ken.done(line);
+    }
+    ken.wait("charlie to be there", |event| {
+        event["event"] == "online" && event["users"][0]["name"] == "charlie"
+    });
+}
+
+/// The guest who was watched is an account for good by now; the name is the last that was seen.
+fn unwatched(ken: &mut Peer) {
+    ken.wait("the guest to be gone", |event| event["event"] == "offline");
+    ken.done("users");
+    let name = ken.done("watch")["watched"][0]["name"].as_str().unwrap().to_owned();
+    ken.done(&format!("unwatch {name}"));
+    ken.refused("unwatch nobody");
 }
 
 /// What an owner does to a channel, and to an account that is in it.

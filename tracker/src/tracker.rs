@@ -16,6 +16,8 @@ mod knocks;
 mod messages;
 pub mod operator;
 pub mod pattern;
+pub mod people;
+mod presence;
 mod revocations;
 pub mod sessions;
 pub mod state;
@@ -23,6 +25,7 @@ mod survey;
 mod sweep;
 #[cfg(test)]
 mod testing;
+pub mod watching;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

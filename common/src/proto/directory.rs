@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::device::{Devices, Revoke, Revoked};
 use super::knock::{Introduce, Knock};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
+use super::presence::{Unwatch, Users, Watch};
 use super::session::{Hello, Ping};
 use super::{Empty, closed, commands};
 use crate::entry::Position;
@@ -50,6 +51,12 @@ closed! {
         Resolve,
         /// Where a channel is to be found.
         Locate,
+        /// A page of those who are here.
+        Users,
+        /// Asks to be told of some who come and go.
+        Watch,
+        /// Takes that back.
+        Unwatch,
         /// Asks somebody for a conversation.
         Knock,
         /// Agrees to meet somebody, or not.

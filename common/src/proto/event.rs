@@ -8,6 +8,7 @@ use super::device::Revoked;
 use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
 use super::policy::{Post, Role, View};
+use super::presence::{CameOnline, WentOffline};
 use super::{closed, status::Refusal};
 use crate::clock::Timestamp;
 use crate::entry::RawEntry;
@@ -20,6 +21,10 @@ closed! {
         ChannelUp,
         /// A channel somebody asked for has gone.
         ChannelDown,
+        /// Some whom this peer watches have come.
+        CameOnline,
+        /// Some whom this peer watches have gone.
+        WentOffline,
         /// Somebody asks for a conversation.
         Knocked,
         /// Where somebody is with whom both sides want to talk.
@@ -188,6 +193,8 @@ pushed! {
     "BROADCAST" Broadcast;
     "JOINED" Joined;
     "LEFT" Left;
+    "JOINED" CameOnline;
+    "LEFT" WentOffline;
     "VIEW_CHANGED" ViewChanged;
     "POST_CHANGED" PostChanged;
     "ROLE_CHANGED" RoleChanged;

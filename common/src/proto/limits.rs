@@ -101,6 +101,10 @@ pub const FANOUT_TURN: usize = 32;
 pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 /// More names than this in one JOINED or LEFT are sent as a count.
 pub const MAX_PRESENCE_NAMES: usize = 50;
+/// How many users one WATCH, UNWATCH, JOINED or LEFT names at a tracker: with the longest of names they fit a frame.
+pub const MAX_USERS_IN_FRAME: usize = 128;
+/// How many users a session watches at a tracker.
+pub const MAX_WATCHED: usize = 1024;
 
 /// How long the JSON of a channel's policy may be: with the rest of an announcement it has to fit a frame.
 pub const MAX_POLICY_BYTES: usize = 48 * 1024;

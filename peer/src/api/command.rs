@@ -7,6 +7,7 @@ use common::proto::directory::{Grant, Post, View};
 use common::secret::Secret;
 
 use super::direct::DirectCommand;
+use super::presence::WatchCommand;
 
 /// What a user may ask.
 #[derive(Clone, Debug)]
@@ -62,6 +63,10 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Who is at the tracker.
+    Users,
+    /// Look at whom the user watches, or change that.
+    Watch(WatchCommand),
     /// The channels this peer has joined or hosts.
     Connected,
     /// Who is in a channel.

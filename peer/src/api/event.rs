@@ -9,6 +9,7 @@ use common::name::{ChannelName, UserName};
 use common::proto::channel::Role;
 use common::proto::directory::{Post, View};
 use common::proto::event::Person;
+use common::proto::presence::User;
 use common::proto::status::Code;
 use serde::Serialize;
 
@@ -132,6 +133,16 @@ pub enum Event {
         members: Vec<Person>,
         /// How many.
         count: usize,
+    },
+    /// Some whom the user watches have come to the tracker.
+    Online {
+        /// Who.
+        users: Vec<User>,
+    },
+    /// Some whom the user watches have left it.
+    Offline {
+        /// Who.
+        users: Vec<User>,
     },
     /// Who may join a channel is another now.
     ViewChanged {

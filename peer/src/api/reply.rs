@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::outbox::{OutboxChange, OutboxList, Retried};
+use super::presence::{UsersOf, WatchList};
 
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
@@ -32,6 +33,10 @@ pub enum Reply {
     SignedOut(DeviceRow),
     /// A page of channels.
     Channels(Channels),
+    /// Who is at the tracker.
+    Users(UsersOf),
+    /// Whom the user watches.
+    Watched(WatchList),
     /// The channels this peer has to do with.
     Connected(ConnectedChannels),
     /// Who is in a channel.

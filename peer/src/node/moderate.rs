@@ -138,7 +138,7 @@ impl NodeHandle {
         }
     }
 
-    async fn resolve(&self, name: &UserName) -> Result<Resolved, Refusal> {
+    pub(super) async fn resolve(&self, name: &UserName) -> Result<Resolved, Refusal> {
         self.tracker.request(&Resolve { name: name.clone() }).await.map_err(|refusal| match refusal.code {
             Code::NoSuchUser => Refusal::new(Code::NoSuchUser, format!("nobody is called {name}")),
             _ => refusal,

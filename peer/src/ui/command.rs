@@ -77,6 +77,8 @@ pub enum Group {
     Owner,
     /// What you do with one other user.
     Direct,
+    /// Who is there.
+    Presence,
     /// What is still to be sent.
     Outbox,
     /// The end.
@@ -85,8 +87,16 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 7] =
-        [Self::Account, Self::Look, Self::Channel, Self::Owner, Self::Direct, Self::Outbox, Self::Leave];
+    pub const ALL: [Self; 8] = [
+        Self::Account,
+        Self::Look,
+        Self::Channel,
+        Self::Owner,
+        Self::Direct,
+        Self::Presence,
+        Self::Outbox,
+        Self::Leave,
+    ];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -96,6 +106,7 @@ impl Group {
             Self::Channel => "channel",
             Self::Owner => "owner",
             Self::Direct => "direct",
+            Self::Presence => "presence",
             Self::Outbox => "outbox",
             Self::Leave => "leave",
         }
@@ -116,6 +127,8 @@ pub struct Arg {
 pub enum Kind {
     /// The name of a user.
     User,
+    /// The names of users, as many as there are.
+    Users,
     /// The name of a user, an account's id or a guest's key.
     Who,
     /// The name of somebody else.
@@ -189,6 +202,8 @@ pub struct Ask {
 pub struct Args {
     /// A [`Kind::User`], a [`Kind::Contact`], or a [`Kind::Place`] with `@`.
     pub user: Option<UserName>,
+    /// A [`Kind::Users`].
+    pub users: Vec<UserName>,
     /// A [`Kind::Who`].
     pub who: Option<WhoIs>,
     /// A [`Kind::Channel`], or a [`Kind::Place`].
@@ -268,7 +283,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 47);
+        assert_eq!(TABLE.len(), 50);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -284,6 +299,7 @@ mod tests {
             }
             let named = |kind: Kind| match kind {
                 Kind::User => "name".to_owned(),
+                Kind::Users => "name…".to_owned(),
                 Kind::Who => "user".to_owned(),
                 Kind::Contact => "USER".to_owned(),
                 Kind::Channel => "CH".to_owned(),

@@ -25,9 +25,10 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     }
     let seconds = spec.followed().filter_map(|row| row.word.split_once(' ')).map(|(_, second)| second);
     let mut candidates = if parts.whole == 0 { begun_with(last, seconds) } else { Vec::new() };
-    candidates.extend(match spec.args.get(parts.whole).map(|arg| arg.kind) {
+    let last_arg = spec.args.last().filter(|arg| arg.kind == Kind::Users);
+    candidates.extend(match spec.args.get(parts.whole).or(last_arg).map(|arg| arg.kind) {
         Some(Kind::Channel) => channels(last, known),
-        Some(Kind::Who | Kind::Contact) => begun_with(last, known.people()),
+        Some(Kind::Who | Kind::Contact | Kind::Users) => begun_with(last, known.people()),
         Some(Kind::Choice(choices)) => begun_with(last, command::shown(choices)),
         Some(Kind::Place) => places(last, known),
         Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),

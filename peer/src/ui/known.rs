@@ -114,6 +114,7 @@ impl Known {
                 self.channel(&message.channel, None);
             }
             Event::Joined { members, .. } => members.iter().for_each(|member| self.person(&member.name)),
+            Event::Online { users } => users.iter().for_each(|user| self.person(user.name.as_str())),
             Event::Result { outcome, .. } => {
                 if let Ok(reply) = outcome.as_ref() {
                     self.see_reply(reply);
@@ -128,6 +129,7 @@ impl Known {
         match reply {
             Reply::Identity(identity) => self.username = Some(identity.username.clone()),
             Reply::Channels(page) => page.channels.iter().for_each(|listed| self.channel(&listed.name, None)),
+            Reply::Users(list) => list.users.iter().for_each(|user| self.person(user.name.as_str())),
             Reply::Members(list) => list.members.iter().for_each(|member| self.person(&member.name)),
             Reply::Connected(connected) => self.statuses(&connected.channels),
             Reply::Status(status) => self.statuses(&status.channels),

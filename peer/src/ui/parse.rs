@@ -140,6 +140,8 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
             }
             given.push(flag);
             read_flag(spec, flag, &mut words, &mut args)?;
+        } else if wanted.as_slice().first().is_some_and(|arg| arg.kind == Kind::Users) {
+            args.users.push(user(word.text)?);
         } else if let Some(arg) = wanted.next() {
             read_arg(spec, arg.kind, word.text, &mut args)?;
         } else {
@@ -147,6 +149,7 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
         }
     }
     match wanted.next() {
+        Some(arg) if arg.kind == Kind::Users && !args.users.is_empty() => Ok(args),
         Some(arg) if arg.required => Err(usage(spec, "something is missing")),
         _ => Ok(args),
     }
@@ -155,6 +158,8 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
 fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), Refusal> {
     match kind {
         Kind::User => args.user = Some(user(text)?),
+        // As many as there are, before this.
+        Kind::Users => args.users.push(user(text)?),
         Kind::Who => args.who = Some(who(text)?),
         Kind::Choice(choices) => {
             let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));

@@ -6,6 +6,7 @@
 mod direct;
 mod moderation;
 mod outbox;
+mod presence;
 mod reply;
 mod style;
 mod table;
@@ -72,6 +73,8 @@ impl Renderer {
             Event::Left { channel, members, count } => {
                 self.notice(&came(channel.as_str(), members, *count, "left"))
             }
+            Event::Online { users } => self.presence("online", users),
+            Event::Offline { users } => self.presence("offline", users),
             Event::ViewChanged { channel, view, by } => self.view_changed(channel.as_str(), *view, by),
             Event::PostChanged { channel, post, by } => self.post_changed(channel.as_str(), *post, by),
             Event::RoleChanged { channel, subject, name, role, you, by } => {

@@ -74,6 +74,11 @@ impl Session {
             TrackerRequest::SetPolicy(asked) => answer.give(self.set_policy(asked).await),
             TrackerRequest::Resolve(asked) => answer.give(self.tracker.resolve(&asked.name).await),
             TrackerRequest::Unhost(unhost) => answer.give(self.unhost(unhost).await),
+            TrackerRequest::Users(asked) => answer.give(tracker.users(asked).await),
+            TrackerRequest::Watch(asked) => answer.give(tracker.watch(caller.conn, asked).await),
+            TrackerRequest::Unwatch(asked) => {
+                answer.give(tracker.unwatch(caller.conn, asked).await.map(|()| Empty {}))
+            }
             TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
             TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),
             TrackerRequest::SayToAll(said) => answer.give(self.say_to_all(said).await),

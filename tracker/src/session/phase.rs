@@ -44,6 +44,9 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::SetPolicy(_)
         | TrackerRequest::Resolve(_)
         | TrackerRequest::Locate(_)
+        | TrackerRequest::Users(_)
+        | TrackerRequest::Watch(_)
+        | TrackerRequest::Unwatch(_)
         | TrackerRequest::Knock(_)
         | TrackerRequest::Introduce(_)
         | TrackerRequest::SayToAll(_) => Needs::Identity,
@@ -105,6 +108,9 @@ mod tests {
             ("POLICY", r#"{"id":"01890000-0000-7000-8000-000000000000","policy":{"rev":1}}"#, [false, true]),
             ("RESOLVE", r#"{"name":"ken"}"#, [false, true]),
             ("LOCATE", r#"{"name":"first"}"#, [false, true]),
+            ("USERS", "{}", [false, true]),
+            ("WATCH", r#"{"subjects":[]}"#, [false, true]),
+            ("UNWATCH", r#"{"subjects":[]}"#, [false, true]),
             ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
             ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),
             ("BROADCAST", r#"{"text":"hello"}"#, [false, true]),

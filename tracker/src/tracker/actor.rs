@@ -1,20 +1,22 @@
 //! The actor that owns who is connected and what is hosted: it asks the pure [`State`] and does what that decides.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use actix::{Actor, Context, Handler, MessageResult};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult};
 use bytes::Bytes;
 use common::id::ChannelId;
 use common::link::Link;
 use common::proto::directory::ChannelRecord;
+use common::proto::presence::User;
 use common::proto::status::{Code, Refusal};
 use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
     Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions, Enter,
-    Evict, List, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop, TellAll,
-    There, WhoIsThere, Withdraw,
+    Evict, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop,
+    TellAll, There, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -42,6 +44,8 @@ impl Tracker {
                 Effect::Up(conns, event) => self.tell(&conns, &*event),
                 Effect::Down(conns, event) => self.tell(&conns, &event),
                 Effect::Knocked(conns, event) => self.tell(&conns, &event),
+                Effect::CameOnline(conn, event) => self.tell(&[conn], &event),
+                Effect::WentOffline(conn, event) => self.tell(&[conn], &event),
                 Effect::Introduce(conn, event) => self.tell(&[conn], &event),
                 Effect::Supersede(conn) => {
                     if let Some(link) = self.links.get(&conn) {
@@ -49,6 +53,18 @@ impl Tracker {
                     }
                 }
             }
+        }
+    }
+
+    /// Does what was decided, and has told in a while what was only gathered.
+    fn apply_and_gather(&mut self, ctx: &mut Context<Self>) {
+        self.apply();
+        let now = Instant::now();
+        if let Some(due) = self.state.watching.plan(now) {
+            ctx.run_later(due - now, |tracker, ctx| {
+                tracker.state.gather(Instant::now());
+                tracker.apply_and_gather(ctx);
+            });
         }
     }
 
@@ -90,9 +106,9 @@ impl Handler<Connect> for Tracker {
 impl Handler<Enter> for Tracker {
     type Result = Result<Vec<ChannelId>, SessionGone>;
 
-    fn handle(&mut self, Enter { conn, identity }: Enter, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Enter { conn, identity }: Enter, ctx: &mut Self::Context) -> Self::Result {
         let owned = self.state.enter(conn, identity);
-        self.apply();
+        self.apply_and_gather(ctx);
         owned
     }
 }
@@ -100,22 +116,22 @@ impl Handler<Enter> for Tracker {
 impl Handler<SignOut> for Tracker {
     type Result = ();
 
-    fn handle(&mut self, SignOut { key }: SignOut, _: &mut Self::Context) {
+    fn handle(&mut self, SignOut { key }: SignOut, ctx: &mut Self::Context) {
         self.state.sign_out(key);
-        self.apply();
+        self.apply_and_gather(ctx);
     }
 }
 
 impl Handler<EndSessions> for Tracker {
     type Result = ();
 
-    fn handle(&mut self, EndSessions { revoked, why, spared }: EndSessions, _: &mut Self::Context) {
+    fn handle(&mut self, EndSessions { revoked, why, spared }: EndSessions, ctx: &mut Self::Context) {
         for conn in self.state.end_sessions(&revoked.keys) {
             if let Some(link) = self.links.get(&conn).filter(|_| spared != Some(conn)) {
                 link.close_because(why.clone());
             }
         }
-        self.apply();
+        self.apply_and_gather(ctx);
         self.tell(&self.state.who_checks_passes(), &revoked);
     }
 }
@@ -139,10 +155,10 @@ impl Handler<AreOnline> for Tracker {
 impl Handler<Disconnect> for Tracker {
     type Result = Vec<ChannelId>;
 
-    fn handle(&mut self, Disconnect { conn }: Disconnect, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Disconnect { conn }: Disconnect, ctx: &mut Self::Context) -> Self::Result {
         self.links.remove(&conn);
         let hosted = self.state.disconnect(conn);
-        self.apply();
+        self.apply_and_gather(ctx);
         hosted
     }
 }
@@ -246,6 +262,30 @@ impl Handler<List> for Tracker {
 
     fn handle(&mut self, List { page, who }: List, _: &mut Self::Context) -> ListingReply {
         ListingReply(self.state.list(&page, who))
+    }
+}
+
+impl Handler<ListUsers> for Tracker {
+    type Result = UsersReply;
+
+    fn handle(&mut self, ListUsers(asked): ListUsers, _: &mut Self::Context) -> UsersReply {
+        UsersReply(self.state.people.page(&asked))
+    }
+}
+
+impl Handler<Watch> for Tracker {
+    type Result = Result<Option<Vec<User>>, SessionGone>;
+
+    fn handle(&mut self, Watch { conn, subjects }: Watch, _: &mut Self::Context) -> Self::Result {
+        self.state.watch(conn, subjects).map(Result::ok)
+    }
+}
+
+impl Handler<Unwatch> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Unwatch { conn, subjects }: Unwatch, _: &mut Self::Context) {
+        self.state.watching.unwatch(conn, &subjects);
     }
 }
 

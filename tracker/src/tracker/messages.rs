@@ -10,6 +10,7 @@ use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
 use common::proto::event::Broadcast;
 use common::proto::knock::Introduction;
 use common::proto::policy::Holder;
+use common::proto::presence::{User, UserPage, Users};
 use common::proto::status::Refusal;
 
 use super::channels::Page;
@@ -157,6 +158,31 @@ pub struct List {
 /// actix wants a type of its own for an answer that is neither an `Option` nor a `Result`.
 #[derive(actix::MessageResponse)]
 pub struct ListingReply(pub Listing);
+
+/// A page of those who are there.
+#[derive(Message)]
+#[rtype(result = "UsersReply")]
+pub struct ListUsers(pub Users);
+
+/// See [`ListingReply`].
+#[derive(actix::MessageResponse)]
+pub struct UsersReply(pub UserPage);
+
+/// A session wants to hear of these; answered with those who are there, unless they are too many.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Vec<User>>, SessionGone>")]
+pub struct Watch {
+    pub conn: ConnId,
+    pub subjects: Vec<Subject>,
+}
+
+/// A session does not want to hear of these any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unwatch {
+    pub conn: ConnId,
+    pub subjects: Vec<Subject>,
+}
 
 /// Somebody has knocked at these devices.
 #[derive(Message)]

@@ -8,6 +8,7 @@ use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::Owner;
 use common::proto::policy::Holder;
+use common::proto::presence::User;
 use common::transport::Origin;
 
 use crate::limits::MAX_INTERESTS_PER_SESSION;
@@ -44,6 +45,11 @@ impl Identity {
     /// Who that is, and with which key.
     pub fn holder(&self) -> Holder {
         Holder { subject: self.subject, key: self.key }
+    }
+
+    /// The identity as others see it.
+    pub fn user(&self) -> User {
+        User { subject: self.subject, name: self.name.clone(), kind: self.subject.kind() }
     }
 
     /// The identity as the owner of a channel.

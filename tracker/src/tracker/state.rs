@@ -1,17 +1,23 @@
 //! What the tracker's actor decides: sessions and channels in, what has to be told out. Pure.
 
+use std::time::Instant;
+
 use common::clock::Timestamp;
 use common::id::{ChannelId, Subject};
 use common::identity::PeerKey;
 use common::proto::directory::{ChannelRecord, Listing, Locate};
 use common::proto::event::{ChannelDown, ChannelUp};
 use common::proto::knock::{Introduction, Knocked};
+use common::proto::limits::MAX_USERS_IN_FRAME;
 use common::proto::policy::Holder;
+use common::proto::presence::{CameOnline, User, WentOffline};
 
 use super::channels::{Channels, Page};
 use super::introductions::{Introductions, Wish, introduction};
 use super::knocks::Kept;
+use super::people::People;
 use super::sessions::{ConnId, Identity, Sessions};
+use super::watching::{News, TooMany, Watching};
 use crate::store::directory::{Revision, Row};
 use crate::store::schema::ChannelRow;
 
@@ -24,6 +30,10 @@ pub enum Effect {
     Down(Vec<ConnId>, ChannelDown),
     /// Tell these that somebody asks for a conversation.
     Knocked(Vec<ConnId>, Knocked),
+    /// Tell this one who has come, of those it watches.
+    CameOnline(ConnId, CameOnline),
+    /// Tell this one who has gone, of those it watches.
+    WentOffline(ConnId, WentOffline),
     /// Tell this one who can be met, or will not be.
     Introduce(ConnId, Introduction),
     /// Close a connection, whose key has entered over a newer one.
@@ -41,6 +51,10 @@ pub struct State {
     pub sessions: Sessions,
     /// The list of channels.
     pub channels: Channels,
+    /// Who is there, as others see it.
+    pub people: People,
+    /// Who wants to hear of whom.
+    pub watching: Watching,
     /// Who wants to talk to whom.
     pub introductions: Introductions,
     /// What has to be done, in this order.
@@ -64,12 +78,19 @@ impl State {
     pub fn enter(&mut self, conn: ConnId, identity: Identity) -> Result<Vec<ChannelId>, SessionGone> {
         let (key, subject) = (identity.key, identity.subject);
         let before = self.sessions.identity(conn).map(|identity| identity.subject);
-        let superseded = self.sessions.enter(conn, identity).ok_or(SessionGone)?;
+        let elsewhere = self.sessions.entered_with(&key).filter(|(older, _)| *older != conn);
+        let elsewhere = elsewhere.map(|(_, identity)| identity.subject);
+        let superseded = self.sessions.enter(conn, identity.clone()).ok_or(SessionGone)?;
+        // In this order, so that whoever stays was never away.
+        self.people.came(&identity);
+        before.into_iter().chain(elsewhere).for_each(|subject| self.people.left(subject));
+        [Some(subject), before, elsewhere].into_iter().flatten().for_each(|subject| self.look_at(subject));
         if before != Some(subject) {
             self.introductions.forget(conn);
         }
         if let Some(older) = superseded.session {
             self.introductions.forget(older);
+            self.watching.forget(older);
         }
         self.effects.extend(superseded.session.map(Effect::Supersede));
         self.went_down(&superseded.channels);
@@ -81,10 +102,11 @@ impl State {
 
     /// A key belongs to no account any more.
     pub fn sign_out(&mut self, key: PeerKey) {
-        if let Some((conn, _)) = self.sessions.entered_with(&key) {
-            self.introductions.forget(conn);
-        }
+        let entered = self.sessions.entered_with(&key).map(|(conn, identity)| (conn, identity.subject));
         let hosted = self.sessions.sign_out(key);
+        if let Some((conn, subject)) = entered {
+            self.over(conn, Some(subject));
+        }
         self.went_down(&hosted);
     }
 
@@ -99,10 +121,54 @@ impl State {
 
     /// A connection has ended. Returns the guests' channels whose host is gone by that.
     pub fn disconnect(&mut self, conn: ConnId) -> Vec<ChannelId> {
+        let subject = self.sessions.identity(conn).map(|identity| identity.subject);
         let hosted = self.sessions.disconnect(conn);
-        self.introductions.forget(conn);
+        self.over(conn, subject);
         self.went_down(&hosted);
         self.of_guests(hosted)
+    }
+
+    /// What somebody was here for over a connection is over.
+    fn over(&mut self, conn: ConnId, subject: Option<Subject>) {
+        self.introductions.forget(conn);
+        self.watching.forget(conn);
+        if let Some(subject) = subject {
+            self.people.left(subject);
+            self.look_at(subject);
+        }
+    }
+
+    /// Somebody may be there for others to see now, or not any more.
+    fn look_at(&mut self, subject: Subject) {
+        if self.watching.is_watched(subject) {
+            self.watching.is_now(subject, self.people.visible(subject).cloned());
+        }
+    }
+
+    /// A session wants to hear of these. Returns those who are there.
+    ///
+    /// # Errors
+    /// When the session has ended or is not entered.
+    pub fn watch(
+        &mut self,
+        conn: ConnId,
+        subjects: Vec<Subject>,
+    ) -> Result<Result<Vec<User>, TooMany>, SessionGone> {
+        self.sessions.identity(conn).ok_or(SessionGone)?;
+        let now = |subject| (subject, self.people.visible(subject).cloned());
+        Ok(self.watching.watch(conn, subjects.into_iter().map(now).collect()))
+    }
+
+    /// What was gathered of coming and going is told.
+    pub fn gather(&mut self, now: Instant) {
+        for (conn, News { came, left }) in self.watching.gather(now) {
+            let some = came.chunks(MAX_USERS_IN_FRAME);
+            let came = some.map(|some| Effect::CameOnline(conn, CameOnline { users: some.to_vec() }));
+            self.effects.extend(came);
+            let some = left.chunks(MAX_USERS_IN_FRAME);
+            let left = some.map(|some| Effect::WentOffline(conn, WentOffline { users: some.to_vec() }));
+            self.effects.extend(left);
+        }
     }
 
     /// A channel was announced over a connection.

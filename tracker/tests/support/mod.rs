@@ -18,6 +18,7 @@ use common::proto::directory::{
 };
 use common::proto::event::TrackerEvent;
 use common::proto::limits::PROTOCOL_VERSION;
+use common::proto::presence::User;
 use common::proto::session::{Directory, Hello, Limits, Ping, Purpose};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
@@ -202,6 +203,20 @@ impl Client {
         }
     }
 
+    pub async fn expect_online(&mut self) -> Vec<String> {
+        match self.event().await {
+            TrackerEvent::CameOnline(came) => names(came.users),
+            other => panic!("{other:?} instead of JOINED"),
+        }
+    }
+
+    pub async fn expect_offline(&mut self) -> Vec<String> {
+        match self.event().await {
+            TrackerEvent::WentOffline(left) => names(left.users),
+            other => panic!("{other:?} instead of LEFT"),
+        }
+    }
+
     pub async fn expect_down(&mut self) -> ChannelId {
         match self.event().await {
             TrackerEvent::ChannelDown(down) => down.id,
@@ -219,6 +234,10 @@ impl Client {
         self.link.close();
         within(self.link.closed()).await;
     }
+}
+
+fn names(users: Vec<User>) -> Vec<String> {
+    users.into_iter().map(|user| user.name.to_string()).collect()
 }
 
 pub fn channel(name: &str) -> Host {

@@ -5,7 +5,7 @@ use common::proto::directory::{Grant, Post, View};
 use common::proto::limits::FIRST_TAIL;
 
 use super::{Action, Arg, Args, Ask, Choices, Flag, Group, Kind, Spec, TalkTo};
-use crate::api::{Command, DevicesCommand, DirectCommand, ModerationCommand, OutboxCommand};
+use crate::api::{Command, DevicesCommand, DirectCommand, ModerationCommand, OutboxCommand, WatchCommand};
 
 const fn need(kind: Kind) -> Arg {
     Arg { kind, required: true }
@@ -137,6 +137,12 @@ pub static TABLE: &[Spec] = &[
         args: &[may(Kind::Pattern)],
         flags: &[Flag::After],
         build: |args| Some(Action::Perform(Command::List { pattern: args.pattern, after: args.after })),
+        ..ROW
+    },
+    Spec {
+        word: "users",
+        help: "who is at the tracker, and who of those you watch is not",
+        build: |_| Some(Action::Perform(Command::Users)),
         ..ROW
     },
     Spec {
@@ -453,6 +459,28 @@ pub static TABLE: &[Spec] = &[
             let count = args.count.unwrap_or(FIRST_TAIL);
             moderate(args.channel?, ModerationCommand::Audit { count })
         },
+        ..ROW
+    },
+    Spec {
+        word: "watch",
+        group: Group::Presence,
+        usage: "[name…]",
+        help: "be told when these come and go, also after a restart; or who it is that you watch",
+        args: &[may(Kind::Users)],
+        build: |args| {
+            let names = args.users;
+            let asked = if names.is_empty() { WatchCommand::List } else { WatchCommand::Watch { names } };
+            Some(Action::Perform(Command::Watch(asked)))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "unwatch",
+        group: Group::Presence,
+        usage: "name…",
+        help: "do not be told of these any more",
+        args: &[need(Kind::Users)],
+        build: |args| Some(Action::Perform(Command::Watch(WatchCommand::Unwatch { names: args.users }))),
         ..ROW
     },
     Spec {

@@ -26,6 +26,8 @@ impl Renderer {
                 self.notice(&format!("the device {} is signed out", short_key(device.key)))
             }
             Reply::Channels(channels) => self.channels(channels),
+            Reply::Users(list) => self.users(list),
+            Reply::Watched(list) => self.watched(list),
             Reply::Connected(connected) => self.connected(&connected.channels),
             Reply::Members(members) => self.members(members),
             Reply::Info(info) => self.info(info, now),

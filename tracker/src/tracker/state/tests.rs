@@ -1,3 +1,5 @@
+use common::proto::limits::PRESENCE_EVERY;
+
 use super::*;
 use crate::tracker::sessions::ConnId;
 use crate::tracker::testing::{at, guest, row};
@@ -22,6 +24,8 @@ fn told(state: &mut State) -> Vec<String> {
         Effect::Up(conns, _) => format!("up {conns:?}"),
         Effect::Down(conns, _) => format!("down {conns:?}"),
         Effect::Knocked(conns, _) => format!("knocked {conns:?}"),
+        Effect::CameOnline(conn, event) => format!("came {conn:?} {}", event.users.len()),
+        Effect::WentOffline(conn, event) => format!("left {conn:?} {}", event.users.len()),
         Effect::Introduce(conn, _) => format!("introduce {conn:?}"),
         Effect::Supersede(conn) => format!("supersede {conn:?}"),
     };
@@ -105,4 +109,82 @@ fn a_session_that_ends_or_is_somebody_else_now_wants_to_talk_to_nobody() {
         state.meet(ConnId(2), wish(1), &[]).unwrap();
         assert_eq!(told(&mut state), [""; 0]);
     }
+}
+
+#[test]
+fn what_presence_costs_follows_the_watchers_and_not_the_members() {
+    const MEMBERS: u16 = 5000;
+    let member = |number: u16| {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let key = PeerKey::from_bytes(bytes);
+        Identity { subject: Subject::Guest(key), name: format!("n{number}").parse().unwrap(), key }
+    };
+    let mut state = State::default();
+    for number in 0..MEMBERS {
+        state.sessions.connect(ConnId(number.into()));
+        state.enter(ConnId(number.into()), member(number)).unwrap();
+    }
+    let mut clock = Instant::now();
+    // One in a hundred leaves and comes back, a second and more apart.
+    let mut minute = |state: &mut State| {
+        let (mut events, mut names) = (0, 0);
+        for number in (0..MEMBERS).step_by(100) {
+            for is_back in [false, true] {
+                let conn = ConnId(number.into());
+                if is_back {
+                    state.sessions.connect(conn);
+                    state.enter(conn, member(number)).unwrap();
+                } else {
+                    state.disconnect(conn);
+                }
+                let due = state.watching.plan(clock);
+                clock += PRESENCE_EVERY;
+                if due.is_some() {
+                    state.gather(clock);
+                }
+                for effect in std::mem::take(&mut state.effects) {
+                    events += 1;
+                    names += match effect {
+                        Effect::CameOnline(_, CameOnline { users }) => users.len(),
+                        Effect::WentOffline(_, WentOffline { users }) => users.len(),
+                        other => panic!("{other:?}"),
+                    };
+                }
+            }
+        }
+        (events, names)
+    };
+    assert_eq!(minute(&mut state), (0, 0), "nobody watches, nobody is told");
+    // Three watch one of those who move and one who does not; five hundred watch somebody who does not.
+    for watcher in 1..=3 {
+        let watched = vec![member(0).subject, member(1).subject];
+        assert_eq!(state.watch(ConnId(watcher), watched).unwrap().unwrap().len(), 2);
+    }
+    for watcher in 1001..1501 {
+        state.watch(ConnId(watcher), vec![member(1).subject]).unwrap().unwrap();
+    }
+    assert_eq!(minute(&mut state), (6, 6), "three watchers, one who leaves and comes");
+    for watcher in 1..=3 {
+        state.watching.unwatch(ConnId(watcher), &[member(0).subject]);
+    }
+    assert_eq!(minute(&mut state), (0, 0));
+}
+
+#[test]
+fn a_hundred_who_come_at_once_are_one_event_to_each_who_watches_them() {
+    let mut state = State::default();
+    for conn in 0..=100_u8 {
+        state.sessions.connect(ConnId(conn.into()));
+    }
+    state.enter(ConnId(0), guest(0)).unwrap();
+    state.watch(ConnId(0), (1..=100).map(|number| guest(number).subject).collect()).unwrap().unwrap();
+    let now = Instant::now();
+    let due = (1..=100_u8).filter_map(|number| {
+        state.enter(ConnId(number.into()), guest(number)).unwrap();
+        state.watching.plan(now)
+    });
+    assert_eq!(due.collect::<Vec<_>>(), [now + PRESENCE_EVERY], "planned once");
+    state.gather(now + PRESENCE_EVERY);
+    assert_eq!(told(&mut state), ["came ConnId(0) 100"]);
 }
