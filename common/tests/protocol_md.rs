@@ -155,7 +155,7 @@ fn check_request(exchange: &Exchange) {
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,
         directory::Resolve, directory::Locate,
         knock::Knock, knock::Introduce, directory::SayToAll,
-        presence::Users, presence::Watch, presence::Unwatch,
+        presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
@@ -178,7 +178,7 @@ fn check_event(name: &str, body: &RawValue) {
     }
     by_name! { name, check(body):
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
-        knock::Knocked, knock::Introduction,
+        knock::Knocked, knock::Introduction, presence::InvisibleChanged,
         event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked,
         device::Revoked, event::Broadcast,
     }

@@ -17,7 +17,7 @@ pub use direct::{
 };
 pub use event::{Event, OutgoingState};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
-pub use presence::{UserRow, UsersOf, WatchCommand, WatchList, WatchedUser};
+pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};
 pub use reply::{
     AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, DeviceRow,
     DevicesOf, Done, DoorState, HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing,

@@ -154,6 +154,7 @@ fn around(session: &SessionView, events: &Events, asking: &Asking, is_open: bool
     let me = |held: &crate::session::HeldPass| Me {
         subject: held.claims.subject,
         name: session.username.to_string(),
+        invisible: session.invisible,
     };
     Around {
         now: Now::real(),

@@ -18,6 +18,7 @@ pub mod sending;
 mod shown;
 mod talk;
 mod telling;
+mod unseen;
 mod visit;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -41,6 +42,7 @@ use crate::alarm::{Alarm, Death};
 use crate::api::Event;
 use crate::events::Events;
 use crate::hosting::HostingHandle;
+use crate::presence::PresenceHandle;
 use crate::session::SessionView;
 use crate::tracker_link::TrackerHandle;
 use archive::Archive;
@@ -50,6 +52,7 @@ use lines::{ConnId, Lines};
 use sending::Sending;
 use shown::Unshown;
 use talk::Talk;
+use unseen::Unseen;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
@@ -85,6 +88,8 @@ pub struct DirectConfig {
     pub tracker: TrackerHandle,
     /// Who listens.
     pub hosting: HostingHandle,
+    /// Who watches the contacts.
+    pub presence: PresenceHandle,
     /// Those who connect.
     pub visitors: Visitors,
     /// Where the user interface is told.
@@ -161,6 +166,9 @@ struct Direct {
     /// How many messages wait for answers over connections that are there.
     owed: watch::Sender<u64>,
     stopping: bool,
+    /// To whom this peer is there although its user is invisible.
+    unseen: Unseen,
+    presence: PresenceHandle,
     death: Death,
 }
 
@@ -177,7 +185,8 @@ pub fn has_contacts(store: &Store) -> Result<bool, ReadError> {
 /// # Errors
 /// When what was kept cannot be read.
 pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
-    let DirectConfig { settings, store, transport, tracker, hosting, visitors, events, alarm } = config;
+    let DirectConfig { settings, store, transport, tracker, hosting, presence, visitors, events, alarm } =
+        config;
     let archive = Archive::new(store);
     let book = archive.book()?;
     let (me, session) = (transport.key(), tracker.session());
@@ -207,6 +216,8 @@ pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
         is_failing: false,
         owed,
         stopping: false,
+        unseen: Unseen::new(visitors.latch()),
+        presence,
         death: Death::of("private conversations", &alarm),
     };
     let addr = Direct::create(|ctx: &mut Context<Direct>| {
@@ -229,7 +240,9 @@ impl Actor for Direct {
             Some((SessionChanged, session))
         });
         ctx.add_stream(sessions);
+        self.be_seen_or_not(ctx);
         self.listen(ctx);
+        self.follow_contacts(ctx);
         self.show_unshown(ctx);
     }
 }
@@ -237,7 +250,7 @@ impl Actor for Direct {
 impl Direct {
     /// Contacts know where this peer was last; the tracker may be away.
     fn listen(&self, ctx: &mut Context<Self>) {
-        if self.book.is_in_use() {
+        if self.book.is_in_use() && !self.unseen.is_on() {
             let hosting = self.hosting.clone();
             let listening = async move {
                 if let Err(refusal) = hosting.place().await {
@@ -316,6 +329,7 @@ impl StreamHandler<SessionChanged> for Direct {
             }
             self.subject = subject;
         }
+        self.be_seen_or_not(ctx);
         if entered {
             self.announce_all(ctx);
         }

@@ -92,6 +92,8 @@ enum Job {
     Policy(ChannelId),
     Revoked(Vec<Revoked>),
     Place(Reply<Place>),
+    /// Nobody is to find this peer, unless it hosts something.
+    Withdraw,
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -141,6 +143,12 @@ impl HostingHandle {
     /// `cannot_listen`.
     pub async fn place(&self) -> Result<Place, Refusal> {
         self.ask(Job::Place).await?
+    }
+
+    /// Listens no more, unless something is hosted: then who connects finds that, and nothing else.
+    pub async fn withdraw(&self) {
+        // Gone already is as good.
+        let _ = self.jobs.send(Job::Withdraw).await;
     }
 
     /// The running hosts.
@@ -246,6 +254,7 @@ impl Hosting {
             Job::Policy(channel) => self.tell_policy(channel),
             Job::Revoked(revoked) => self.revoked(revoked).await,
             Job::Place(reply) => drop(reply.send(self.place().await)),
+            Job::Withdraw => self.withdraw().await,
             Job::Shutdown(reply) => {
                 self.shut_down().await;
                 let _ = reply.send(());
@@ -397,6 +406,15 @@ impl Hosting {
         let listen = self.local_addr().ok_or_else(|| Refusal::from(Code::CannotListen))?;
         let (addresses, port) = addresses::to_announce(listen, &self.config.listen.advertise);
         Ok(Place { addresses, port })
+    }
+
+    async fn withdraw(&mut self) {
+        if self.config.hosts.all().is_empty()
+            && let Some(listener) = self.listener.take()
+        {
+            listener.close().await;
+            self.listening.send_replace(None);
+        }
     }
 
     /// Listens from the first hosted channel or private conversation on, at the port of the last time if none is demanded.

@@ -22,6 +22,7 @@ use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
 use common::shutdown::Shutdown;
 use common::transport::{self, Connection};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -79,6 +80,7 @@ impl Hosts {
 pub struct Listener {
     local_addr: SocketAddr,
     task: JoinHandle<()>,
+    close: oneshot::Sender<()>,
 }
 
 impl Listener {
@@ -92,11 +94,15 @@ impl Listener {
         mut death: Death,
     ) -> Self {
         let local_addr = listener.local_addr();
+        let (close, closed) = oneshot::channel();
         let task = async move {
-            accept(listener, hosts, door, shutdown).await;
+            tokio::select! {
+                () = accept(listener, hosts, door, shutdown) => {}
+                _ = closed => {}
+            }
             death.expected();
         };
-        Self { local_addr, task: tokio::spawn(task) }
+        Self { local_addr, task: tokio::spawn(task), close }
     }
 
     /// Where it listens.
@@ -104,10 +110,19 @@ impl Listener {
         self.local_addr
     }
 
+    /// Listens no more, at once. Who is connected is left to whoever serves them.
+    pub async fn close(self) {
+        let Self { task, close, .. } = self;
+        // Over already is as good.
+        let _ = close.send(());
+        let _ = task.await;
+    }
+
     /// Waits until nothing is served any more: to be called after the signal to stop and after the hosts are closed.
     /// Who is not done then is cut off after a moment.
     pub async fn finish(self) {
-        if let Err(error) = self.task.await {
+        let Self { task, close: _close, .. } = self;
+        if let Err(error) = task.await {
             tracing::error!(err = ?error.to_string(), "the listener ended badly");
         }
     }
@@ -132,7 +147,7 @@ async fn receive(connection: Connection, hosts: Hosts, door: Option<Door>, shutd
     let (link, mut inbox) = Link::open(connection);
     let key = link.peer_key();
     let reason = tokio::select! {
-        entered = Visitor { link: &link, inbox: &mut inbox, has_door: door.is_some() }.enter(&hosts) => entered,
+        entered = Visitor { link: &link, inbox: &mut inbox, has_door: door.as_ref().is_some_and(|door| !door.is_shut()) }.enter(&hosts) => entered,
         () = shutdown.requested() => {
             link.close_because(Code::GoingAway.into());
             Err(CloseReason::Here)

@@ -141,6 +141,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Broadcast { .. }
         | Command::Users
         | Command::Watch(WatchCommand::Watch { .. })
+        | Command::Invisible { .. }
         | Command::Members { .. }
         | Command::Info { .. }
         | Command::Moderate { .. }
@@ -184,6 +185,7 @@ impl ui::Node for NodeHandle {
             Command::Broadcast { text } => self.broadcast(text).await,
             Command::Users => self.users().await,
             Command::Watch(asked) => self.watch(asked).await,
+            Command::Invisible { on } => self.set_invisible(on).await,
             Command::Connected => self.connected().await,
             Command::Members { channel, granted } => self.members(channel, granted).await,
             Command::Info { channel } => self.info(channel).await,
@@ -384,7 +386,8 @@ impl StreamHandler<TrackerEvent> for Node {
                 // One after another, as the tracker tells them.
                 ctx.wait(async move { direct.told(event).await }.into_actor(self));
             }
-            TrackerEvent::ChannelDown(_) | TrackerEvent::GoingAway(_) => {}
+            TrackerEvent::ChannelDown(_) | TrackerEvent::InvisibleChanged(_) | TrackerEvent::GoingAway(_) => {
+            }
         }
     }
 

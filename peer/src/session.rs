@@ -23,6 +23,9 @@ pub struct Session {
     pub held: Option<HeldPass>,
     /// What passes have to be of; known since the first contact.
     pub directory: Option<Directory>,
+    /// Whether nobody is to see that this account is there. The tracker keeps it; kept here too, for when it is away.
+    #[serde(default)]
+    pub invisible: bool,
     /// Whether the tracker has let this peer in on the present connection.
     #[serde(skip)]
     pub entered: bool,
@@ -67,13 +70,13 @@ impl Session {
             );
             (kept, Some(Event::Warning { code: Code::AlreadySignedIn, reason, channel: None }))
         } else {
-            (Self { username: name, held: None, ..kept }, None)
+            (Self { username: name, held: None, invisible: false, ..kept }, None)
         }
     }
 
     /// A session nobody has let in yet.
     pub fn new(username: UserName, key: PeerKey) -> Self {
-        Self { username, key, held: None, directory: None, entered: false, contact: 0 }
+        Self { username, key, held: None, directory: None, invisible: false, entered: false, contact: 0 }
     }
 
     /// The number of the connection over which the tracker has let this peer in, while it lasts.
@@ -99,6 +102,7 @@ impl Session {
             username: self.username.clone(),
             subject: self.held.as_ref().map(|held| held.claims.subject),
             key: self.key,
+            invisible: self.invisible,
         }
     }
 }

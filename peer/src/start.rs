@@ -21,7 +21,7 @@ use crate::events::{EventQueue, Events};
 use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::Hosts;
 use crate::node::{self, NodeConfig, NodeHandle};
-use crate::presence::{self, PresenceConfig};
+use crate::presence::{self, PresenceConfig, PresenceHandle};
 use crate::session::{FirstName, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
@@ -134,6 +134,12 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
     Ok(Peer { node, events: queue, alarm, store, stop_listening })
 }
 
+/// What private conversations have to do with.
+struct Behind {
+    visitors: Visitors,
+    presence: PresenceHandle,
+}
+
 /// What the parts of a peer have in common.
 struct Parts {
     identity: Identity,
@@ -167,7 +173,8 @@ impl Parts {
             events: self.events.clone(),
             alarm: self.alarm.clone(),
         });
-        let direct = self.direct(direct, tracker.clone(), hosting.clone(), visitors)?;
+        let behind = Behind { visitors, presence: presence.clone() };
+        let direct = self.direct(direct, tracker.clone(), hosting.clone(), behind)?;
         let shutdown = self.shutdown.clone();
         let node = node::start(NodeConfig {
             data,
@@ -202,7 +209,7 @@ impl Parts {
         settings: DirectSettings,
         tracker: tracker_link::TrackerHandle,
         hosting: HostingHandle,
-        visitors: Visitors,
+        Behind { visitors, presence }: Behind,
     ) -> Result<DirectHandle, StartError> {
         let (events, alarm) = (self.events.clone(), self.alarm.clone());
         let (store, transport) = (self.store.store().clone(), self.transport.clone());
@@ -212,6 +219,7 @@ impl Parts {
             transport,
             tracker,
             hosting,
+            presence,
             visitors,
             events,
             alarm,

@@ -27,7 +27,7 @@ pub use entry::Entry;
 pub use handle::TrackerHandle;
 
 use crate::alarm::{Alarm, Death};
-use crate::api::{Event, Identity, LinkState};
+use crate::api::{Event, Identity, LinkState, SessionState};
 use crate::events::Events;
 use crate::reconnect::Reconnect;
 use crate::session::Session;
@@ -170,6 +170,17 @@ impl TrackerLink {
         }
     }
 
+    fn set_invisible(&self, on: bool, ctx: &mut Context<Self>) {
+        let is_account = |session: &Session| session.state() == SessionState::Account;
+        let changed = self.session.send_if_modified(|session| {
+            is_account(session) && std::mem::replace(&mut session.invisible, on) != on
+        });
+        if changed {
+            let session = self.session.borrow().clone();
+            self.keep(&session, ctx);
+        }
+    }
+
     fn keep(&self, session: &Session, ctx: &mut Context<Self>) {
         let (store, session) = (self.config.store.clone(), session.clone());
         let kept = async move {
@@ -262,6 +273,7 @@ impl StreamHandler<FromTracker> for TrackerLink {
         }
         match item.inbound {
             Ok(Inbound::Event(event)) => match TrackerEvent::parse(&event.name, &event.body) {
+                Ok(TrackerEvent::InvisibleChanged(changed)) => self.set_invisible(changed.on, ctx),
                 Ok(event) => self.pass_on(event, ctx),
                 Err(refusal) => tracing::debug!(reason = %refusal, "event of the tracker passed over"),
             },
@@ -303,6 +315,19 @@ impl Handler<Enter> for TrackerLink {
             }
             link.adopt(entered?, ctx)
         }))
+    }
+}
+
+/// The tracker has taken it in that this account is seen, or not.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SetInvisible(bool);
+
+impl Handler<SetInvisible> for TrackerLink {
+    type Result = ();
+
+    fn handle(&mut self, SetInvisible(on): SetInvisible, ctx: &mut Self::Context) {
+        self.set_invisible(on, ctx);
     }
 }
 

@@ -31,6 +31,7 @@ const OPTIONAL: &[&str] = &[
     "name",
     "why",
     "state",
+    "invisible",
 ];
 
 /// The form of a value: what all examples of it have in common, and what only some have.
@@ -219,6 +220,9 @@ fn life() -> Vec<Value> {
     charlie.done("broadcast hello");
     ken.wait("charlie's word", |event| event["event"] == "broadcast" && event["from"]["name"] == "charlie");
     unwatched(&mut ken);
+    for line in ["invisible on", "whoami", "invisible off"] {
+        charlie.done(line);
+    }
     for line in
         ["join nowhere", "sned", "send first", "talk first", "members", "signin ken\nwrong horse battery"]
     {

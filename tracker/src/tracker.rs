@@ -107,6 +107,7 @@ impl TrackerHandle {
                 break;
             }
         }
+        Self::load_invisible(&directory, &mut state.people).await?;
         let revocations = Revocations::load(&directory).await?;
         let (actor, ended) = actor::Tracker::new(state);
         let (next_conn, started) = (Arc::default(), clock());
@@ -165,7 +166,8 @@ impl TrackerHandle {
     /// Whoever shows itself to be `identity` enters over `conn`, and gets a pass that says so.
     async fn admit(&self, conn: ConnId, identity: Identity) -> Result<(Identity, Entered), Failure> {
         let pass = self.signer.issue(&identity, self.now()).await?;
-        let inherited = self.actor.send(messages::Enter { conn, identity: identity.clone() }).await??;
+        let enter = messages::Enter { conn, identity: identity.clone() };
+        let messages::Admitted { inherited, invisible } = self.actor.send(enter).await??;
         if let Err(error) = self.inherit(&identity, inherited).await {
             // The next time this key enters, it is done.
             tracing::warn!(err = ?error.to_string(), "a guest's channels were not given to the account");
@@ -174,7 +176,7 @@ impl TrackerHandle {
             self.actor.send(messages::SignOut { key: identity.key }).await?;
             return Err(failure);
         }
-        Ok((identity, Entered { pass, missed: Missed::default() }))
+        Ok((identity, Entered { pass, invisible, missed: Missed::default() }))
     }
 
     /// A page of the list of channels.

@@ -12,10 +12,9 @@ use common::proto::directory::{
     Grant, Host, List, Locate, Policy, Post, Resolve, Resolved, SetPolicy, Unhost, View,
 };
 use common::proto::status::Code;
-use common::transport::Stream;
-use serde_json::{Value, json};
-use support::{Client, PASSWORD, Running, channel, config, hello, start, within};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use serde_json::json;
+use support::wire::Wire;
+use support::{Client, PASSWORD, Running, channel, config, start};
 
 fn account_of(subject: Subject) -> AccountId {
     match subject {
@@ -150,45 +149,21 @@ async fn a_name_is_resolved_online_or_not() {
     tracker.stop().await;
 }
 
-/// A connection on which every request has the same id, so that answers can be compared byte for byte.
-struct Wire(BufReader<Stream>);
-
-const SAME_ID: &str = "c7b2bd19-dd29-4fe6-95dc-d26bac076d4e";
-
-impl Wire {
-    async fn entered(tracker: &Running, identity: &Identity, command: &str, body: Value) -> Self {
-        let mut wire = Self(BufReader::new(tracker.dial(identity).await.stream));
-        wire.ask("HELLO", &serde_json::to_value(hello()).unwrap()).await;
-        let entered = wire.ask(command, &body).await;
-        assert!(entered.contains(r#""status":"OK""#), "{entered}");
-        wire
+/// All that the tracker says of a channel, by its name and by its id.
+async fn asked_of(wire: &mut Wire, name: &str, id: ChannelId) -> Vec<String> {
+    let policy = serde_json::to_value(Policy { post: Post::Authorized, ..restricted(99) }).unwrap();
+    let mut answers = Vec::new();
+    for (command, body) in [
+        ("LOCATE", json!({"name": name})),
+        ("LOCATE", json!({"id": id})),
+        ("LIST", json!({"pattern": name})),
+        ("LIST", json!({"pattern": format!("{name}*"), "limit": 1})),
+        ("UNHOST", json!({"id": id, "release": true})),
+        ("POLICY", json!({"id": id, "policy": policy})),
+    ] {
+        answers.push(wire.ask(command, &body).await);
     }
-
-    async fn ask(&mut self, command: &str, body: &Value) -> String {
-        let line = format!("{}\n", json!({"id": SAME_ID, "command": command, "body": body}));
-        within(self.0.write_all(line.as_bytes())).await.unwrap();
-        within(self.0.flush()).await.unwrap();
-        let mut answer = String::new();
-        within(self.0.read_line(&mut answer)).await.unwrap();
-        answer
-    }
-
-    /// All that the tracker says of a channel, by its name and by its id.
-    async fn asked_of(&mut self, name: &str, id: ChannelId) -> Vec<String> {
-        let policy = serde_json::to_value(Policy { post: Post::Authorized, ..restricted(99) }).unwrap();
-        let mut answers = Vec::new();
-        for (command, body) in [
-            ("LOCATE", json!({"name": name})),
-            ("LOCATE", json!({"id": id})),
-            ("LIST", json!({"pattern": name})),
-            ("LIST", json!({"pattern": format!("{name}*"), "limit": 1})),
-            ("UNHOST", json!({"id": id, "release": true})),
-            ("POLICY", json!({"id": id, "policy": policy})),
-        ] {
-            answers.push(self.ask(command, &body).await);
-        }
-        answers
-    }
+    answers
 }
 
 #[actix_rt::test]
@@ -212,12 +187,12 @@ async fn a_channel_one_may_not_enter_answers_byte_for_byte_like_none() {
         .unwrap();
     ken.host(&Host { policy: Policy { bans, ..Policy::default() }, ..open.clone() }).await.unwrap();
     for (n, wire) in wires.iter_mut().enumerate() {
-        let none = wire.asked_of("nowhere", ChannelId::new()).await;
-        assert_eq!(wire.asked_of("secret", secret.id).await, none);
+        let none = asked_of(wire, "nowhere", ChannelId::new()).await;
+        assert_eq!(asked_of(wire, "secret", secret.id).await, none);
         assert!(none[0].contains(r#""code":"no_such_channel""#) && none[5].contains("no_such_channel"));
         if n == 2 {
             assert_eq!(
-                wire.asked_of("open", open.id).await,
+                asked_of(wire, "open", open.id).await,
                 none,
                 "to who is banned, a public one is none too"
             );

@@ -74,6 +74,9 @@ pub struct Connect {
     /// Without `have`, or when it is of another epoch: how many of the newest entries the stream begins with.
     #[serde(default)]
     pub tail: u32,
+    /// Whether nobody is to see that this member is here. Counts for accounts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invisible: bool,
 }
 
 /// The answer to CONNECT. The stream of MESSAGE events begins after `after`, without gap or repeat from there on.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::device::{Devices, Revoke, Revoked};
 use super::knock::{Introduce, Knock};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
-use super::presence::{Unwatch, Users, Watch};
+use super::presence::{Invisible, Unwatch, Users, Watch};
 use super::session::{Hello, Ping};
 use super::{Empty, closed, commands};
 use crate::entry::Position;
@@ -57,6 +57,8 @@ closed! {
         Watch,
         /// Takes that back.
         Unwatch,
+        /// Shows this account as away, or not any more.
+        Invisible,
         /// Asks somebody for a conversation.
         Knock,
         /// Agrees to meet somebody, or not.
@@ -117,6 +119,9 @@ pub struct Renew {}
 pub struct Entered {
     /// Says to every host who this peer is.
     pub pass: SignedPass,
+    /// Whether the account is invisible: to be said in every CONNECT.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invisible: bool,
     /// Passes that do not count any more, for a host; see [`Missed`].
     #[serde(flatten)]
     pub missed: Missed,

@@ -8,7 +8,7 @@ use super::device::Revoked;
 use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
 use super::policy::{Post, Role, View};
-use super::presence::{CameOnline, WentOffline};
+use super::presence::{CameOnline, InvisibleChanged, WentOffline};
 use super::{closed, status::Refusal};
 use crate::clock::Timestamp;
 use crate::entry::RawEntry;
@@ -25,6 +25,8 @@ closed! {
         CameOnline,
         /// Some whom this peer watches have gone.
         WentOffline,
+        /// Another device has made this account invisible, or visible.
+        InvisibleChanged,
         /// Somebody asks for a conversation.
         Knocked,
         /// Where somebody is with whom both sides want to talk.
@@ -195,6 +197,7 @@ pushed! {
     "LEFT" Left;
     "JOINED" CameOnline;
     "LEFT" WentOffline;
+    "INVISIBLE" InvisibleChanged;
     "VIEW_CHANGED" ViewChanged;
     "POST_CHANGED" PostChanged;
     "ROLE_CHANGED" RoleChanged;

@@ -61,6 +61,22 @@ pub struct Unwatch {
     pub subjects: Vec<Subject>,
 }
 
+/// Shows this peer's account as away to everybody else, on all its devices, or not any more. Kept by the tracker.
+///
+/// Refused with `not_registered` for a guest.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Invisible {
+    /// Whether.
+    pub on: bool,
+}
+
+/// Another device of this account has said INVISIBLE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvisibleChanged {
+    /// Whether the account is invisible now.
+    pub on: bool,
+}
+
 /// Some whom this peer watches have come. `JOINED`, as a tracker says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CameOnline {
@@ -79,4 +95,5 @@ commands! {
     "USERS" Users => UserPage;
     "WATCH" Watch => Watched;
     "UNWATCH" Unwatch => Empty;
+    "INVISIBLE" Invisible => Empty;
 }

@@ -113,6 +113,7 @@ codes! {
     Kicked "kicked" Unauthorized lasting "you were put out of the channel; you can join it again after a minute";
     Banned "banned" Unauthorized lasting "you were banned from the channel";
     NoSuchUser "no_such_user" RequestError lasting "nobody has this name";
+    Invisible "invisible" RequestError lasting "you are invisible, and this would show somebody that you are there";
     NotRegistered "not_registered" RequestError lasting "only a registered account can be authorized";
     PolicyFull "policy_full" RequestError lasting "the channel has too many authorized accounts and bans; take some back first";
     ChannelRemoved "channel_removed" Unauthorized lasting "whoever runs the tracker has removed this channel; ask them";

@@ -67,6 +67,11 @@ pub enum Command {
     Users,
     /// Look at whom the user watches, or change that.
     Watch(WatchCommand),
+    /// Be seen as away by everybody, or not any more.
+    Invisible {
+        /// Whether.
+        on: bool,
+    },
     /// The channels this peer has joined or hosts.
     Connected,
     /// Who is in a channel.

@@ -1,7 +1,7 @@
 //! Who is at the tracker, and whom this peer's user watches.
 
 use common::id::{IdentityKind, Subject};
-use common::name::UserName;
+use common::name::{ChannelName, UserName};
 use serde::Serialize;
 
 /// What a user may ask about whom they watch.
@@ -44,6 +44,15 @@ pub struct UserRow {
     pub online: bool,
     /// Whether this peer's user watches them.
     pub watched: bool,
+}
+
+/// Whether others see this account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Visibility {
+    /// Whether they see it as away.
+    pub invisible: bool,
+    /// The channels that this peer hosts: who can reach them sees that this machine is up.
+    pub hosted: Vec<ChannelName>,
 }
 
 /// Whom this peer's user watches.

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::outbox::{OutboxChange, OutboxList, Retried};
-use super::presence::{UsersOf, WatchList};
+use super::presence::{UsersOf, Visibility, WatchList};
 
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
@@ -37,6 +37,8 @@ pub enum Reply {
     Users(UsersOf),
     /// Whom the user watches.
     Watched(WatchList),
+    /// Whether others see this account.
+    Visibility(Visibility),
     /// The channels this peer has to do with.
     Connected(ConnectedChannels),
     /// Who is in a channel.
@@ -95,6 +97,9 @@ pub struct Identity {
     pub subject: Option<Subject>,
     /// This peer's key.
     pub key: PeerKey,
+    /// Whether others see this account as away.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub invisible: bool,
 }
 
 /// Whether the tracker has let this peer in, and as what.

@@ -35,6 +35,15 @@ pub struct Way {
     pub shutdown: Shutdown,
 }
 
+/// Who asks to be let in.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Says who.
+    pub pass: SignedPass,
+    /// Whether others are not to see it.
+    pub invisible: bool,
+}
+
 /// From where on entries are wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Resume {
@@ -89,11 +98,11 @@ impl Way {
     pub async fn enter(
         &self,
         record: ChannelRecord,
-        pass: SignedPass,
+        Ticket { pass, invisible }: Ticket,
         resume: Resume,
     ) -> Result<Entered, Refusal> {
         let have = resume.have_for(&record.head);
-        let connect = Connect { channel: record.id, pass, have, tail: resume.catch_up.tail };
+        let connect = Connect { channel: record.id, pass, have, tail: resume.catch_up.tail, invisible };
         let entered = self.enter_at(record, connect.clone()).await?;
         if !resume.is_to_skip(have, &entered.connected.head) {
             return Ok(entered);

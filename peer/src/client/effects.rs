@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::archive::{ArchiveError, Batch};
-use super::connect::Entered;
+use super::connect::{Entered, Ticket};
 use super::outbox::{Change, Item};
 use super::state::{Attempt, Came, Effect, Question};
 use super::telling::chat_message;
@@ -191,14 +191,19 @@ impl Client {
     fn dial(&self, attempt: Attempt, ctx: &mut Context<Self>) {
         let Attempt { generation, record, resume } = attempt;
         // Who was there when the attempt was decided on, in this same step.
-        let Some(held) = self.session.borrow().held.clone() else { return };
+        let (held, invisible) = {
+            let session = self.session.borrow();
+            (session.held.clone(), session.invisible)
+        };
+        let Some(held) = held else { return };
         let (way, subject) = (self.way.clone(), held.claims.subject);
-        let entering = async move { way.enter(record, held.signed, resume).await };
+        let ticket = Ticket { pass: held.signed, invisible };
+        let entering = async move { way.enter(record, ticket, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
             let outcome = entered.and_then(|Entered { link, inbox, connected, record, at_home }| {
                 let is_other = client.state.is_other(connected.after.epoch);
                 let stored = is_other.then(|| client.archive.intervals(connected.after.epoch)).transpose()?;
-                Ok((link, inbox, Came { subject, connected, record, at_home, stored }))
+                Ok((link, inbox, Came { subject, invisible, connected, record, at_home, stored }))
             });
             match outcome {
                 Ok((link, inbox, came)) => client.entered(generation, link, inbox, came, ctx),

@@ -61,6 +61,8 @@ pub struct Me {
     pub subject: Subject,
     /// The name.
     pub name: String,
+    /// Whether nobody is to see that they are there.
+    pub invisible: bool,
 }
 
 /// What was kept of a channel.
@@ -92,6 +94,8 @@ pub struct Habits {
 struct Standing {
     /// As whom.
     pub subject: Subject,
+    /// Whether unseen.
+    pub invisible: bool,
     pub role: Role,
     pub policy: Switches,
     pub head: Position,
@@ -113,6 +117,8 @@ pub struct Attempt {
 pub struct Came {
     /// As whom.
     pub subject: Subject,
+    /// Whether unseen.
+    pub invisible: bool,
     /// What the host said.
     pub connected: Connected,
     /// What is known of the channel now.
@@ -303,6 +309,11 @@ impl ClientState {
     /// Who this peer is, as far as that lets it write.
     fn me(&self) -> Option<Subject> {
         self.around.me.as_ref().map(|me| me.subject)
+    }
+
+    /// The same, and whether others are to see it.
+    fn appearance(&self) -> Option<(Subject, bool)> {
+        self.around.me.as_ref().map(|me| (me.subject, me.invisible))
     }
 
     /// The channel, as it is known.

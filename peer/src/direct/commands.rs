@@ -34,8 +34,12 @@ impl Handler<Start> for Direct {
             let reason = format!("{user} is your own name");
             return refused(Refusal::new(Code::BadName, reason));
         }
+        if let Err(refusal) = self.unseen.warn(&user) {
+            return refused(refusal);
+        }
         match self.book.start(&user, Timestamp::now()) {
             Ok(Started::Contact(id)) => {
+                self.show_to(id, ctx);
                 self.end_quiet(id, ctx);
                 let started = self.contact_row(id).map(|row| StartedChat::of(row, None));
                 Box::pin(fut::ready(started))
@@ -63,6 +67,9 @@ impl Handler<AcceptRequest> for Direct {
         AcceptRequest { user, key }: AcceptRequest,
         ctx: &mut Self::Context,
     ) -> Self::Result {
+        if let Err(refusal) = self.unseen.warn(&user) {
+            return refused(refusal);
+        }
         match self.book.accept(&user, key.as_deref(), Timestamp::now()) {
             Ok(id) => self.agree(id, ctx, |row| row),
             Err(refusal) => refused(refusal),
@@ -82,6 +89,9 @@ impl Handler<RejectRequest> for Direct {
     type Result = Answer<()>;
 
     fn handle(&mut self, RejectRequest { user, key }: RejectRequest, _: &mut Self::Context) -> Self::Result {
+        if let Err(refusal) = self.unseen.warn(&user) {
+            return refused(refusal);
+        }
         let Request { from, key, .. } = match self.book.reject(&user, key.as_deref()) {
             Ok(request) => request,
             Err(refusal) => return refused(refusal),
@@ -120,8 +130,12 @@ impl Handler<Write> for Direct {
 
     fn handle(&mut self, Write { user, text }: Write, ctx: &mut Self::Context) -> Self::Result {
         let (reply, written) = oneshot::channel();
-        match self.book.open(&user).map(|contact| contact.id) {
-            Ok(id) => self.write(id, text, reply, ctx),
+        let id = self.unseen.warn(&user).and_then(|()| self.book.open(&user).map(|contact| contact.id));
+        match id {
+            Ok(id) => {
+                self.show_to(id, ctx);
+                self.write(id, text, reply, ctx);
+            }
             // Whoever no longer waits has no use for it.
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
@@ -308,6 +322,7 @@ impl Direct {
         _: &mut Context<Self>,
         answer: impl FnOnce(ContactRow) -> T + 'static,
     ) -> Answer<T> {
+        self.unseen.show(id);
         let kept = self.keep_book();
         Box::pin(kept.into_actor(self).map(move |kept, direct, ctx| {
             kept?;
@@ -318,12 +333,15 @@ impl Direct {
 
     fn knock(&mut self, user: UserName, ctx: &mut Context<Self>) -> Answer<StartedChat> {
         self.plan_unanswered(user.clone(), ctx);
+        let is_unseen = self.unseen.is_on();
         let (kept, tracker, hosting) = (self.keep_book(), self.tracker.clone(), self.hosting.clone());
         Box::pin(
             async move {
                 kept.await?;
                 // Whoever accepts wants to reach this peer.
-                hosting.place().await?;
+                if !is_unseen {
+                    hosting.place().await?;
+                }
                 let reason = match tracker.request(&Knock { name: user.clone() }).await {
                     Ok(_) => None,
                     // It is asked as soon as the tracker is there.

@@ -71,7 +71,7 @@ impl Direct {
 
     /// Dials a device when there is a reason to.
     pub(super) fn look_for(&mut self, contact: ContactId, key: PeerKey, ctx: &mut Context<Self>) {
-        if self.stopping || self.lines.get(key).is_some() {
+        if self.stopping || self.lines.get(key).is_some() || !self.unseen.shows(contact) {
             return;
         }
         let Some(known) = self.book.contact(contact).filter(|contact| contact.is_open()) else { return };
@@ -107,7 +107,8 @@ impl Direct {
     }
 
     fn asks_to_be_let_in(&mut self, contact: ContactId, link: Link, inbox: Inbox, ctx: &mut Context<Self>) {
-        if self.stopping {
+        // Its user may have become invisible meanwhile.
+        if self.stopping || !self.unseen.shows(contact) {
             return link.close();
         }
         let conn = Conn { contact: Some(contact), ..Conn::new(link, Phase::Asking) };

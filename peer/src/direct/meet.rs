@@ -14,7 +14,7 @@ use common::proto::knock::{Introduce, Introduction, Knock, Knocked};
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
 
-use super::book::{Contact, ContactId, Heard, Met};
+use super::book::{Accept, Contact, ContactId, Heard, Met};
 use super::{Conn, Direct};
 use crate::api::{ChatState, Event};
 use crate::hosting::{HostingHandle, Place};
@@ -28,11 +28,17 @@ struct Announcement {
     /// With whom this peer wants to talk, on which devices.
     contacts: Vec<(Subject, Vec<PeerKey>)>,
     asked: Vec<UserName>,
+    is_unseen: bool,
 }
 
 impl Announcement {
     async fn make(self, tracker: TrackerHandle, hosting: HostingHandle) -> Result<(), Refusal> {
-        let Place { addresses, port } = hosting.place().await?;
+        // Who is not to be found does not listen: it is this side that dials.
+        let Place { addresses, port } = if self.is_unseen {
+            Place { addresses: Vec::new(), port: None }
+        } else {
+            hosting.place().await?
+        };
         for (subject, keys) in self.contacts {
             let addresses = addresses.clone();
             tracker.request(&Introduce { subject, keys, reject: false, port, addresses }).await?;
@@ -74,12 +80,15 @@ impl Direct {
         if self.stopping || !self.book.is_in_use() {
             return;
         }
-        let open = self.book.contacts().iter().filter(|contact| contact.is_open());
+        let is_unseen = self.unseen.is_on();
+        let open = self.book.contacts().iter().filter(|contact| self.unseen.shows(contact.id));
+        let open = open.filter(|contact| contact.is_open());
         let contacts = open.map(|contact| (contact.subject, contact.keys())).collect();
-        let asked = self.book.asked().iter().map(|asked| asked.name.clone()).collect();
+        // To ask again is to say that one is there.
+        let asked = self.book.asked().iter().filter(|_| !is_unseen).map(|asked| asked.name.clone()).collect();
         let (tracker, hosting, announcement) =
             (self.tracker.clone(), self.hosting.clone(), self.announcement);
-        let made = Announcement { contacts, asked }.make(tracker, hosting);
+        let made = Announcement { contacts, asked, is_unseen }.make(tracker, hosting);
         ctx.spawn(Box::pin(made).into_actor(self).map(move |made, direct, ctx| {
             let Err(refusal) = made else { return };
             if announcement != direct.announcement {
@@ -100,9 +109,17 @@ impl Direct {
 
     /// Says to the tracker that this peer wants to talk to one contact, or not any more.
     pub(super) fn announce_one(&self, contact: &Contact, ctx: &mut Context<Self>) {
+        self.follow_contacts(ctx);
+        if !self.unseen.shows(contact.id) {
+            return;
+        }
         let keys = if contact.is_open() { contact.keys() } else { Vec::new() };
         let (tracker, hosting) = (self.tracker.clone(), self.hosting.clone());
-        let made = Announcement { contacts: vec![(contact.subject, keys)], asked: Vec::new() };
+        let made = Announcement {
+            contacts: vec![(contact.subject, keys)],
+            asked: Vec::new(),
+            is_unseen: self.unseen.is_on(),
+        };
         let made = made.make(tracker, hosting);
         ctx.spawn(Box::pin(made).into_actor(self).map(|made, direct, ctx| match made {
             // Said on the next connection.
@@ -123,7 +140,9 @@ impl Direct {
     }
 
     fn knocked(&mut self, knocked: &Knocked, ctx: &mut Context<Self>) {
-        match self.book.knocked(knocked, self.settings.accept, Timestamp::now()) {
+        // Nobody is let through by itself while that would show that somebody is there.
+        let accept = if self.unseen.is_on() { Accept::Ask } else { self.settings.accept };
+        match self.book.knocked(knocked, accept, Timestamp::now()) {
             Heard::Nothing => {}
             Heard::Ask(asks) => self.tell_request(asks, ctx),
             Heard::Agreed(id) => self.agreed(id, ctx),

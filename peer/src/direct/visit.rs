@@ -22,8 +22,9 @@ use crate::api::LinkState;
 impl StreamHandler<Visitor> for Direct {
     fn handle(&mut self, Visitor { link, inbox }: Visitor, ctx: &mut Self::Context) {
         let visitors = self.conns.values().filter(|conn| conn.phase != Phase::Open).count();
-        if self.stopping || visitors >= MAX_VISITORS {
-            let code = if self.stopping { Code::GoingAway } else { Code::TooManyConnections };
+        let is_away = self.stopping || self.unseen.is_on();
+        if is_away || visitors >= MAX_VISITORS {
+            let code = if is_away { Code::GoingAway } else { Code::TooManyConnections };
             return link.close_because(code.into());
         }
         self.take_on(Conn::new(link, Phase::Greeted), inbox, ctx);

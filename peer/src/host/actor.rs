@@ -49,6 +49,8 @@ pub(super) struct Seat {
 pub(super) struct Who {
     pub pass: Pass,
     pub author: Author,
+    /// Whether nobody is to see that they are here.
+    pub invisible: bool,
 }
 
 impl Who {
@@ -169,7 +171,8 @@ impl Host {
 
     fn report(&self) -> DebugReport {
         let mut bytes = 0;
-        let rows = self.seats.iter().map(|(conn, seat)| DebugConnection {
+        let seen = self.seats.iter().filter(|(_, seat)| !seat.who.invisible);
+        let rows = seen.map(|(conn, seat)| DebugConnection {
             name: seat.who.pass.name.clone(),
             path: seat.link.path().to_owned(),
             live: seat.live,
@@ -273,7 +276,9 @@ impl Handler<Renew> for Host {
         if seat.who.pass.subject != pass.subject {
             return Err(Refusal::new(Code::BadPass, "the pass is of somebody else; connect again with it"));
         }
-        self.presence.rename(pass.subject, &pass.name);
+        if !seat.who.invisible {
+            self.presence.rename(pass.subject, &pass.name);
+        }
         seat.who.author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         seat.who.pass = pass;
         Ok(())

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use common::clock::Timestamp;
 use common::crash::{self, Point};
 use common::entry::{Author, Checkpoint, Position};
+use common::id::IdentityKind;
 use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
@@ -50,7 +51,7 @@ impl Host {
             Ok(begin) => begin,
             Err(refusal) => return refuse(enter, refusal),
         };
-        let Enter { link, request, pass, reply, .. } = enter;
+        let Enter { link, request, pass, reply, connect } = enter;
         let head = self.channel.head();
         let record = self.record();
         let who = Holder { subject: pass.subject, key: pass.peer_key };
@@ -71,7 +72,10 @@ impl Host {
         let conn = self.seating.sit(pass.peer_key);
         let is_live = after.seq == head.seq;
         self.channel.enter(conn);
-        self.presence.enter(pass.subject, &pass.name, pass.kind);
+        let invisible = connect.invisible && pass.kind == IdentityKind::Account;
+        if !invisible {
+            self.presence.enter(pass.subject, &pass.name, pass.kind);
+        }
         let author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         tracing::debug!(channel = %self.record().id, conn = conn.0, after = after.seq, "entered");
         if reply.send(Ok(Entered { conn, after: after.seq, is_live })).is_err() {
@@ -81,7 +85,7 @@ impl Host {
         if is_live {
             self.fanout.enter(conn, link.clone());
         }
-        self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(Who { pass, author }) });
+        self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(Who { pass, author, invisible }) });
     }
 
     /// The entry before the first that a member is to get.
@@ -127,7 +131,9 @@ impl Host {
     pub(super) fn depart(&mut self, conn: ConnId) {
         let Some(seat) = self.seats.remove(&conn) else { return };
         self.fanout.leave(conn);
-        self.presence.leave(seat.who.pass.subject);
+        if !seat.who.invisible {
+            self.presence.leave(seat.who.pass.subject);
+        }
         self.seating.leave(conn, self.channel.leave(conn));
     }
 

@@ -189,7 +189,9 @@ impl Host {
         }
         let put_out = self.put_out_by(&order);
         // The answer comes before what ends the connection of whoever gave up their own right to be here.
-        self.answer_order(Ok(!matches!(order, Order::Kick { .. }) || !put_out.is_empty()));
+        // Whom nobody is to see goes as well, and whoever ordered it is told what they would be if nobody had.
+        let seen = put_out.iter().filter_map(|conn| self.seats.get(conn)).any(|seat| !seat.who.invisible);
+        self.answer_order(Ok(!matches!(order, Order::Kick { .. }) || seen));
         for conn in put_out {
             self.show_out(conn, &order, &by);
         }

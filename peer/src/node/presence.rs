@@ -9,7 +9,7 @@ use common::proto::presence::{User, UserPage, Users};
 use common::proto::status::Refusal;
 
 use super::NodeHandle;
-use crate::api::{Outcome, Reply, UserRow, UsersOf, WatchCommand};
+use crate::api::{Outcome, Reply, UserRow, UsersOf, Visibility, WatchCommand};
 
 /// How many users are shown at most.
 const MAX_SHOWN_USERS: usize = 5000;
@@ -61,6 +61,14 @@ impl NodeHandle {
             WatchCommand::Unwatch { names } => self.presence.unwatch(names).await?,
         };
         Ok(Reply::Watched(list))
+    }
+
+    pub(super) async fn set_invisible(&self, on: bool) -> Outcome {
+        self.tracker.set_invisible(on).await?;
+        let mut hosted: Vec<_> =
+            self.hosting.hosts().all().into_iter().map(|host| host.name().clone()).collect();
+        hosted.sort();
+        Ok(Reply::Visibility(Visibility { invisible: on, hosted }))
     }
 
     async fn user_called(&self, name: &UserName) -> Result<User, Refusal> {

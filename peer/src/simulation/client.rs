@@ -63,7 +63,11 @@ impl World {
         let (told, taken) = client.running.as_ref().map_or((0, 0), |running| (running.told, running.taken));
         Around {
             now: Now { at: Timestamp::from_millis(self.now), random: 0.5 },
-            me: Some(Me { subject: Subject::Guest(client.key), name: format!("c{number}") }),
+            me: Some(Me {
+                subject: Subject::Guest(client.key),
+                name: format!("c{number}"),
+                invisible: false,
+            }),
             entered_over: client.session,
             taken: if self.planted == Some(Planted::ToldIsShown) { told } else { taken },
             is_asking: false,

@@ -60,8 +60,13 @@ impl World {
             running.wire = Some(id);
         }
         self.later(1000, What::Watch(id));
-        let connect =
-            Connect { channel: self.record.id, pass: self.pass.clone(), have, tail: resume.catch_up.tail };
+        let connect = Connect {
+            channel: self.record.id,
+            pass: self.pass.clone(),
+            have,
+            tail: resume.catch_up.tail,
+            invisible: false,
+        };
         self.client_asks(id, &connect, Waiter::Connect);
     }
 
@@ -211,6 +216,7 @@ impl World {
             id,
             generation,
             Came {
+                invisible: false,
                 subject: Subject::Guest(self.clients[number].key),
                 record: attempt.record,
                 at_home: false,

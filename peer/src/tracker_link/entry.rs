@@ -92,6 +92,7 @@ pub async fn enter_silently(
 pub fn adopt(session: &mut Session, entered: Option<Entered>, now: Timestamp) -> Result<(), Refusal> {
     let Some(entered) = entered else {
         session.held = None;
+        session.invisible = false;
         session.entered = false;
         return Ok(());
     };
@@ -113,6 +114,7 @@ pub fn adopt(session: &mut Session, entered: Option<Entered>, now: Timestamp) ->
     })?;
     session.username = name;
     session.held = Some(HeldPass { signed: entered.pass, claims });
+    session.invisible = entered.invisible;
     session.entered = true;
     Ok(())
 }

@@ -6,12 +6,13 @@ use actix::Addr;
 use common::identity::PeerKey;
 use common::link::{Link, RequestError};
 use common::proto::Command;
+use common::proto::presence::Invisible;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::connection::TryNow;
-use super::{Confirm, Enter, Entry, Shutdown, State, TrackerLink, TrustFile};
+use super::{Confirm, Enter, Entry, SetInvisible, Shutdown, State, TrackerLink, TrustFile};
 use crate::api::{Identity, LinkState, TrackerStatus, Trust};
 use crate::session::SessionView;
 
@@ -87,6 +88,15 @@ impl TrackerHandle {
     /// The tracker's refusal, or why it could not be asked.
     pub async fn enter(&self, entry: Entry) -> Result<Identity, Refusal> {
         self.addr.send(Enter(entry)).await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Has everybody see this account as away, or not any more.
+    ///
+    /// # Errors
+    /// The tracker's refusal, or why it could not be asked.
+    pub async fn set_invisible(&self, on: bool) -> Result<(), Refusal> {
+        self.request(&Invisible { on }).await?;
+        self.addr.send(SetInvisible(on)).await.map_err(|_| Code::GoingAway.into())
     }
 
     /// The user has compared the tracker's key.

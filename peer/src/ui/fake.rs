@@ -70,7 +70,13 @@ pub(crate) fn epoch() -> Epoch {
 
 pub(crate) fn identity() -> Identity {
     let state = SessionState::Guest;
-    Identity { state, username: "ken".parse().unwrap(), subject: Some(Subject::Guest(key())), key: key() }
+    Identity {
+        state,
+        username: "ken".parse().unwrap(),
+        subject: Some(Subject::Guest(key())),
+        key: key(),
+        invisible: false,
+    }
 }
 
 pub(crate) fn ready() -> Event {

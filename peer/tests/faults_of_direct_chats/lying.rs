@@ -51,6 +51,7 @@ impl Liar {
                                 encode_response(
                                     request.id,
                                     &Ok(Entered {
+                                        invisible: false,
                                         pass,
                                         missed: common::proto::directory::Missed::default(),
                                     }),

@@ -71,7 +71,7 @@ impl Raw {
         pass: SignedPass,
     ) -> Result<Seat, RequestError> {
         let (link, mut inbox) = self.reach(record).await;
-        let connect = Connect { channel: record.id, pass, have, tail: 50 };
+        let connect = Connect { channel: record.id, pass, have, tail: 50, invisible: false };
         let connected = within(inbox.ask(&link, &connect)).await?;
         Ok(Seat { link, inbox, connected })
     }

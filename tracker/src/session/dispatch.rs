@@ -30,6 +30,7 @@ impl Session {
         }
     }
 
+    #[expect(clippy::cognitive_complexity, reason = "a flat list, one row for each command")]
     async fn dispatch(&mut self, request: TrackerRequest, answer: Answer<'_>) -> Result<(), CloseReason> {
         let (tracker, caller) = (&self.tracker, self.caller);
         match request {
@@ -78,6 +79,9 @@ impl Session {
             TrackerRequest::Watch(asked) => answer.give(tracker.watch(caller.conn, asked).await),
             TrackerRequest::Unwatch(asked) => {
                 answer.give(tracker.unwatch(caller.conn, asked).await.map(|()| Empty {}))
+            }
+            TrackerRequest::Invisible(asked) => {
+                answer.give(tracker.set_invisible(caller, asked).await.map(|()| Empty {}))
             }
             TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
             TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),

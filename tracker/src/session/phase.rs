@@ -47,6 +47,7 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::Users(_)
         | TrackerRequest::Watch(_)
         | TrackerRequest::Unwatch(_)
+        | TrackerRequest::Invisible(_)
         | TrackerRequest::Knock(_)
         | TrackerRequest::Introduce(_)
         | TrackerRequest::SayToAll(_) => Needs::Identity,
@@ -111,6 +112,7 @@ mod tests {
             ("USERS", "{}", [false, true]),
             ("WATCH", r#"{"subjects":[]}"#, [false, true]),
             ("UNWATCH", r#"{"subjects":[]}"#, [false, true]),
+            ("INVISIBLE", r#"{"on":true}"#, [false, true]),
             ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
             ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),
             ("BROADCAST", r#"{"text":"hello"}"#, [false, true]),

@@ -35,6 +35,8 @@ pub const REMOVED: Rows<RemovedRow> = Rows::new(Table::new("removed"));
 pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
 /// Whose passes do not count any more, by number.
 pub const REVOCATIONS: Rows<RevocationRow> = Rows::new(Table::new("revocations"));
+/// Accounts that are invisible, by their id.
+pub const INVISIBLE: Rows<InvisibleRow> = Rows::new(Table::new("invisible"));
 /// The directory itself, under [`THE_DIRECTORY`].
 pub const META: Rows<Meta> = Rows::new(Table::new("meta"));
 /// The one key of [`META`].
@@ -118,6 +120,13 @@ pub struct RevocationRow {
     pub keys: Vec<PeerKey>,
     /// Then they are dead anyway.
     pub until: Timestamp,
+}
+
+/// That an account is invisible.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InvisibleRow {
+    /// Which.
+    pub account: AccountId,
 }
 
 /// A key that enters as an account.

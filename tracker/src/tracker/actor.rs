@@ -14,9 +14,9 @@ use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
-    Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions, Enter,
-    Evict, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring, SignOut, Stop,
-    TellAll, There, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
+    Admitted, Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions,
+    Enter, Evict, Hide, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring,
+    SignOut, Stop, TellAll, There, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State};
@@ -46,6 +46,7 @@ impl Tracker {
                 Effect::Knocked(conns, event) => self.tell(&conns, &event),
                 Effect::CameOnline(conn, event) => self.tell(&[conn], &event),
                 Effect::WentOffline(conn, event) => self.tell(&[conn], &event),
+                Effect::Invisible(conns, event) => self.tell(&conns, &event),
                 Effect::Introduce(conn, event) => self.tell(&[conn], &event),
                 Effect::Supersede(conn) => {
                     if let Some(link) = self.links.get(&conn) {
@@ -104,12 +105,22 @@ impl Handler<Connect> for Tracker {
 }
 
 impl Handler<Enter> for Tracker {
-    type Result = Result<Vec<ChannelId>, SessionGone>;
+    type Result = Result<Admitted, SessionGone>;
 
     fn handle(&mut self, Enter { conn, identity }: Enter, ctx: &mut Self::Context) -> Self::Result {
-        let owned = self.state.enter(conn, identity);
+        let subject = identity.subject;
+        let inherited = self.state.enter(conn, identity);
         self.apply_and_gather(ctx);
-        owned
+        Ok(Admitted { inherited: inherited?, invisible: self.state.people.is_invisible(subject) })
+    }
+}
+
+impl Handler<Hide> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, Hide { conn, account, revision, on, keys }: Hide, ctx: &mut Self::Context) {
+        self.state.hide(conn, (account, revision), on, &keys);
+        self.apply_and_gather(ctx);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use actix::Message;
 use common::clock::Timestamp;
-use common::id::{ChannelId, Subject};
+use common::id::{AccountId, ChannelId, Subject};
 use common::identity::PeerKey;
 use common::link::Link;
 use common::proto::device::Revoked;
@@ -29,12 +29,31 @@ pub struct Connect {
     pub link: Link,
 }
 
-/// A session enters; answered with the channels that change their owner by this.
+/// A session enters.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<ChannelId>, SessionGone>")]
+#[rtype(result = "Result<Admitted, SessionGone>")]
 pub struct Enter {
     pub conn: ConnId,
     pub identity: Identity,
+}
+
+/// A session has entered.
+pub struct Admitted {
+    /// The channels that change their owner by this.
+    pub inherited: Vec<ChannelId>,
+    /// Whether the account is invisible.
+    pub invisible: bool,
+}
+
+/// An account is invisible now, or is not any more, by the word of the session `conn`; `keys` are its other devices.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hide {
+    pub conn: ConnId,
+    pub account: AccountId,
+    pub revision: Revision,
+    pub on: bool,
+    pub keys: Vec<PeerKey>,
 }
 
 /// A key is bound to no account any more.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use common::id::Subject;
+use common::id::{AccountId, Subject};
 use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS};
 use common::proto::presence::{User, UserPage, Users};
 
 use super::sessions::Identity;
+use crate::store::directory::Revision;
 
 /// Somebody who has entered.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct People {
     here: HashMap<Subject, Here>,
     /// Who goes by a folded name: one, unless a guest stays for longer than its name was held.
     by_name: BTreeMap<String, Vec<Subject>>,
+    /// Which accounts are invisible, or were; and when that was said.
+    invisible: HashMap<AccountId, (Revision, bool)>,
 }
 
 impl People {
@@ -61,9 +64,23 @@ impl People {
         }
     }
 
+    /// An account is invisible from `revision` on, or not any more. What was said before something known is passed over.
+    pub fn hide(&mut self, account: AccountId, revision: Revision, on: bool) {
+        let said = self.invisible.entry(account).or_insert((revision, on));
+        if said.0 <= revision {
+            *said = (revision, on);
+        }
+    }
+
+    /// Whether somebody is not to be seen, there or not.
+    pub fn is_invisible(&self, subject: Subject) -> bool {
+        let Subject::Account(account) = subject else { return false };
+        self.invisible.get(&account).is_some_and(|(_, on)| *on)
+    }
+
     /// Somebody, if they are there for others to see.
     pub fn visible(&self, subject: Subject) -> Option<&User> {
-        self.here.get(&subject).map(|here| &here.user)
+        self.here.get(&subject).filter(|_| !self.is_invisible(subject)).map(|here| &here.user)
     }
 
     /// A page of all who are there for others to see.
@@ -133,6 +150,21 @@ mod tests {
         assert_eq!(names(&people.page(&Users::default())), ["zoe", "zoe"], "and so may another, for a while");
         people.left(guest(2).subject);
         assert_eq!(names(&people.page(&Users::default())), ["zoe"]);
+    }
+
+    #[test]
+    fn who_is_invisible_is_nowhere_and_the_last_word_counts_whenever_it_comes() {
+        let mut people = People::default();
+        let (id, key) = (AccountId::new(), guest(1).key);
+        let ada = Identity { subject: Subject::Account(id), name: "ada".parse().unwrap(), key };
+        people.hide(id, Revision::new(2), true);
+        people.came(&ada);
+        people.came(&guest(2));
+        assert_eq!(names(&people.page(&Users::default())), ["n2"]);
+        people.hide(id, Revision::new(1), false);
+        assert!(people.visible(ada.subject).is_none(), "said before");
+        people.hide(id, Revision::new(3), false);
+        assert_eq!(names(&people.page(&Users::default())), ["ada", "n2"]);
     }
 
     #[test]

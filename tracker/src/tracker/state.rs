@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use common::clock::Timestamp;
-use common::id::{ChannelId, Subject};
+use common::id::{AccountId, ChannelId, Subject};
 use common::identity::PeerKey;
 use common::proto::directory::{ChannelRecord, Listing, Locate};
 use common::proto::event::{ChannelDown, ChannelUp};
 use common::proto::knock::{Introduction, Knocked};
 use common::proto::limits::MAX_USERS_IN_FRAME;
 use common::proto::policy::Holder;
-use common::proto::presence::{CameOnline, User, WentOffline};
+use common::proto::presence::{CameOnline, InvisibleChanged, User, WentOffline};
 
 use super::channels::{Channels, Page};
 use super::introductions::{Introductions, Wish, introduction};
@@ -34,6 +34,8 @@ pub enum Effect {
     CameOnline(ConnId, CameOnline),
     /// Tell this one who has gone, of those it watches.
     WentOffline(ConnId, WentOffline),
+    /// Tell these devices that their account is seen, or not.
+    Invisible(Vec<ConnId>, InvisibleChanged),
     /// Tell this one who can be met, or will not be.
     Introduce(ConnId, Introduction),
     /// Close a connection, whose key has entered over a newer one.
@@ -142,6 +144,29 @@ impl State {
     fn look_at(&mut self, subject: Subject) {
         if self.watching.is_watched(subject) {
             self.watching.is_now(subject, self.people.visible(subject).cloned());
+        }
+    }
+
+    /// An account is invisible, or not any more, by the word of the session `conn`; `keys` are its other devices. Whom
+    /// they wanted to talk to before is forgotten: that was said by somebody who could be seen.
+    pub fn hide(
+        &mut self,
+        conn: ConnId,
+        (account, revision): (AccountId, Revision),
+        on: bool,
+        keys: &[PeerKey],
+    ) {
+        self.people.hide(account, revision, on);
+        let subject = Subject::Account(account);
+        let others = keys.iter().filter_map(|key| self.sessions.entered_with(key));
+        let others: Vec<ConnId> =
+            others.filter(|(_, identity)| identity.subject == subject).map(|(conn, _)| conn).collect();
+        if on {
+            [conn].iter().chain(&others).for_each(|conn| self.introductions.forget(*conn));
+        }
+        self.look_at(subject);
+        if !others.is_empty() {
+            self.effects.push(Effect::Invisible(others, InvisibleChanged { on }));
         }
     }
 

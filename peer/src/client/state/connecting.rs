@@ -140,13 +140,13 @@ impl ClientState {
     }
 
     fn up(&mut self, came: Came) {
-        let Came { subject, connected, record, .. } = came;
+        let Came { subject, invisible, connected, record, .. } = came;
         let effects = self.reconnect.connected();
         self.react(effects);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         let Connected { role, policy, head, .. } = connected;
-        self.standing = Some(Standing { subject, role, policy, head });
+        self.standing = Some(Standing { subject, invisible, role, policy, head });
         self.around.is_open = true;
         self.reason = None;
         self.tell_connection(LinkState::Up, None);
@@ -279,15 +279,14 @@ impl ClientState {
 
     /// Who this peer is, or its pass, has changed.
     pub fn session_changed(&mut self) {
-        let entered_as = self.standing.as_ref().map(|standing| standing.subject);
-        match (entered_as, self.me()) {
+        match (self.entered_as(), self.appearance()) {
             (Some(entered_as), Some(me)) if entered_as == me => self.put(Effect::ShowPass),
             (Some(_), Some(_)) => self.check_identity(),
             (Some(_), None) => {
                 self.let_go();
                 self.failed(Code::NotSignedIn.into());
             }
-            (None, Some(me)) if self.channel.joined && self.around.entered_over.is_some() => {
+            (None, Some((me, _))) if self.channel.joined && self.around.entered_over.is_some() => {
                 self.have_host_watched();
                 let is_other = self.tried_as.is_some_and(|tried_as: Subject| tried_as != me);
                 self.nudge(if is_other { Nudge::Command } else { Nudge::Session });
@@ -296,11 +295,16 @@ impl ClientState {
         }
     }
 
-    /// A connection of somebody else than this peer is now makes way for a new one, once all is answered that went out
+    /// As whom this client is in the channel, and whether unseen.
+    fn entered_as(&self) -> Option<(Subject, bool)> {
+        self.standing.as_ref().map(|standing| (standing.subject, standing.invisible))
+    }
+
+    /// A connection of somebody else than this peer is now, or that others see otherwise than they are to, makes way for a new one, once all is answered that went out
     /// under the old name: under the new one it could not be asked for again.
     pub(super) fn check_identity(&mut self) {
-        let Some(entered_as) = self.standing.as_ref().map(|standing| standing.subject) else { return };
-        if self.outbox.under_way() == 0 && self.me() != Some(entered_as) {
+        let entered_as = self.entered_as();
+        if entered_as.is_some() && self.outbox.under_way() == 0 && self.appearance() != entered_as {
             self.connect_again();
         }
     }

@@ -134,7 +134,7 @@ impl Scene {
     }
 
     pub fn connect(&self, pass: &Pass, have: Option<Position>, tail: u32) -> Connect {
-        Connect { channel: self.host.id(), pass: self.sign(pass), have, tail }
+        Connect { channel: self.host.id(), pass: self.sign(pass), have, tail, invisible: false }
     }
 
     /// Somebody who has entered.

@@ -20,6 +20,7 @@ const VIEWS: Choices =
 const POSTS: Choices = &[("everyone", "everyone"), ("authorized", "authorized")];
 const GRANTS: Choices = &[("moderator", "moderator")];
 const SWITCH: Choices = &[("1", "1"), ("0", "0")];
+const ON_OFF: Choices = &[("on", "on"), ("off", "off"), ("1", "on"), ("0", "off")];
 
 fn moderate(channel: ChannelName, order: ModerationCommand) -> Option<Action> {
     Some(Action::Perform(Command::Moderate { channel, order }))
@@ -481,6 +482,15 @@ pub static TABLE: &[Spec] = &[
         help: "do not be told of these any more",
         args: &[need(Kind::Users)],
         build: |args| Some(Action::Perform(Command::Watch(WatchCommand::Unwatch { names: args.users }))),
+        ..ROW
+    },
+    Spec {
+        word: "invisible",
+        group: Group::Presence,
+        usage: "on|off",
+        help: "be seen as away by everybody, on all your devices, until you say otherwise",
+        args: &[need(Kind::Choice(ON_OFF))],
+        build: |args| Some(Action::Perform(Command::Invisible { on: args.choice? == "on" })),
         ..ROW
     },
     Spec {

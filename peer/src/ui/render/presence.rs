@@ -6,7 +6,7 @@ use common::text::one_line;
 
 use super::table::table;
 use super::{NAMES_SHOWN, Renderer};
-use crate::api::{UserRow, UsersOf, WatchList, WatchedUser};
+use crate::api::{UserRow, UsersOf, Visibility, WatchList, WatchedUser};
 
 impl Renderer {
     /// Some have come or gone.
@@ -30,6 +30,19 @@ impl Renderer {
         let rows = list.users.iter().map(row).collect::<Vec<_>>();
         let shown = table(self.style, ["user", "presence", "watched"], &rows);
         if list.more { format!("{shown}\n{}", self.notice("and more")) } else { shown }
+    }
+
+    pub(super) fn visibility(&self, state: &Visibility) -> String {
+        if !state.invisible {
+            return self.notice("others see you again");
+        }
+        let text = "others see you as away, until you type: invisible off. Whatever you write shows that you are there";
+        if state.hosted.is_empty() {
+            return self.notice(text);
+        }
+        let hosted = state.hosted.iter().map(|channel| format!("#{channel}")).collect::<Vec<_>>().join(", ");
+        let warning = format!("! you host {hosted}: who may join there sees that this machine is up");
+        format!("{}\n{}", self.notice(text), self.style.red(&warning))
     }
 
     pub(super) fn watched(&self, list: &WatchList) -> String {

@@ -28,6 +28,7 @@ impl Renderer {
             Reply::Channels(channels) => self.channels(channels),
             Reply::Users(list) => self.users(list),
             Reply::Watched(list) => self.watched(list),
+            Reply::Visibility(state) => self.visibility(state),
             Reply::Connected(connected) => self.connected(&connected.channels),
             Reply::Members(members) => self.members(members),
             Reply::Info(info) => self.info(info, now),
@@ -225,7 +226,8 @@ fn identity_facts(identity: &Identity) -> Vec<(&'static str, String)> {
         }
         SessionState::None => "not signed in",
     };
-    vec![("name", identity.username.to_string()), ("as", state.into()), ("key", fingerprint(identity.key))]
+    let state = if identity.invisible { format!("{state}, invisible") } else { state.to_owned() };
+    vec![("name", identity.username.to_string()), ("as", state), ("key", fingerprint(identity.key))]
 }
 
 fn person(name: &str, kind: IdentityKind) -> String {

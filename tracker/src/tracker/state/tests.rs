@@ -26,6 +26,7 @@ fn told(state: &mut State) -> Vec<String> {
         Effect::Knocked(conns, _) => format!("knocked {conns:?}"),
         Effect::CameOnline(conn, event) => format!("came {conn:?} {}", event.users.len()),
         Effect::WentOffline(conn, event) => format!("left {conn:?} {}", event.users.len()),
+        Effect::Invisible(conns, event) => format!("invisible {conns:?} {}", event.on),
         Effect::Introduce(conn, _) => format!("introduce {conn:?}"),
         Effect::Supersede(conn) => format!("supersede {conn:?}"),
     };
@@ -77,7 +78,7 @@ fn a_removal_that_comes_late_removes_nothing_newer() {
 #[test]
 fn who_enters_as_an_account_inherits_from_the_guest() {
     let (mut state, first) = scene();
-    let account = Identity { subject: Subject::Account(common::id::AccountId::new()), ..guest(1) };
+    let account = Identity { subject: Subject::Account(AccountId::new()), ..guest(1) };
     assert_eq!(state.enter(ConnId(1), account), Ok(vec![first.id]));
     assert!(state.sessions.is_online(first.id), "the same session goes on");
     assert!(told(&mut state).is_empty());
@@ -96,7 +97,7 @@ fn a_session_that_ends_or_is_somebody_else_now_wants_to_talk_to_nobody() {
             state.enter(ConnId(3), guest(1)).unwrap();
         },
         |state: &mut State| {
-            let account = Subject::Account(common::id::AccountId::new());
+            let account = Subject::Account(AccountId::new());
             state.enter(ConnId(1), Identity { subject: account, ..guest(1) }).unwrap();
         },
     ] {

@@ -1,0 +1,150 @@
+//! A user who is invisible: to others away, and there for all that is theirs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use common::proto::status::Code;
+use peer::api::{Command, DirectCommand, Event, LinkState, Reply, Visibility, WatchCommand};
+use support::{Person, World, named};
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn set_invisible(person: &Person, on: bool) -> Visibility {
+    let Reply::Visibility(state) = person.done(Command::Invisible { on }).await else { unreachable!() };
+    assert_eq!(state.invisible, on);
+    state
+}
+
+async fn members(person: &Person, channel: &str) -> Vec<String> {
+    let command = Command::Members { channel: named(channel), granted: false };
+    let Reply::Members(list) = person.done(command).await else { unreachable!() };
+    assert_eq!(list.total, list.members.len());
+    list.members.into_iter().map(|member| member.name).collect()
+}
+
+async fn users(person: &Person) -> Vec<String> {
+    let Reply::Users(list) = person.done(Command::Users).await else { unreachable!() };
+    list.users.into_iter().filter(|row| row.online).map(|row| row.name.to_string()).collect()
+}
+
+async fn expect_left(person: &mut Person, channel: &str, name: &str) {
+    let wanted = |event: &Event| match event {
+        Event::Left { channel: of, members, .. } => {
+            (of.as_str() == channel && members.iter().any(|member| member.name == name)).then_some(())
+        }
+        _ => None,
+    };
+    person.expect("leaving", wanted).await;
+}
+
+#[actix::test]
+async fn who_is_invisible_leaves_all_lists_reads_on_and_is_so_after_a_restart() {
+    let mut world = World::new().await;
+    let (mut ken, mut ada) = (world.guest("ken").await, world.guest("ada").await);
+    ada.signup(PASSWORD).await;
+    ken.host("first").await;
+    ada.join("first").await;
+    ken.done(Command::Watch(WatchCommand::Watch { names: vec!["ada".parse().unwrap()] })).await;
+    let is_ada = |one: &common::proto::event::Person| one.name == "ada";
+    let is_joined =
+        |event: &Event| matches!(event, Event::Joined { members, .. } if members.iter().any(is_ada));
+    ken.expect("joining", |event| is_joined(event).then_some(())).await;
+    assert_eq!(members(&ken, "first").await, ["ada", "ken"]);
+    assert!(set_invisible(&ada, true).await.hosted.is_empty());
+    expect_left(&mut ken, "first", "ada").await;
+    assert_eq!((members(&ken, "first").await, users(&ken).await), (vec!["ken".into()], vec!["ken".into()]));
+    ken.send("first", "are you there?").await;
+    ada.reads("first", 1).await;
+    assert!(ada.whoami().await.invisible);
+    // The tracker is away at the next start: then the peer knows by itself, and the host says nothing either.
+    world.stop_tracker().await;
+    ada.restart().await;
+    ada.expect_connection("first", LinkState::Up).await;
+    assert_eq!(members(&ken, "first").await, ["ken"]);
+    world.start_tracker().await;
+    while ken.perform(Command::Users).await.is_err() || ada.perform(Command::Users).await.is_err() {}
+    assert_eq!(users(&ken).await, ["ken"]);
+    ada.send("first", "here").await;
+    ken.reads("first", 2).await;
+    assert_eq!(members(&ken, "first").await, ["ken"]);
+    set_invisible(&ada, false).await;
+    ken.expect("joining", |event| is_joined(event).then_some(())).await;
+    assert_eq!(users(&ken).await, ["ada", "ken"]);
+    ken.stop_quietly().await;
+    ada.stop_quietly().await;
+    world.stop_tracker().await;
+}
+
+#[actix::test]
+async fn a_host_is_warned_a_guest_refused_and_signing_out_ends_it() {
+    let mut world = World::new().await;
+    let (ken, gus) = (world.guest("ken").await, world.guest("gus").await);
+    assert_eq!(gus.refused(Command::Invisible { on: true }).await, Code::NotRegistered);
+    ken.signup(PASSWORD).await;
+    ken.host("first").await;
+    assert_eq!(
+        set_invisible(&ken, true).await.hosted,
+        [named("first")],
+        "who hosts shows that the machine is up"
+    );
+    ken.done(Command::Signout).await;
+    assert!(!ken.whoami().await.invisible);
+    ken.done(Command::Guest { name: Some("kent".parse().unwrap()) }).await;
+    assert_eq!(users(&gus).await, ["gus", "kent"]);
+    ken.stop_quietly().await;
+    gus.stop_quietly().await;
+    world.stop_tracker().await;
+}
+
+fn direct(command: DirectCommand) -> Command {
+    Command::Direct(command)
+}
+
+fn msg(user: &str, text: &str) -> Command {
+    direct(DirectCommand::Msg { user: user.parse().unwrap(), text: text.to_owned() })
+}
+
+async fn reads(person: &mut Person, text: &str) {
+    let is_it =
+        |event: &Event| matches!(event, Event::ChatMessage(message) if message.text.as_deref() == Some(text));
+    person.expect(text, |event| is_it(event).then_some(())).await;
+}
+
+#[actix::test]
+async fn to_a_contact_who_is_invisible_is_away_until_they_write() {
+    let mut world = World::new().await;
+    let (mut ken, mut ada) = (world.guest("ken").await, world.guest("ada").await);
+    ada.signup(PASSWORD).await;
+    ken.done(direct(DirectCommand::Start { user: "ada".parse().unwrap() })).await;
+    ada.expect("a request", |event| matches!(event, Event::ChatRequest(_)).then_some(())).await;
+    ada.done(direct(DirectCommand::Accept { user: "ken".parse().unwrap(), key: None })).await;
+    ken.expect_connection("@ada", LinkState::Up).await;
+    ada.expect_connection("@ken", LinkState::Up).await;
+    set_invisible(&ada, true).await;
+    // A contact is watched without a word, and hears what all do.
+    let is_away =
+        |event: &Event| matches!(event, Event::Offline { users } if users[0].name.as_str() == "ada");
+    ken.expect("going away", |event| is_away(event).then_some(())).await;
+    while ada.status().await.listen.is_some() {}
+    ken.done(msg("ada", "there?")).await;
+    ken.barrier_of_tracker().await;
+    assert!(ada.events().iter().all(|event| !matches!(event, Event::ChatMessage(_))));
+    // Also after a restart nobody is told, and nothing listens.
+    ada.restart().await;
+    ada.entered().await;
+    ada.barrier_of_tracker().await;
+    assert!(ada.status().await.listen.is_none());
+    assert_eq!(ada.refused(msg("ken", "here")).await, Code::Invisible, "a warning first");
+    ada.done(msg("ken", "here")).await;
+    reads(&mut ken, "here").await;
+    reads(&mut ada, "there?").await;
+    assert_eq!(users(&ken).await, ["ken"], "to everybody else they are away all the same");
+    set_invisible(&ada, false).await;
+    let is_there =
+        |event: &Event| matches!(event, Event::Online { users } if users[0].name.as_str() == "ada");
+    ken.expect("coming", |event| is_there(event).then_some(())).await;
+    ken.stop_quietly().await;
+    ada.stop_quietly().await;
+    world.stop_tracker().await;
+}
