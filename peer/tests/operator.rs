@@ -48,6 +48,7 @@ fn a_suspended_user_is_put_out_of_a_running_channel_at_once() {
     assert!(said["reason"].as_str().unwrap().contains("sells things"), "{said}");
     let id = ada.done("send first meanwhile")["id"].clone();
     ken.send("first", "still here");
+    ken.wait_message("still here");
     assert_eq!(texts(&ken.messages()), [(1, "before"), (2, "still here")]);
 
     operator(&data, &["unsuspend", "ada2"]);
