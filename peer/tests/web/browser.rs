@@ -147,10 +147,20 @@ impl Browser {
     }
 
     pub async fn click(&self, css: &str) {
+        let pressing = async {
+            while let Err(error) = self.try_click(css).await {
+                // The page may put another element in its place at any time.
+                assert!(error.to_string().contains("stale"), "{css} cannot be pressed: {error}");
+            }
+        };
+        within(pressing).await;
+    }
+
+    async fn try_click(&self, css: &str) -> WebDriverResult<()> {
         self.until_there(css).await;
-        let element = within(self.driver.find(By::Css(css.to_owned()))).await.unwrap();
-        within(element.scroll_into_view()).await.unwrap();
-        within(element.click()).await.unwrap_or_else(|error| panic!("{css} cannot be pressed: {error}"));
+        let element = self.driver.find(By::Css(css.to_owned())).await?;
+        element.scroll_into_view().await?;
+        element.click().await
     }
 
     /// Types into a field, in place of what is there.

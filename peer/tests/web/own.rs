@@ -20,9 +20,9 @@ async fn press(browser: &Browser, whom: &str, order: &str) {
         "[...document.querySelectorAll('#about-live .people details')].find((row) => row.querySelector('.whom').textContent.includes({}))",
         json!(whom)
     );
-    browser.until(&format!("{row} !== undefined")).await;
-    browser.js(&format!("({row}.open = true, {row}.id = 'chosen', true)")).await;
-    browser.click(&format!("#chosen [hx-post$='/order/{order}']")).await;
+    let button = format!("{row}?.querySelector(\"[hx-post$='/order/{order}']\")");
+    // In one step: the page may put another row in its place at any time.
+    browser.until(&format!("({row} && ({row}.open = true), {button}?.click(), {button} != null)")).await;
 }
 
 /// Looks for channels until there is one, or none. The tracker learns a little later what a host has decided.
