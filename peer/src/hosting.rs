@@ -5,6 +5,7 @@
 
 mod addresses;
 mod announce;
+mod handle;
 mod revoking;
 
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +34,7 @@ use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
 use announce::{Announcing, Next, Stage};
+pub use handle::HostingHandle;
 use revoking::Revoking;
 
 /// How many requests may wait.
@@ -95,83 +97,6 @@ enum Job {
     /// Nobody is to find this peer, unless it hosts something.
     Withdraw,
     Shutdown(oneshot::Sender<()>),
-}
-
-/// The handle of hosting. Cheap to clone.
-#[derive(Clone)]
-pub struct HostingHandle {
-    jobs: mpsc::Sender<Job>,
-    hosts: Hosts,
-    listening: watch::Receiver<Option<SocketAddr>>,
-}
-
-impl HostingHandle {
-    /// Hosts a channel, a new one or one of the user's. One that is hosted already is as good.
-    ///
-    /// # Errors
-    /// The tracker's refusal, or what keeps this peer from hosting.
-    pub async fn start(&self, channel: ChannelName) -> Result<api::Hosting, Refusal> {
-        self.ask(|reply| Job::Start(channel, reply)).await?
-    }
-
-    /// Gives up the name of a channel, which is to be stopped then. It is hosted as before when that fails.
-    ///
-    /// # Errors
-    /// Why the tracker could not be told.
-    pub async fn release(&self, channel: ChannelId) -> Result<(), Refusal> {
-        self.ask(|reply| Job::Release(channel, reply)).await?
-    }
-
-    /// Stops hosting a channel. A tracker that cannot be told notices by itself: its lease ends with the
-    /// connection.
-    ///
-    /// # Errors
-    /// `not_hosted`, or what the tracker has against it.
-    pub async fn stop(&self, channel: ChannelId) -> Result<(), Refusal> {
-        self.ask(|reply| Job::Stop(channel, reply)).await?
-    }
-
-    /// The tracker has revoked passes.
-    pub async fn revoked(&self, revoked: Vec<Revoked>) {
-        // Gone already is as good: nobody is in then.
-        let _ = self.jobs.send(Job::Revoked(revoked)).await;
-    }
-
-    /// Where this peer can be reached. It listens from now on.
-    ///
-    /// # Errors
-    /// `cannot_listen`.
-    pub async fn place(&self) -> Result<Place, Refusal> {
-        self.ask(Job::Place).await?
-    }
-
-    /// Listens no more, unless something is hosted: then who connects finds that, and nothing else.
-    pub async fn withdraw(&self) {
-        // Gone already is as good.
-        let _ = self.jobs.send(Job::Withdraw).await;
-    }
-
-    /// The running hosts.
-    pub fn hosts(&self) -> &Hosts {
-        &self.hosts
-    }
-
-    /// Where this peer listens, once it does.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        *self.listening.borrow()
-    }
-
-    /// Closes all hosts in order: what was taken is flushed and answered, and the members are told.
-    pub async fn shut_down(&self) {
-        // Gone already is as good.
-        let _ = self.ask(Job::Shutdown).await;
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        self.jobs.send(job(reply)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
-        answer.await.map_err(|_| Code::GoingAway.into())
-    }
 }
 
 struct Hosting {

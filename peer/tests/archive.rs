@@ -6,8 +6,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use common::link::Link;
 use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::Code;
@@ -15,7 +13,7 @@ use futures_util::future::join_all;
 use peer::Config;
 use peer::api::{ChatMessage, Command, Event, HistoryOf, LinkState, Reply};
 use peer::client::CatchUp;
-use support::{Person, Raw, World, named, text_message, within};
+use support::{Person, Raw, World, named, text_message, until};
 
 /// Somebody who writes very much.
 struct Writer {
@@ -203,16 +201,8 @@ async fn history_is_read_from_the_host_once_and_from_the_archive_afterwards() {
     host.stop().await;
     charlie.expect_connection("first", LinkState::Retrying).await;
     // What was read is written when the disk has time.
-    let kept = async {
-        loop {
-            let page = history(&charlie, 100, None).await;
-            if page.messages.len() > 50 {
-                return page;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let page = within(kept).await;
+    until("it is kept", async || history(&charlie, 100, None).await.messages.len() > 50).await;
+    let page = history(&charlie, 100, None).await;
     assert_eq!(seqs(&page.messages), (121..=200).collect::<Vec<_>>());
     assert_eq!(page.missing.map(|missing| missing.upto), Some(120));
     // What is older is known to nobody here.

@@ -82,16 +82,6 @@ async fn chat(person: &mut Person, wanted: ChatState) -> Option<PeerKey> {
         .await
 }
 
-/// Waits for the next message of somebody else.
-async fn reads(person: &mut Person, text: &str) -> DirectMessage {
-    person
-        .expect(text, |event| match event {
-            Event::ChatMessage(message) if message.text.as_deref() == Some(text) => Some((**message).clone()),
-            _ => None,
-        })
-        .await
-}
-
 async fn outgoing(person: &mut Person, id: common::id::MessageId, wanted: DeliveryState) {
     let what = format!("{wanted:?}");
     person
@@ -137,12 +127,12 @@ async fn a_request_is_asked_accepted_and_talked_over() {
     ken.expect_connection("@charlie", LinkState::Up).await;
 
     let id = write(&ken, "charlie", "just the two of us").await;
-    let message = reads(&mut charlie, "just the two of us").await;
+    let message = charlie.reads_alone("just the two of us").await;
     assert_eq!((message.id, message.from.as_str(), message.mine), (id, "ken", false));
     outgoing(&mut ken, id, DeliveryState::Delivered).await;
     outgoing(&mut ken, id, DeliveryState::Read).await;
     write(&charlie, "ken", "yes").await;
-    reads(&mut ken, "yes").await;
+    ken.reads_alone("yes").await;
     for (person, user) in [(&ken, "charlie"), (&charlie, "ken")] {
         assert_eq!(texts(&conversation(person, user).await), ["just the two of us", "yes"]);
     }
@@ -211,7 +201,7 @@ async fn a_request_and_its_answer_wait_for_whoever_is_away() {
     chat(&mut ken, ChatState::Accepted).await;
     ken.expect_connection("@charlie", LinkState::Up).await;
     write(&ken, "charlie", "hello").await;
-    reads(&mut charlie, "hello").await;
+    charlie.reads_alone("hello").await;
 }
 
 #[actix::test]
@@ -228,7 +218,7 @@ async fn what_is_written_to_somebody_away_arrives_once_and_in_order_when_they_ar
     assert_eq!(contact(&ken, "charlie").await.queued, 150, "it is on disk");
     charlie.config.listen.port = free_port();
     charlie.start().await;
-    reads(&mut charlie, "150").await;
+    charlie.reads_alone("150").await;
     outgoing(&mut ken, ids[149], DeliveryState::Delivered).await;
     let expected: Vec<String> = (1..=150).map(|number| number.to_string()).collect();
     assert_eq!(texts(&conversation(&charlie, "ken").await), expected);
@@ -238,7 +228,7 @@ async fn what_is_written_to_somebody_away_arrives_once_and_in_order_when_they_ar
     charlie.restart().await;
     charlie.expect_connection("@ken", LinkState::Up).await;
     write(&ken, "charlie", "one more").await;
-    reads(&mut charlie, "one more").await;
+    charlie.reads_alone("one more").await;
     assert_eq!(charlie.direct_texts().len(), 151, "nothing comes twice");
 }
 
@@ -255,8 +245,8 @@ async fn both_write_at_once_and_show_the_same_order() {
     };
     let both = futures_util::future::join(typing(&ken, "charlie"), typing(&charlie, "ken"));
     support::within(both).await;
-    reads(&mut ken, "charlie 60").await;
-    reads(&mut charlie, "ken 60").await;
+    ken.reads_alone("charlie 60").await;
+    charlie.reads_alone("ken 60").await;
     let (one, other) = (conversation(&ken, "charlie").await, conversation(&charlie, "ken").await);
     assert_eq!(texts(&one), texts(&other));
     assert_eq!(one.len(), 120);
@@ -270,7 +260,7 @@ async fn both_write_at_once_and_show_the_same_order() {
 async fn a_message_that_comes_late_stands_in_its_place_and_is_marked() {
     let (_world, mut ken, mut charlie) = scene().await;
     write(&ken, "charlie", "first").await;
-    reads(&mut charlie, "first").await;
+    charlie.reads_alone("first").await;
     ken.stop().await;
     charlie.expect_connection("@ken", LinkState::Retrying).await;
     charlie.stop().await;
@@ -282,8 +272,8 @@ async fn a_message_that_comes_late_stands_in_its_place_and_is_marked() {
     charlie.start().await;
     write(&charlie, "ken", "second, by charlie").await;
     ken.start().await;
-    let of_charlie = reads(&mut ken, "second, by charlie").await;
-    reads(&mut charlie, "third, by ken").await;
+    let of_charlie = ken.reads_alone("second, by charlie").await;
+    charlie.reads_alone("third, by ken").await;
     assert!(of_charlie.late, "ken's own third stands behind it");
     let (one, other) = (conversation(&ken, "charlie").await, conversation(&charlie, "ken").await);
     assert_eq!(texts(&one), texts(&other));
@@ -300,12 +290,12 @@ async fn the_tracker_may_be_away_once_two_know_each_other() {
     world.stop_tracker().await;
     ken.expect_connection("tracker", LinkState::Retrying).await;
     write(&ken, "charlie", "still there?").await;
-    reads(&mut charlie, "still there?").await;
+    charlie.reads_alone("still there?").await;
     charlie.stop().await;
     ken.expect_connection("@charlie", LinkState::Retrying).await;
     write(&ken, "charlie", "later").await;
     charlie.start().await;
-    reads(&mut charlie, "later").await;
+    charlie.reads_alone("later").await;
 }
 
 #[actix::test]
@@ -316,7 +306,7 @@ async fn a_conversation_that_was_closed_opens_again_when_somebody_writes() {
     ken.expect_connection("@charlie", LinkState::Down).await;
     charlie.expect_connection("@ken", LinkState::Down).await;
     write(&charlie, "ken", "one more thing").await;
-    reads(&mut ken, "one more thing").await;
+    ken.reads_alone("one more thing").await;
 }
 
 #[actix::test]
@@ -338,7 +328,7 @@ async fn who_is_blocked_hears_nothing_of_it_and_their_messages_wait() {
     charlie.barrier_of_tracker().await;
     assert!(charlie.direct_texts().is_empty());
     charlie.done(with_user(|user| DirectCommand::Unblock { user }, "ken")).await;
-    reads(&mut charlie, "hello?").await;
+    charlie.reads_alone("hello?").await;
     until("it has arrived", async || contact(&ken, "charlie").await.queued == 0).await;
 }
 
@@ -358,7 +348,7 @@ async fn who_gets_through_unasked_is_as_its_user_wants_it() {
     ken.done(start("open")).await;
     ken.expect_connection("@open", LinkState::Up).await;
     write(&ken, "open", "hello").await;
-    reads(&mut open, "hello").await;
+    open.reads_alone("hello").await;
     ken.done(start("closed")).await;
     closed.barrier_of_tracker().await;
     assert!(contacts(&closed).await.is_empty());
@@ -375,7 +365,7 @@ async fn without_receipts_it_is_said_that_a_message_arrived_and_not_that_it_was_
     meet(&mut ken, &mut charlie).await;
     let id = write(&ken, "charlie", "hello").await;
     outgoing(&mut ken, id, DeliveryState::Delivered).await;
-    reads(&mut charlie, "hello").await;
+    charlie.reads_alone("hello").await;
     // A second one goes there and back, long after the first was shown.
     charlie.restart().await;
     charlie.expect_connection("@ken", LinkState::Up).await;
@@ -403,18 +393,18 @@ async fn a_new_device_of_an_account_gets_nothing_before_the_user_agrees() {
     let request = request_of(&mut ken, "charlie").await;
     assert!(request.new_device && request.key == laptop.whoami().await.key);
     write(&ken, "charlie", "for the one that is known").await;
-    reads(&mut charlie, "for the one that is known").await;
+    charlie.reads_alone("for the one that is known").await;
     laptop.barrier_of_tracker().await;
     assert!(laptop.direct_texts().is_empty());
     // Once ken agrees, both devices get what he writes from then on.
     ken.done(accept("charlie")).await;
     laptop.expect_connection("@ken", LinkState::Up).await;
     write(&ken, "charlie", "for both").await;
-    reads(&mut laptop, "for both").await;
-    reads(&mut charlie, "for both").await;
+    laptop.reads_alone("for both").await;
+    charlie.reads_alone("for both").await;
     assert_eq!(laptop.direct_texts(), ["for both"]);
     write(&laptop, "ken", "from the laptop").await;
-    assert_eq!(reads(&mut ken, "from the laptop").await.from, "charlie");
+    assert_eq!(ken.reads_alone("from the laptop").await.from, "charlie");
 }
 
 #[actix::test]
@@ -433,18 +423,18 @@ async fn a_device_of_a_contact_that_is_signed_out_gets_nothing_more() {
     assert_eq!(contact(&ken, "charlie").await.queued, 1);
     // With the password it is let in, and what has waited arrives.
     charlie.signin("charlie", PASSWORD).await.unwrap();
-    reads(&mut charlie, "not for a thief").await;
+    charlie.reads_alone("not for a thief").await;
 }
 
 #[actix::test]
 async fn a_guest_who_makes_an_account_stays_a_contact() {
     let (_world, mut ken, mut charlie) = scene().await;
     write(&charlie, "ken", "as a guest").await;
-    reads(&mut ken, "as a guest").await;
+    ken.reads_alone("as a guest").await;
     charlie.signup(PASSWORD).await;
     charlie.expect_connection("@ken", LinkState::Up).await;
     write(&charlie, "ken", "as an account").await;
-    reads(&mut ken, "as an account").await;
+    ken.reads_alone("as an account").await;
     assert_eq!(texts(&conversation(&ken, "charlie").await), ["as a guest", "as an account"]);
     assert_eq!(contacts(&ken).await.len(), 1);
 }

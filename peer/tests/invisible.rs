@@ -105,12 +105,6 @@ fn msg(user: &str, text: &str) -> Command {
     direct(DirectCommand::Msg { user: user.parse().unwrap(), text: text.to_owned() })
 }
 
-async fn reads(person: &mut Person, text: &str) {
-    let is_it =
-        |event: &Event| matches!(event, Event::ChatMessage(message) if message.text.as_deref() == Some(text));
-    person.expect(text, |event| is_it(event).then_some(())).await;
-}
-
 #[actix::test]
 async fn to_a_contact_who_is_invisible_is_away_until_they_write() {
     let mut world = World::new().await;
@@ -137,8 +131,8 @@ async fn to_a_contact_who_is_invisible_is_away_until_they_write() {
     assert!(ada.status().await.listen.is_none());
     assert_eq!(ada.refused(msg("ken", "here")).await, Code::Invisible, "a warning first");
     ada.done(msg("ken", "here")).await;
-    reads(&mut ken, "here").await;
-    reads(&mut ada, "there?").await;
+    ken.reads_alone("here").await;
+    ada.reads_alone("there?").await;
     assert_eq!(users(&ken).await, ["ken"], "to everybody else they are away all the same");
     set_invisible(&ada, false).await;
     let is_there =

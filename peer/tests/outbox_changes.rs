@@ -14,7 +14,7 @@ use common::proto::status::Code;
 use common::storage::{Program, Schema, Store};
 use peer::api::{Command, Event, LinkState, OutboxCommand, OutboxItem, OutgoingState, SessionState};
 use peer::store::PeerStore;
-use support::{Fate, MadeHost, Person, World, refused, stored, within};
+use support::{Fate, MadeHost, Person, World, refused, stored, until};
 use tokio::net::TcpListener;
 
 const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
@@ -261,12 +261,7 @@ async fn a_peer_that_is_restarted_in_a_loop_knocks_no_more_often_than_one_that_r
     // Each failure doubles the span of the next pause.
     for _ in 0..4 {
         charlie.start().await;
-        within(async {
-            while charlie.channel("first").await.reason.is_none() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        until("an attempt has failed", async || charlie.channel("first").await.reason.is_some()).await;
         charlie.perform(support::join("first")).await.unwrap_err();
         charlie.stop().await;
     }

@@ -28,15 +28,6 @@ fn texts(messages: &[DirectMessage]) -> Vec<String> {
     messages.iter().map(|message| message.text.clone().unwrap()).collect()
 }
 
-async fn reads(person: &mut Person, text: &str) -> DirectMessage {
-    person
-        .expect(text, |event| match event {
-            Event::ChatMessage(message) if message.text.as_deref() == Some(text) => Some((**message).clone()),
-            _ => None,
-        })
-        .await
-}
-
 /// Two quick messages came in one read, could not be taken apart, and both were lost.
 #[actix::test]
 async fn merged_messages() {
@@ -44,7 +35,7 @@ async fn merged_messages() {
     let messages: Vec<_> =
         (1..=20).map(|number| chat_message(number, number, &json!({"text": number.to_string()}))).collect();
     talk.send_merged(&messages).await;
-    reads(&mut ken, "20").await;
+    ken.reads_alone("20").await;
     let expected: Vec<String> = (1..=20).map(|number| number.to_string()).collect();
     assert_eq!(texts(&conversation(&ken, "eve").await), expected);
 }
@@ -56,7 +47,7 @@ async fn long_messages() {
     for (number, bytes) in [(1, 1025), (2, 4097), (3, 16 * 1024)] {
         let text = "\u{e4}".repeat(bytes / 2);
         talk.ask(&chat_message(number, number, &json!({"text": text}))).await.unwrap();
-        assert_eq!(reads(&mut ken, &text).await.number, number);
+        assert_eq!(ken.reads_alone(&text).await.number, number);
     }
     let too_long = chat_message(4, 4, &json!({"text": "x".repeat(16 * 1024 + 1)}));
     assert_eq!(talk.ask(&too_long).await.unwrap_err().code, Code::TextTooLong);
@@ -69,7 +60,7 @@ async fn forged_sender() {
     let charlie = Raw::guest(&world, "charlie").await;
     let claims = json!({"text": "hi", "from": "charlie", "sender": "charlie", "nickname": "charlie"});
     talk.ask(&chat_message(1, 1, &claims)).await.unwrap();
-    let message = reads(&mut ken, "hi").await;
+    let message = ken.reads_alone("hi").await;
     assert_eq!(
         (message.from.as_str(), message.user.as_str(), message.key),
         ("eve", "eve", eve.identity.key())
@@ -108,7 +99,7 @@ async fn an_empty_message() {
     talk.end().await;
     let mut talk = RawTalk::again(&eve, &ken).await;
     talk.ask(&chat_message(1, 1, &json!({"text": "hello"}))).await.unwrap();
-    reads(&mut ken, "hello").await;
+    ken.reads_alone("hello").await;
 }
 
 /// A retry after a lost answer came twice.
@@ -123,7 +114,7 @@ async fn a_repeated_message() {
     again.ask(&message).await.unwrap();
     let other = chat_message(1, 1, &json!({"text": "another under its number"}));
     assert_eq!(again.ask(&other).await.unwrap_err().code, Code::IdReused);
-    reads(&mut ken, "once").await;
+    ken.reads_alone("once").await;
     assert_eq!(texts(&conversation(&ken, "eve").await), ["once"]);
 }
 
@@ -147,7 +138,7 @@ async fn two_connections() {
     let mut second = RawTalk::again(&eve, &ken).await;
     first.end().await;
     second.ask(&chat_message(1, 1, &json!({"text": "over the newer"}))).await.unwrap();
-    reads(&mut ken, "over the newer").await;
+    ken.reads_alone("over the newer").await;
     second.ask(&LeftChat {}).await.unwrap();
     ken.expect("the end", |event| matches!(event, Event::Chat { state: ChatState::Left, .. }).then_some(()))
         .await;

@@ -8,8 +8,8 @@ use common::name::ChannelName;
 use common::proto::status::Code;
 use common::secret::Secret;
 use peer::api::{
-    ChannelStatus, ChatMessage, Command, Event, Hosting, Identity, JoinedChannel, LinkState, OutboxChange,
-    OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
+    ChannelStatus, ChatMessage, Command, DirectMessage, Event, Hosting, Identity, JoinedChannel, LinkState,
+    OutboxChange, OutboxCommand, OutboxItem, Outcome, Reply, Retried, SessionState, StatusReport,
 };
 use peer::events::{EventQueue, Events};
 use peer::node::NodeHandle;
@@ -179,6 +179,15 @@ impl Person {
     pub async fn send(&self, channel: &str, text: &str) -> MessageId {
         let Reply::Queued(queued) = self.done(send(channel, text)).await else { unreachable!() };
         queued.id
+    }
+
+    /// Waits for the next message to this user alone that has this text.
+    pub async fn reads_alone(&mut self, text: &str) -> DirectMessage {
+        self.expect(text, |event| match event {
+            Event::ChatMessage(message) if message.text.as_deref() == Some(text) => Some((**message).clone()),
+            _ => None,
+        })
+        .await
     }
 
     /// What others wrote to this user alone, in the order in which it was shown.

@@ -341,7 +341,7 @@ async fn a_script_in_any_field_is_only_text() {
         browser.fill("input[name=pattern]", script).await;
         browser.fill("#host-name", script).await;
         browser.click("#host button").await;
-        browser.until_there("#host-said:not(:empty)").await;
+        browser.until_there("#host-name-said:not(:empty)").await;
         browser.until_shows("#found", "No channel is called like that").await;
     }
     browser.until("window.hit === undefined").await;

@@ -17,7 +17,7 @@ async fn two_people_talk_alone() {
     kens.goto(&ken.at("/people")).await;
     kens.fill("#ask-user", "no/name").await;
     kens.click("#people form button").await;
-    kens.until_there("#ask-said:not(:empty)").await;
+    kens.until_there("#ask-user-said:not(:empty)").await;
     kens.fill("#ask-user", "ada").await;
     kens.click("#people form button").await;
     adas.until_there("#contacts .badge").await;

@@ -4,6 +4,7 @@ mod about;
 mod account;
 mod channel;
 mod door;
+mod field;
 mod find;
 mod frame;
 mod lines;

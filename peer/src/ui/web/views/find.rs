@@ -5,6 +5,7 @@ use common::proto::status::Refusal;
 use common::text::one_line;
 use maud::{Markup, html};
 
+use super::field::NameField;
 use super::words::{channel_path, name, person};
 use crate::api::{Channels, Identity, SessionState};
 
@@ -98,17 +99,20 @@ fn more(pattern: &str, after: &str) -> Markup {
 
 /// The form that hosts a channel; with what was typed and why it was not done.
 pub(in crate::ui::web) fn host_form(typed: &str, refusal: Option<&Refusal>) -> Markup {
+    let field = NameField {
+        id: "host-name",
+        sent_as: "channel",
+        label: "Its name",
+        button: "Host it",
+        typed,
+        refusal,
+    };
     html! {
         form #host .card hx-post="/host" hx-swap="outerHTML" {
             h2 { "Host a channel" }
             p.quiet { "It lives on this machine, and can be reached while this program runs." }
             div.field {
-                label for="host-name" { "Its name" }
-                div.together {
-                    input #host-name name="channel" value=(typed) required autocomplete="off" maxlength="64" aria-invalid=[refusal.map(|_| "true")] aria-describedby="host-said";
-                    button.main { "Host it" }
-                }
-                p #host-said .error role="alert" { @if let Some(refusal) = refusal { (one_line(&refusal.reason)) } }
+                (field.show())
             }
         }
     }

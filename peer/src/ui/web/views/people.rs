@@ -5,6 +5,7 @@ use common::proto::status::Refusal;
 use common::text::one_line;
 use maud::{Markup, html};
 
+use super::field::NameField;
 use super::words::{name, picture, private_path};
 use crate::api::{ContactRow, ContactState, LinkState};
 use crate::ui::render::fingerprint;
@@ -120,17 +121,14 @@ fn hard(user: &UserName, verb: &str, word: &str, question: &str) -> Markup {
 
 fn ask(typed: &str, said: Option<&Result<String, Refusal>>) -> Markup {
     let refusal = said.and_then(|said| said.as_ref().err());
+    let field =
+        NameField { id: "ask-user", sent_as: "user", label: "Their name", button: "Ask", typed, refusal };
     html! {
         form.card hx-post="/people/start" {
             h2 { "Talk with somebody alone" }
             p.quiet { "They are asked first. What you say goes straight from your machine to theirs." }
             div.field {
-                label for="ask-user" { "Their name" }
-                div.together {
-                    input #ask-user name="user" value=(typed) required autocomplete="off" maxlength="64" aria-invalid=[refusal.map(|_| "true")] aria-describedby="ask-said";
-                    button.main { "Ask" }
-                }
-                p #ask-said .error role="alert" { @if let Some(refusal) = refusal { (one_line(&refusal.reason)) } }
+                (field.show())
                 @if let Some(Ok(said)) = said { @if !said.is_empty() { p.done role="status" { (one_line(said)) } } }
             }
         }
