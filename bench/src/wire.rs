@@ -103,6 +103,14 @@ impl Wire {
         }
     }
 
+    /// Sends each line in a record of its own, all at once.
+    pub fn send_line_by_line(&mut self, end: End, lines: &[u8]) -> Fallible {
+        match self.conns.get_mut(end) {
+            Some(Some(conn)) => conn.send_line_by_line(lines),
+            _ => Err("the connection has gone".into()),
+        }
+    }
+
     /// Leaves a connection unread from now on.
     pub fn pause(&mut self, end: End) {
         if let Some(Some(conn)) = self.conns.get_mut(end) {
@@ -207,6 +215,13 @@ impl Conn {
 
     fn send(&mut self, lines: &[u8]) -> Fallible {
         self.tls.seal(lines, &mut self.out)?;
+        self.flush()
+    }
+
+    fn send_line_by_line(&mut self, lines: &[u8]) -> Fallible {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            self.tls.seal(line, &mut self.out)?;
+        }
         self.flush()
     }
 

@@ -284,7 +284,7 @@ impl World {
         }
         match members.iter().all(|n| self.crew.members[*n].stage == goal) {
             true => Ok(()),
-            false => Err(format!("not everybody came in: {}", self.crew.faults.join("; ")).into()),
+            false => Err(format!("not everybody came in: {}", first(&self.crew.faults)).into()),
         }
     }
 
@@ -295,12 +295,25 @@ impl World {
             self.crew.put_message(&mut lines, member, bytes);
         }
         let end = self.crew.members[member].end.ok_or("the sender has lost its connection")?;
-        self.wire.send(end, &lines)
+        match self.crew.dialect() {
+            // ngIRCd lets lie what it did not read of a record until something more comes.
+            Some(Dialect::Irc) => self.wire.send_line_by_line(end, &lines),
+            _ => self.wire.send(end, &lines),
+        }
     }
 
     /// What the host's process has used so far.
     pub fn host_usage(&self) -> Fallible<Usage> {
         usage(self.host_id)
+    }
+}
+
+/// What went wrong first, in short.
+fn first(faults: &[String]) -> String {
+    let told = faults.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match faults.len().saturating_sub(3) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
     }
 }
 

@@ -85,7 +85,8 @@ pub fn memory(world: &World, members: usize, report: &Report) -> Fallible<f64> {
 
 /// Sends all messages, and waits until all members have them.
 pub fn burst(world: &mut World, options: &Fanout) -> Fallible {
-    let Fanout { members, senders, messages, text } = *options;
+    let Fanout { members, messages, text, .. } = *options;
+    let senders = options.senders.min(members);
     let mut left = messages;
     let before = world.crew.members[0].stream.next();
     let goal = before + messages as u64;

@@ -94,8 +94,8 @@ pub const FANOUT_BYTES: usize = 256 * 1024;
 pub const MAX_FANOUT_GROUPS: usize = 16;
 /// So many members have one task for themselves before there is another.
 pub const FANOUT_GROUP_MEMBERS: usize = 64;
-/// How many members are written to before other tasks get a turn.
-pub const FANOUT_TURN: usize = 32;
+/// How many members are written to before other tasks get a turn: some 2 ms.
+pub const FANOUT_TURN: usize = 256;
 
 /// JOINED and LEFT are gathered for so long before they are sent.
 pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
