@@ -34,6 +34,10 @@ pub const NAMES: Rate = Rate::new(60, 20);
 pub const BROADCASTS: Rate = Rate::new(3, 2);
 /// How often the guests of one origin may, together.
 pub const GUEST_BROADCASTS: Rate = Rate::new(10, 5);
+/// How many conversations one user may ask for: all that a peer has under way, on a new connection and another one.
+pub const KNOCKS: Rate = Rate::new(200, 20);
+/// How many the guests of one origin may, together.
+pub const GUEST_KNOCKS: Rate = Rate::new(300, 60);
 /// How many of its devices one account may sign out.
 pub const REVOCATIONS: Rate = Rate::new(64, 1);
 /// How many revocations there may be at once: beyond that nobody signs out others' devices for a while.

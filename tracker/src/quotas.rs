@@ -13,7 +13,9 @@ use common::proto::status::{Code, Refusal};
 use common::transport::Origin;
 
 use crate::attempts::{self, Attempts, Verdict};
-use crate::limits::{BROADCASTS, GUEST_BROADCASTS, GUESTS, NAMES, REVOCATIONS, SIGNUPS};
+use crate::limits::{
+    BROADCASTS, GUEST_BROADCASTS, GUEST_KNOCKS, GUESTS, KNOCKS, NAMES, REVOCATIONS, SIGNUPS,
+};
 
 /// How much in a while, for each place. An operator may change it.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +26,38 @@ pub struct Rates {
     pub signups: Rate,
     /// Names that are taken for new channels, or found taken.
     pub names: Rate,
+    /// Conversations that one user asks for.
+    pub knocks: Rate,
+    /// Conversations that the guests of one place ask for.
+    pub guest_knocks: Rate,
     /// Wrong passwords.
     pub attempts: attempts::Limits,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { guests: GUESTS, signups: SIGNUPS, names: NAMES, attempts: attempts::Limits::default() }
+        Self {
+            guests: GUESTS,
+            signups: SIGNUPS,
+            names: NAMES,
+            knocks: KNOCKS,
+            guest_knocks: GUEST_KNOCKS,
+            attempts: attempts::Limits::default(),
+        }
+    }
+}
+
+/// Counts what each user does, from wherever; and guests by where they come from as well, since it costs nothing to be
+/// another one.
+#[derive(Debug)]
+struct OfUsers {
+    of_user: Meter<Subject>,
+    of_guests: Meter<Origin>,
+}
+
+impl OfUsers {
+    fn new(of_user: Rate, of_guests: Rate) -> Self {
+        Self { of_user: Meter::new(of_user), of_guests: Meter::new(of_guests) }
     }
 }
 
@@ -46,19 +73,20 @@ struct Inner {
     signups: Meter<Origin>,
     names: Meter<Origin>,
     revocations: Meter<AccountId>,
-    broadcasts: Meter<Subject>,
-    guest_broadcasts: Meter<Origin>,
+    broadcasts: OfUsers,
+    knocks: OfUsers,
     attempts: Mutex<Attempts>,
 }
 
 impl Quotas {
     /// Nobody has done anything. Who is exempt says `admission`.
     pub fn new(rates: Rates, admission: admission::Limits) -> Self {
-        let Rates { guests, signups, names, attempts } = rates;
+        let Rates { guests, signups, names, knocks, guest_knocks, attempts } = rates;
         let (guests, signups, names) = (Meter::new(guests), Meter::new(signups), Meter::new(names));
         let attempts = Mutex::new(Attempts::new(attempts));
         let revocations = Meter::new(REVOCATIONS);
-        let (broadcasts, guest_broadcasts) = (Meter::new(BROADCASTS), Meter::new(GUEST_BROADCASTS));
+        let broadcasts = OfUsers::new(BROADCASTS, GUEST_BROADCASTS);
+        let knocks = OfUsers::new(knocks, guest_knocks);
         Self(Arc::new(Inner {
             rates,
             admission,
@@ -67,7 +95,7 @@ impl Quotas {
             names,
             revocations,
             broadcasts,
-            guest_broadcasts,
+            knocks,
             attempts,
         }))
     }
@@ -120,17 +148,38 @@ impl Quotas {
         self.0.revocations.check(&account).map_err(too_often)
     }
 
-    /// Somebody says something to all who are there; guests are counted by where they come from as well, since it costs
-    /// nothing to be another one.
+    /// Somebody says something to all who are there.
     ///
     /// # Errors
     /// `too_many_requests`, with when to come back.
     pub fn broadcast(&self, who: Subject, origin: Origin) -> Result<(), Refusal> {
+        let what = ["too much was broadcast from your address", "you have broadcast too much"];
+        self.check_user(&self.0.broadcasts, who, origin, what)
+    }
+
+    /// Somebody asks for a conversation, with whomever: there may be no such user.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn knock(&self, who: Subject, origin: Origin) -> Result<(), Refusal> {
+        let what = [
+            "too many conversations were asked for from your address",
+            "you have asked for too many conversations",
+        ];
+        self.check_user(&self.0.knocks, who, origin, what)
+    }
+
+    fn check_user(
+        &self,
+        meters: &OfUsers,
+        who: Subject,
+        origin: Origin,
+        [of_origin, own]: [&str; 2],
+    ) -> Result<(), Refusal> {
         if let Subject::Guest(_) = who {
-            self.check(&self.0.guest_broadcasts, origin, "too much was broadcast from your address")?;
+            self.check(&meters.of_guests, origin, of_origin)?;
         }
-        let too_often = |wait| too_many("you have broadcast too much", wait);
-        self.0.broadcasts.check(&who).map_err(too_often)
+        meters.of_user.check(&who).map_err(|wait| too_many(own, wait))
     }
 
     fn check(&self, meter: &Meter<Origin>, origin: Origin, what: &str) -> Result<(), Refusal> {

@@ -152,7 +152,7 @@ impl Session {
     }
 
     async fn knock(&self, knock: Knock) -> Result<Sent, Failure> {
-        self.tracker.knock(self.caller.conn, self.phase.identity()?, knock).await
+        self.tracker.knock(self.caller, self.phase.identity()?, knock).await
     }
 
     async fn say_to_all(&self, said: SayToAll) -> Result<Empty, Failure> {

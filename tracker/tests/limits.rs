@@ -10,6 +10,7 @@ use common::identity::Identity;
 use common::link::{CloseReason, Link};
 use common::meter::Rate;
 use common::proto::directory::{Guest, Password, Signin, Signup, Unhost};
+use common::proto::knock::{Knock, Sent};
 use common::proto::session::Limits;
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
@@ -22,6 +23,10 @@ fn guest(name: &str) -> Guest {
 
 fn signup(name: &str) -> Signup {
     Signup { name: name.parse().unwrap(), password: Secret::new(PASSWORD) }
+}
+
+fn knock(name: &str) -> Knock {
+    Knock { name: name.parse().unwrap() }
 }
 
 fn signin(name: &str, password: &str) -> Signin {
@@ -83,6 +88,36 @@ async fn names_of_new_channels_are_taken_up_to_a_number() {
     ken.host(&first).await.unwrap();
     ken.ask(&Unhost { id: first.id, release: true }).await.unwrap();
     expect_patience(ken.outcome(&channel("first")).await, 60_000);
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn conversations_are_asked_for_up_to_a_number_whether_or_not_there_is_such_a_user() {
+    let (_folder, tracker) = tracker_with(|limits| limits.rates.knocks = Rate::new(2, 1)).await;
+    let (ken, mut ada) = (tracker.account("ken").await, tracker.account("ada").await);
+    for _ in 0..2 {
+        assert_eq!(ken.ask(&knock("nobody")).await, Ok(Sent::default()));
+    }
+    for name in ["nobody", "ada"] {
+        expect_patience(ken.outcome(&knock(name)).await, 60_000);
+    }
+    ada.expect_nothing().await;
+    // From another device it is no different; for others it is.
+    let device = tracker.stranger().await;
+    device.signin("ken", PASSWORD).await.unwrap();
+    expect_patience(device.outcome(&knock("ada")).await, 60_000);
+    ada.ask(&knock("ken")).await.unwrap();
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn guests_of_one_address_ask_for_no_more_conversations_by_being_somebody_else() {
+    let (_folder, tracker) = tracker_with(|limits| limits.rates.guest_knocks = Rate::new(2, 1)).await;
+    for name in ["first", "second"] {
+        tracker.guest(name).await.ask(&knock("nobody")).await.unwrap();
+    }
+    expect_patience(tracker.guest("third").await.outcome(&knock("nobody")).await, 60_000);
+    tracker.account("ken").await.ask(&knock("nobody")).await.unwrap();
     tracker.stop().await;
 }
 

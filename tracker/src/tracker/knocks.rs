@@ -18,7 +18,7 @@ use super::TrackerHandle;
 use super::hosting::addresses;
 use super::introductions::Wish;
 use super::messages::{Deliver, Met, Ring};
-use super::sessions::{ConnId, Identity};
+use super::sessions::{Caller, ConnId, Identity};
 use crate::error::Failure;
 use crate::limits::SCAN_ROWS;
 use crate::store::directory::{Committed, Tries};
@@ -40,8 +40,9 @@ impl TrackerHandle {
     /// Asks for a conversation with whoever has a name.
     ///
     /// # Errors
-    /// When the directory does not answer; never for who it is that is asked.
-    pub async fn knock(&self, conn: ConnId, who: &Identity, knock: Knock) -> Result<Sent, Failure> {
+    /// `too_many_requests`, or when the directory does not answer; never for who it is that is asked.
+    pub async fn knock(&self, caller: Caller, who: &Identity, knock: Knock) -> Result<Sent, Failure> {
+        self.quotas.knock(who.subject, caller.origin)?;
         let (row, keys) = self.whom(who, &knock.name).await?;
         let mut tries = Tries::default();
         loop {
@@ -52,7 +53,7 @@ impl TrackerHandle {
             let kept = knocks.add(asked, now);
             change.put(KNOCKS, &row, &knocks)?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
-                self.actor.send(Ring { conn, keys, kept }).await?;
+                self.actor.send(Ring { conn: caller.conn, keys, kept }).await?;
                 return Ok(Sent::default());
             }
         }
