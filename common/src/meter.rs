@@ -38,6 +38,12 @@ impl Rate {
         Duration::from_secs(60) / self.per_minute.get()
     }
 
+    /// How many may be done within so long, after a pause.
+    pub fn within(self, time: Duration) -> usize {
+        let more = u64::from(self.per_minute.get()).saturating_mul(time.as_secs()) / 60;
+        usize::try_from(u64::from(self.burst.get()).saturating_add(more)).unwrap_or(usize::MAX)
+    }
+
     fn quota(self) -> Quota {
         // A minute by a number that fits 32 bits is never nothing.
         let quota = Quota::with_period(self.period()).unwrap_or_else(|| Quota::per_minute(self.per_minute));

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use common::admission::parse_trusted;
 use common::files::write_private_file;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName, guest_name};
 use common::proto::limits::TRACKER_PORT;
 use common::transport::Address;
 use etcetera::BaseStrategy;
+use ipnet::IpNet;
 
 use crate::client::CatchUp;
 use crate::direct::{Accept, DirectSettings};
+use crate::host::quota;
 use crate::hosting::ListenConfig;
 use crate::tracker_link::TrackerAddress;
 
@@ -79,6 +82,10 @@ pub struct Args {
     /// An address to hand out to members, such as tcp:HOST:PORT, instead of the one that the tracker sees
     #[arg(long, value_name = "ADDR", env = "NATTER_ADVERTISE", value_parser = parse_advertise)]
     advertise: Vec<Address>,
+    /// A network whose members are not counted, such as 192.0.2.0/24: neither how many connect from one address there nor
+    /// how much each sends; may be given several times
+    #[arg(long, value_name = "NET", env = "NATTER_TRUSTED_PREFIX", value_delimiter = ',', value_parser = parse_trusted)]
+    trusted_prefix: Vec<IpNet>,
     /// Serve the peer's page for a browser: on this machine, at port 8822 when not given
     #[arg(
         long,
@@ -187,6 +194,8 @@ pub struct Config {
     pub host_channels: Vec<ChannelName>,
     /// Where members reach this peer.
     pub listen: ListenConfig,
+    /// What those are held to who come here.
+    pub limits: quota::Limits,
     /// How long what is under way may take at the end.
     pub drain: Duration,
     /// How long a message may wait before it is too late to send it; for ever when absent.
@@ -236,6 +245,7 @@ impl Config {
                 port: args.peer_host_port,
                 advertise: args.advertise,
             },
+            limits: limits(args.trusted_prefix),
             drain: Duration::from_millis(args.drain_ms),
             expire: args.expire,
             catch_up: CatchUp::default(),
@@ -282,6 +292,12 @@ fn place(name: Option<UserName>, data: Option<PathBuf>) -> Result<Place, ConfigE
 
 fn kept_name(file: &Path) -> Option<UserName> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn limits(trusted: Vec<IpNet>) -> quota::Limits {
+    let mut limits = quota::Limits::default();
+    limits.admission.trusted = trusted;
+    limits
 }
 
 fn page_address(wanted: Option<SocketAddr>, insecure: bool) -> Result<Option<SocketAddr>, ConfigError> {

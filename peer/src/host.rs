@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
-//! [`presence`], [`gate`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
+//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -17,6 +17,7 @@ pub mod channel;
 mod effects;
 mod fanout;
 pub mod gate;
+pub mod held;
 pub mod kicked;
 pub mod log;
 pub(crate) mod member;
@@ -25,6 +26,7 @@ mod moderate;
 pub mod moderation;
 pub mod permission;
 pub mod presence;
+pub mod quota;
 mod reading;
 pub mod record;
 pub mod seats;

@@ -6,12 +6,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use common::admission::Limits;
+use common::clock::Timestamp;
 use common::id::{ChannelId, RequestId};
-use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::listener::listen;
-use common::pass::Pass;
 use common::proto::channel::{Connect, HostRequest};
 use common::proto::limits::{
     CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, PROTOCOL_VERSION,
@@ -29,7 +27,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::PROGRAM;
 use crate::alarm::Death;
 use crate::direct::Door;
-use crate::host::member::MemberSession;
+use crate::host::member::{Admitted, MemberSession};
+use crate::host::quota::{self, Quotas};
 use crate::host::{HostHandle, SharedGate};
 
 /// The channels hosted here, for whoever comes, and whose passes count for them. Clones are the same.
@@ -37,9 +36,15 @@ use crate::host::{HostHandle, SharedGate};
 pub struct Hosts {
     hosts: Arc<RwLock<HashMap<ChannelId, HostHandle>>>,
     gate: SharedGate,
+    quotas: Quotas,
 }
 
 impl Hosts {
+    /// No channel yet; who comes is held to `limits`.
+    pub fn new(limits: quota::Limits) -> Self {
+        Self { quotas: Quotas::new(limits), ..Self::default() }
+    }
+
     /// From now on CONNECT finds this host.
     pub fn insert(&self, host: HostHandle) {
         self.hosts.write().unwrap_or_else(PoisonError::into_inner).insert(host.id(), host);
@@ -60,13 +65,17 @@ impl Hosts {
         &self.gate
     }
 
-    /// The host that somebody asks for, and what their pass says. The pass comes first, whether or not there is such a
+    /// The host that somebody asks for, and what they may do there. The pass comes first, whether or not there is such a
     /// channel: whoever may not know of it learns as much as from one that does not exist, and as fast.
-    fn find(&self, connect: &Connect, key: PeerKey) -> Result<(HostHandle, Pass), Refusal> {
+    fn admit(&self, connect: &Connect, link: &Link) -> Result<Admitted, Refusal> {
+        let key = link.peer_key();
         let pass = self.gate.check(&connect.pass, key)?;
         let who = Holder { subject: pass.subject, key };
         let host = self.get(connect.channel).filter(|host| host.admits(who));
-        Ok((host.ok_or(Code::NoSuchChannel)?, pass))
+        let host = host.ok_or(Code::NoSuchChannel)?;
+        let now = Timestamp::now();
+        let allowance = self.quotas.of_member(link.origin(), connect.channel, pass.subject, now);
+        Ok(Admitted { host, pass, allowance })
     }
 
     /// All hosts.
@@ -129,11 +138,12 @@ impl Listener {
 }
 
 async fn accept(listener: transport::Listener, hosts: Hosts, door: Door, shutdown: Shutdown) {
+    let limits = hosts.quotas.admission().clone();
     let serve = {
         let shutdown = shutdown.clone();
         move |connection| receive(connection, hosts.clone(), Some(door.clone()), shutdown.clone())
     };
-    let members = listen(listener, Limits::default(), shutdown, serve).await;
+    let members = listen(listener, limits, shutdown, serve).await;
     // The hosts tell their members; who does not read that in time is cut off.
     members.finish(DRAIN_LIMIT + Duration::from_secs(1)).await;
 }
@@ -187,7 +197,7 @@ enum Entered {
 
 impl Visitor<'_> {
     async fn enter(mut self, hosts: &Hosts) -> Result<Entered, CloseReason> {
-        let greeted = timeout(HELLO_LIMIT, self.greet()).await;
+        let greeted = timeout(HELLO_LIMIT, self.greet(&hosts.quotas)).await;
         let purpose = greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
         if purpose == Purpose::Direct {
             return Ok(Entered::Door);
@@ -198,8 +208,8 @@ impl Visitor<'_> {
                 return Err(self.end(Code::TimedOut.into()));
             };
             let (id, connect) = asked?;
-            let entered = match hosts.find(&connect, self.link.peer_key()) {
-                Ok((host, pass)) => MemberSession::enter(host, self.link.clone(), id, connect, pass).await,
+            let entered = match hosts.admit(&connect, self.link) {
+                Ok(admitted) => MemberSession::enter(admitted, self.link.clone(), id, connect).await,
                 Err(refusal) => Err(refusal),
             };
             match entered {
@@ -211,7 +221,7 @@ impl Visitor<'_> {
     }
 
     /// Waits for HELLO and answers it.
-    async fn greet(&mut self) -> Result<Purpose, CloseReason> {
+    async fn greet(&mut self, quotas: &Quotas) -> Result<Purpose, CloseReason> {
         loop {
             let request = self.next().await?;
             let id = request.id;
@@ -221,7 +231,10 @@ impl Visitor<'_> {
             }
             match HostRequest::parse(&request.command, &request.body) {
                 Ok(HostRequest::Hello(hello)) => match check_purpose(&hello, self.has_door) {
-                    Ok(welcome) => return self.link.answer(id, &Ok(welcome)).map(|()| hello.purpose),
+                    Ok(()) => {
+                        let welcome = welcome(quotas.advertised(self.link.origin()));
+                        return self.link.answer(id, &Ok(welcome)).map(|()| hello.purpose);
+                    }
                     Err(refusal) => self.refuse(id, refusal),
                 },
                 other => self.refuse_other(id, other),
@@ -270,11 +283,14 @@ impl Visitor<'_> {
     }
 }
 
-fn check_purpose(hello: &Hello, has_door: bool) -> Result<Welcome, Refusal> {
+fn check_purpose(hello: &Hello, has_door: bool) -> Result<(), Refusal> {
     let is_served = hello.purpose == Purpose::Channel || (hello.purpose == Purpose::Direct && has_door);
     if !is_served {
         return Err(Refusal::new(Code::BadRequest, "a peer serves the purposes channel and direct"));
     }
-    let limits = session::Limits::default();
-    Ok(Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None })
+    Ok(())
+}
+
+fn welcome(limits: session::Limits) -> Welcome {
+    Welcome { protocol: PROTOCOL_VERSION, program: PROGRAM.to_owned(), limits, directory: None }
 }

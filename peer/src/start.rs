@@ -152,8 +152,18 @@ struct Parts {
 
 impl Parts {
     async fn start(self, config: Config, session: Session) -> Result<NodeHandle, StartError> {
-        let Config { tracker, data, host_channels, listen, name_was_given, expire, catch_up, direct, .. } =
-            config;
+        let Config {
+            tracker,
+            data,
+            host_channels,
+            listen,
+            limits,
+            name_was_given,
+            expire,
+            catch_up,
+            direct,
+            ..
+        } = config;
         let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
             tracker,
             trust: TrustFile::new(data.join("known_trackers")),
@@ -164,7 +174,7 @@ impl Parts {
             events: self.events.clone(),
             alarm: self.alarm.clone(),
         });
-        let hosts = Hosts::default();
+        let hosts = Hosts::new(limits);
         let (door, visitors) = direct::door();
         let hosting = self.hosting(listen, tracker.clone(), hosts.clone(), door).await;
         let presence = presence::start(PresenceConfig {

@@ -6,6 +6,7 @@ mod support;
 
 use common::clock::Timestamp;
 use common::id::IdentityKind;
+use common::meter::Rate;
 use common::proto::status::{Code, Refusal};
 use futures_util::future::{join, join_all};
 use peer::api::{Command, Event, LinkState};
@@ -288,4 +289,30 @@ async fn who_writes_may_change_in_the_middle() {
     let kinds: Vec<_> = host.messages("first").iter().map(|message| message.author_kind).collect();
     assert_eq!(kinds, [[IdentityKind::Guest; EACH], [IdentityKind::Account; EACH]].concat());
     assert_eq!(charlie.channel("first").await.queued, 0);
+}
+
+#[actix::test]
+async fn whoever_writes_faster_than_the_host_takes_it_loses_nothing() {
+    let world = World::new().await;
+    let mut config = world.config("ken");
+    config.limits.admission.counts_loopback = true;
+    config.limits.messages = Rate::new(4, 240);
+    config.limits.catch_up = Rate::new(1, 1);
+    let host = world.person(config).await;
+    host.entered().await;
+    host.host("first").await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    let texts = numbered(12);
+    for text in &texts {
+        charlie.send("first", text).await;
+    }
+    // The owner's own client is in the same process, and writes meanwhile.
+    host.send("first", "hello").await;
+    for _ in &texts {
+        charlie.expect("stored message", stored).await;
+    }
+    host.reads("first", 13).await;
+    let (own, others): (Vec<_>, Vec<_>) = host.texts("first").into_iter().partition(|text| text == "hello");
+    assert_eq!((own.len(), others), (1, texts));
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::meter::Rate;
+
 /// The version of the protocol, said in HELLO.
 pub const PROTOCOL_VERSION: u32 = 1;
 
@@ -39,6 +41,17 @@ pub const MAX_PASSWORD_BYTES: usize = 256;
 
 /// How many messages a device may have unanswered in a channel.
 pub const MAX_UNANSWERED_MESSAGES: usize = 64;
+/// How many messages of one member a host takes: what somebody types, and not what a program pours out.
+pub const MESSAGES: Rate = Rate::new(10, 300);
+/// How many it takes besides of those that were written before the member came: they waited for the host.
+pub const CATCH_UP_MESSAGES: Rate = Rate::new(1000, 60);
+/// A message that is too soon is held for so long at most; all that may be unanswered have their turn by then, and
+/// whoever waits for the answer has not given up.
+pub const MESSAGE_HELD_LIMIT: Duration = Duration::from_secs(13);
+/// Of a member of whom more than this is held, nothing is read.
+pub const HELD_BYTES: usize = 128 * 1024;
+/// A sender has no more unanswered than a host takes in so long.
+pub const MESSAGES_AHEAD: Duration = Duration::from_secs(5);
 /// How many messages one STATUS_OF may ask about.
 pub const MAX_STATUS_IDS: usize = 256;
 /// How many messages may wait in the outbox of one channel.

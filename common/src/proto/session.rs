@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{
     MAX_DEPTH, MAX_FRAME_BYTES, MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_TEXT_BYTES, MAX_UNANSWERED_MESSAGES,
-    PROTOCOL_VERSION,
+    MESSAGES_AHEAD, PROTOCOL_VERSION,
 };
 use super::status::{Code, Refusal};
 use super::{Command, Empty, Request, commands};
@@ -27,7 +27,7 @@ pub enum Purpose {
     Other,
 }
 
-/// The bounds that a side holds the other to. What is absent of the last five is not bounded for whoever asks.
+/// The bounds that a side holds the other to. What is absent of the last six is not bounded for whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -49,6 +49,9 @@ pub struct Limits {
     /// How many messages of a member a host takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Rate>,
+    /// How many it takes besides of those that were written before the member came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<Rate>,
     /// How many guests a tracker lets in from one origin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guests: Option<Rate>,
@@ -71,10 +74,19 @@ impl Default for Limits {
             depth: MAX_DEPTH,
             connections: None,
             messages: None,
+            catch_up: None,
             guests: None,
             signups: None,
             names: None,
         }
+    }
+}
+
+impl Limits {
+    /// How many messages a sender has unanswered who keeps to these bounds and wants no answer to be late.
+    pub fn window(&self) -> usize {
+        let most = self.unanswered.clamp(1, MAX_UNANSWERED_MESSAGES);
+        self.messages.map_or(most, |rate| most.min(rate.within(MESSAGES_AHEAD)))
     }
 }
 
@@ -165,6 +177,17 @@ mod tests {
 
     use super::*;
     use crate::id::RequestId;
+
+    #[test]
+    fn a_sender_is_no_further_ahead_than_the_answers_come() {
+        let window = |unanswered, messages| Limits { unanswered, messages, ..Limits::default() }.window();
+        assert_eq!(window(64, None), 64);
+        assert_eq!(window(64, Some(Rate::new(10, 300))), 35);
+        assert_eq!(window(20, Some(Rate::new(10, 300))), 20);
+        assert_eq!(window(64, Some(Rate::new(1, 1))), 1);
+        assert_eq!(window(64, Some(Rate::new(u32::MAX, u32::MAX))), 64);
+        assert_eq!((window(0, None), window(usize::MAX, None)), (1, 64));
+    }
 
     fn checked(command: &str, body: &str) -> Option<Refusal> {
         let body = RawValue::from_string(body.to_owned()).unwrap();

@@ -87,6 +87,8 @@ pub struct Entered {
     pub record: ChannelRecord,
     /// Whether this very peer hosts it, so that its log is on the same disk.
     pub at_home: bool,
+    /// How many messages may be unanswered there.
+    pub window: usize,
 }
 
 impl Way {
@@ -116,7 +118,9 @@ impl Way {
         let at_home = self.hosts.get(record.id).is_some();
         let (connection, record) = self.reach(record, at_home).await?;
         let (link, mut inbox) = Link::open(connection);
-        inbox.ask(&link, &hello_for(Purpose::Channel)).await.map_err(RequestError::into_refusal)?;
+        let hello = hello_for(Purpose::Channel);
+        let welcome = inbox.ask(&link, &hello).await.map_err(RequestError::into_refusal)?;
+        let window = welcome.limits.window();
         let connected = match inbox.ask(&link, &connect).await.map_err(host_refusal) {
             Ok(connected) => connected,
             Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(self.not_there(&record).await),
@@ -124,7 +128,7 @@ impl Way {
         };
         check(&connected, &record, connect.have)?;
         link.keep_alive();
-        Ok(Entered { link, inbox, connected, record, at_home })
+        Ok(Entered { link, inbox, connected, record, at_home, window })
     }
 
     /// Reaches the host where it was last, else where the tracker says it is now.

@@ -200,10 +200,11 @@ impl Client {
         let ticket = Ticket { pass: held.signed, invisible };
         let entering = async move { way.enter(record, ticket, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
-            let outcome = entered.and_then(|Entered { link, inbox, connected, record, at_home }| {
+            let outcome = entered.and_then(|Entered { link, inbox, connected, record, at_home, window }| {
                 let is_other = client.state.is_other(connected.after.epoch);
                 let stored = is_other.then(|| client.archive.intervals(connected.after.epoch)).transpose()?;
-                Ok((link, inbox, Came { subject, invisible, connected, record, at_home, stored }))
+                let came = Came { subject, invisible, connected, record, at_home, window, stored };
+                Ok((link, inbox, came))
             });
             match outcome {
                 Ok((link, inbox, came)) => client.entered(generation, link, inbox, came, ctx),

@@ -60,8 +60,10 @@ struct Rejection {
 }
 
 /// The queue of one channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outbox {
+    /// How many may be under way.
+    window: usize,
     entries: VecDeque<Entry>,
     under_way: usize,
     is_held: bool,
@@ -86,6 +88,20 @@ impl Entry {
 
     fn is_waiting(&self) -> bool {
         self.step == Step::Waiting
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            window: MAX_UNANSWERED_MESSAGES,
+            entries: VecDeque::new(),
+            under_way: 0,
+            is_held: false,
+            rejection: None,
+            next_number: 0,
+            own_stored: 0,
+        }
     }
 }
 
@@ -146,7 +162,7 @@ impl Outbox {
     pub fn next(&mut self, me: Subject) -> Option<(Item, bool)> {
         // After a refusal it is not known what to begin with again before all answers are in.
         let is_unsettled = self.rejection.is_some() && self.under_way > 0;
-        if self.is_held || is_unsettled || self.under_way >= MAX_UNANSWERED_MESSAGES {
+        if self.is_held || is_unsettled || self.under_way >= self.window {
             return None;
         }
         let entry = self.entries.iter_mut().find(|entry| entry.step != Step::UnderWay)?;
@@ -281,6 +297,11 @@ impl Outbox {
             so_far.oldest = so_far.oldest.min(entry.item.sent_at);
         }
         late
+    }
+
+    /// There is a connection to a host that leaves so many unanswered.
+    pub fn connected(&mut self, window: usize) {
+        self.window = window;
     }
 
     /// The connection is gone: nothing is under way, what was may be stored, and a new one knows of no refusal.

@@ -125,6 +125,8 @@ pub struct Came {
     pub record: ChannelRecord,
     /// Whether this very peer hosts it.
     pub at_home: bool,
+    /// How many messages may be unanswered there.
+    pub window: usize,
     /// What the archive has of the life of the log, if that is [another one](ClientState::is_other).
     pub stored: Option<Intervals>,
 }

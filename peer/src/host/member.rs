@@ -2,6 +2,7 @@
 //!
 //! It is spawned on whichever runtime serves the connection, so that with several threads members spread over them.
 
+use common::clock::Timestamp;
 use common::entry::{Hash, TEXT, TextBody};
 use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
@@ -12,12 +13,15 @@ use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use super::HostHandle;
 use super::channel::ConnId;
+use super::held::{Held, Turn};
 use super::messages::{Asker, Describe, Enter, Entered, Inspect, Leave, ListMembers, Moderate, Post, Renew};
 use super::moderation::Order;
 use super::permission::Verb;
+use super::quota::Allowance;
 use super::stream::catch_up;
 
 /// Somebody who has entered: what the task of their connection works with.
@@ -25,6 +29,32 @@ pub(crate) struct MemberSession {
     host: HostHandle,
     link: Link,
     entered: Entered,
+    allowance: Allowance,
+}
+
+/// Somebody who may know of the channel, and would enter it.
+pub(crate) struct Admitted {
+    pub host: HostHandle,
+    pub pass: Pass,
+    pub allowance: Allowance,
+}
+
+/// A MESSAGE request, checked as far as it can be without the channel.
+struct Incoming {
+    request: RequestId,
+    /// Whether the sender goes on with this one after a refusal.
+    restart: bool,
+    message: Result<(Message, Hash), Refusal>,
+}
+
+impl Incoming {
+    fn written(&self) -> Option<Timestamp> {
+        self.message.as_ref().ok().map(|(message, _)| message.sent_at)
+    }
+
+    fn bytes(&self) -> usize {
+        self.message.as_ref().map_or(0, |(message, _)| message.body.get().len())
+    }
 }
 
 /// Whether the connection goes on.
@@ -34,18 +64,17 @@ const GO_ON: Flow = Flow::Continue(());
 impl MemberSession {
     /// Enters a channel with a pass that counts; the rest is checked by the host, which answers when all is well.
     pub async fn enter(
-        host: HostHandle,
+        Admitted { host, pass, allowance }: Admitted,
         link: Link,
         id: RequestId,
         connect: Connect,
-        pass: Pass,
     ) -> Result<Self, Refusal> {
         let (reply, answer) = oneshot::channel();
         let enter = Enter { link: link.clone(), request: id, connect, pass, reply };
         host.tell(enter).await.map_err(|_| Refusal::from(Code::GoingAway))?;
         // Waits while messages of an older connection are on their way; then either is answered, or the link closed.
         let entered = answer.await.map_err(|_| Refusal::from(Code::GoingAway))??;
-        Ok(Self { host, link, entered })
+        Ok(Self { host, link, entered, allowance })
     }
 
     /// Serves the member until the connection ends.
@@ -63,10 +92,19 @@ impl MemberSession {
     }
 
     async fn read(&self, inbox: &mut Inbox) -> CloseReason {
+        let mut held = Held::default();
         loop {
-            match inbox.next().await {
+            let inbound = tokio::select! {
+                biased;
+                () = until(held.turn()) => {
+                    self.let_on(&mut held).await;
+                    continue;
+                }
+                inbound = inbox.next(), if held.has_room() => inbound,
+            };
+            match inbound {
                 Ok(Inbound::Request(request)) => {
-                    if self.answer(request).await.is_break() {
+                    if self.answer(request, &mut held).await.is_break() {
                         self.link.close();
                         return CloseReason::Here;
                     }
@@ -78,13 +116,14 @@ impl MemberSession {
         }
     }
 
-    async fn answer(&self, request: Request) -> Flow {
+    async fn answer(&self, request: Request, held: &mut Held<Incoming>) -> Flow {
         let id = request.id;
         let asked = match HostRequest::parse(&request.command, &request.body) {
             Ok(asked) => asked,
             // What cannot be read has its place among the messages all the same.
             Err(refusal) if request.command == Message::NAME => {
-                return self.post(id, false, Err(refusal)).await;
+                let incoming = Incoming { request: id, restart: false, message: Err(refusal) };
+                return self.take(incoming, held).await;
             }
             Err(refusal) => return self.reply::<Empty>(id, Err(refusal)),
         };
@@ -103,7 +142,8 @@ impl MemberSession {
             }
             HostRequest::Message(message) => {
                 let restart = message.restart;
-                self.post(id, restart, check(&message).map(|hash| (message, hash))).await
+                let message = check(&message).map(|hash| (message, hash));
+                self.take(Incoming { request: id, restart, message }, held).await
             }
             HostRequest::StatusOf(asked) => self.reply(id, self.host.status_of(by, asked).await),
             HostRequest::History(asked) => self.reply(id, self.host.history(by, asked).await),
@@ -149,17 +189,43 @@ impl MemberSession {
         GO_ON
     }
 
-    /// Hands a message to the host, in order; the host answers when it is on disk.
-    async fn post(
-        &self,
-        request: RequestId,
-        restart: bool,
-        message: Result<(Message, Hash), Refusal>,
-    ) -> Flow {
-        match self.host.tell(Post { conn: self.conn(), request, restart, message }).await {
-            Ok(()) => GO_ON,
-            Err(_) => self.reply::<Empty>(request, Err(Code::GoingAway.into())),
+    /// Takes a message that has come: now, or when it is no longer too soon.
+    async fn take(&self, incoming: Incoming, held: &mut Held<Incoming>) -> Flow {
+        let bytes = incoming.bytes();
+        held.push(incoming, bytes, Instant::now());
+        self.let_on(held).await;
+        GO_ON
+    }
+
+    /// Lets on what has its turn.
+    async fn let_on(&self, held: &mut Held<Incoming>) {
+        loop {
+            match held.next(Instant::now(), |first| self.allowance.take(first.written())) {
+                Turn::Now(incoming) => self.post(incoming).await,
+                Turn::TooLate(all, wait) => {
+                    let reason = "you send more than the host takes; wait a little";
+                    let refusal = Refusal::new(Code::TooManyRequests, reason).after(wait);
+                    for incoming in all {
+                        self.post(Incoming { message: Err(refusal.clone()), ..incoming }).await;
+                    }
+                }
+                Turn::NotYet => return,
+            }
         }
+    }
+
+    /// Hands a message to the host, in order; the host answers when it is on disk.
+    async fn post(&self, Incoming { request, restart, message }: Incoming) {
+        if self.host.tell(Post { conn: self.conn(), request, restart, message }).await.is_err() {
+            let _ = self.reply::<Empty>(request, Err(Code::GoingAway.into()));
+        }
+    }
+}
+
+async fn until(turn: Option<Instant>) {
+    match turn {
+        Some(turn) => sleep_until(turn).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,4 +6,5 @@ mod joining;
 mod leaving;
 mod moderating;
 mod outcomes;
+mod pacing;
 mod scene;

@@ -7,7 +7,7 @@ use common::proto::channel::{
     Connect, Connected, History, HistoryPage, Message, StatusOf, StatusReport, Stored,
 };
 use common::proto::event::HostEvent;
-use common::proto::limits::{MAX_PENDING_REQUESTS, REQUEST_LIMIT};
+use common::proto::limits::{MAX_PENDING_REQUESTS, MAX_UNANSWERED_MESSAGES, REQUEST_LIMIT};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Command};
 use serde_json::value::{RawValue, to_raw_value};
@@ -220,6 +220,7 @@ impl World {
                 subject: Subject::Guest(self.clients[number].key),
                 record: attempt.record,
                 at_home: false,
+                window: MAX_UNANSWERED_MESSAGES,
                 stored: None,
                 connected,
             },

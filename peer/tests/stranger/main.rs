@@ -79,6 +79,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
             port: 0,
             advertise: Vec::new(),
         },
+        limits: peer::host::quota::Limits::default(),
         drain: Duration::from_secs(1),
         expire: None,
     }

@@ -108,6 +108,7 @@ impl World {
             last_name: None,
             host_channels: Vec::new(),
             listen: ListenConfig { ip: Ipv4Addr::LOCALHOST.into(), port: 0, advertise: Vec::new() },
+            limits: peer::host::quota::Limits::default(),
             drain: Duration::from_millis(500),
             expire: None,
             catch_up: CatchUp::default(),

@@ -140,12 +140,13 @@ impl ClientState {
     }
 
     fn up(&mut self, came: Came) {
-        let Came { subject, invisible, connected, record, .. } = came;
+        let Came { subject, invisible, connected, record, window, .. } = came;
         let effects = self.reconnect.connected();
         self.react(effects);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
         let Connected { role, policy, head, .. } = connected;
+        self.outbox.connected(window);
         self.standing = Some(Standing { subject, invisible, role, policy, head });
         self.around.is_open = true;
         self.reason = None;

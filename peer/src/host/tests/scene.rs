@@ -17,12 +17,13 @@ use common::proto::session::{Directory, Hello, Limits, Purpose};
 use common::proto::status::Code;
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use common::storage::{Faults, Program, Schema, Store};
-use common::transport::memory_pair;
+use common::transport::{Origin, memory_pair};
 use serde_json::value::{RawValue, to_raw_value};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::host::quota;
 use crate::host::{HostConfig, HostHandle, HostRecord, load_records};
 use crate::listener::{self, Hosts};
 
@@ -39,6 +40,8 @@ pub struct Scene {
     pub host: HostHandle,
     pub hosts: Hosts,
     pub shutdown: Shutdown,
+    /// Where members come from.
+    pub origin: Origin,
     _trigger: ShutdownTrigger,
     _folder: TempDir,
 }
@@ -51,6 +54,16 @@ impl Scene {
 
     /// With the host's actor on the thread of `arbiter`.
     pub async fn on(arbiter: ArbiterHandle) -> Self {
+        Self::with(arbiter, quota::Limits::default()).await
+    }
+
+    /// With members who come from afar and are held to `limits`.
+    pub async fn limited(limits: quota::Limits) -> Self {
+        let scene = Self::with(Arbiter::current(), limits).await;
+        Self { origin: Origin::of([192, 0, 2, 1].into()), ..scene }
+    }
+
+    async fn with(arbiter: ArbiterHandle, limits: quota::Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let faults = Arc::new(Faults::default());
         let schema = Schema { program: Program::Peer, version: 1 };
@@ -65,7 +78,7 @@ impl Scene {
             kind: IdentityKind::Guest,
         };
         let record = HostRecord::new("lounge".parse().unwrap(), owner_row);
-        let hosts = Hosts::default();
+        let hosts = Hosts::new(limits);
         hosts.gate().trust(directory.clone());
         let host = open(&store, &identity, record, arbiter, &hosts).await;
         hosts.insert(host.clone());
@@ -80,6 +93,7 @@ impl Scene {
             host,
             hosts,
             shutdown,
+            origin: Origin::InProcess,
             _trigger: trigger,
             _folder: folder,
         }
@@ -120,7 +134,8 @@ impl Scene {
 
     /// A link to the peer on which nothing was said yet.
     pub fn dial(&self, key: PeerKey, capacity: usize) -> (Link, Inbox) {
-        let (ours, theirs) = memory_pair(key, self.identity.key(), capacity);
+        let (ours, mut theirs) = memory_pair(key, self.identity.key(), capacity);
+        theirs.origin = self.origin;
         tokio::spawn(listener::serve(theirs, self.hosts.clone(), self.shutdown.clone()));
         Link::open(ours)
     }
