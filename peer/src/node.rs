@@ -19,7 +19,7 @@ use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::ChannelRecord;
-use common::proto::event::{Broadcast, TrackerEvent};
+use common::proto::event::TrackerEvent;
 use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
 use futures_util::future::{join, join_all};
@@ -199,6 +199,7 @@ impl ui::Node for NodeHandle {
             Command::Send { channel, text } => self.send(channel, text).await,
             Command::Moderate { channel, order } => Box::pin(self.moderate(channel, order)).await,
             Command::Outbox(asked) => self.outbox(asked).await,
+            Command::Direct(DirectCommand::Block { user }) => Box::pin(self.block(user)).await,
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
@@ -378,10 +379,7 @@ impl StreamHandler<TrackerEvent> for Node {
                 let presence = self.presence.clone();
                 ctx.wait(async move { presence.left(left).await }.into_actor(self));
             }
-            TrackerEvent::Broadcast(Broadcast { from, text, sent_at }) => {
-                ctx.wait(self.events.tell(Event::Broadcast { from, text, sent_at }).into_actor(self));
-            }
-            TrackerEvent::Knocked(_) | TrackerEvent::Introduction(_) => {
+            TrackerEvent::Knocked(_) | TrackerEvent::Introduction(_) | TrackerEvent::Broadcast(_) => {
                 let direct = self.direct.clone();
                 // One after another, as the tracker tells them.
                 ctx.wait(async move { direct.told(event).await }.into_actor(self));

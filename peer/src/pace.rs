@@ -94,6 +94,15 @@ impl Pace {
     }
 }
 
+/// A wait as people say it.
+pub fn in_words(wait: Duration) -> String {
+    match wait.as_secs_f64().ceil() {
+        seconds if seconds < 120.0 => format!("{seconds} s"),
+        seconds if seconds < 7200.0 => format!("{} min", (seconds / 60.0).ceil()),
+        seconds => format!("{} h", (seconds / 3600.0).ceil()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use common::proto::status::Code;
@@ -102,6 +111,20 @@ mod tests {
 
     fn at(millis: u64) -> Now {
         Now { at: Timestamp::from_millis(millis), random: 1.0 }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_the_unit_that_people_use() {
+        for (millis, words) in [
+            (0, "0 s"),
+            (1, "1 s"),
+            (119_000, "119 s"),
+            (120_000, "2 min"),
+            (3_600_000, "60 min"),
+            (7_200_001, "3 h"),
+        ] {
+            assert_eq!(in_words(Duration::from_millis(millis)), words);
+        }
     }
 
     #[test]

@@ -107,14 +107,7 @@ fn msg(user: &str, text: &str) -> Command {
 
 #[actix::test]
 async fn to_a_contact_who_is_invisible_is_away_until_they_write() {
-    let mut world = World::new().await;
-    let (mut ken, mut ada) = (world.guest("ken").await, world.guest("ada").await);
-    ada.signup(PASSWORD).await;
-    ken.done(direct(DirectCommand::Start { user: "ada".parse().unwrap() })).await;
-    ada.expect("a request", |event| matches!(event, Event::ChatRequest(_)).then_some(())).await;
-    ada.done(direct(DirectCommand::Accept { user: "ken".parse().unwrap(), key: None })).await;
-    ken.expect_connection("@ada", LinkState::Up).await;
-    ada.expect_connection("@ken", LinkState::Up).await;
+    let (mut world, mut ken, mut ada) = contacts().await;
     set_invisible(&ada, true).await;
     // A contact is watched without a word, and hears what all do.
     let is_away =
@@ -141,4 +134,66 @@ async fn to_a_contact_who_is_invisible_is_away_until_they_write() {
     ken.stop_quietly().await;
     ada.stop_quietly().await;
     world.stop_tracker().await;
+}
+
+/// Ken and ada, who has an account and is a contact of ken's.
+async fn contacts() -> (World, Person, Person) {
+    let world = World::new().await;
+    let (mut ken, mut ada) = (world.guest("ken").await, world.guest("ada").await);
+    ada.signup(PASSWORD).await;
+    ken.done(direct(DirectCommand::Start { user: "ada".parse().unwrap() })).await;
+    ada.expect("a request", |event| matches!(event, Event::ChatRequest(_)).then_some(())).await;
+    ada.done(direct(DirectCommand::Accept { user: "ken".parse().unwrap(), key: None })).await;
+    ken.expect_connection("@ada", LinkState::Up).await;
+    ada.expect_connection("@ken", LinkState::Up).await;
+    (world, ken, ada)
+}
+
+fn warning(event: &Event) -> Option<String> {
+    match event {
+        Event::Warning { code: Code::Invisible, reason, .. } => Some(reason.clone()),
+        _ => None,
+    }
+}
+
+#[actix::test]
+async fn a_contact_who_asks_for_a_user_who_is_invisible_is_told_to_the_user_alone() {
+    let (_world, mut ken, mut ada) = contacts().await;
+    set_invisible(&ada, true).await;
+    while ada.status().await.listen.is_some() {}
+    ken.expect_connection("@ada", LinkState::Retrying).await;
+    let start = || direct(DirectCommand::Start { user: "ada".parse().unwrap() });
+    ken.done(start()).await;
+    let reason = ada.expect("who asks", warning).await;
+    assert!(reason.contains("ken wants to talk") && reason.contains("type: start ken"), "{reason}");
+    // Once is enough, and ken has learnt nothing.
+    ken.done(start()).await;
+    ken.barrier_of_tracker().await;
+    ada.barrier_of_tracker().await;
+    assert_eq!(ada.events().iter().filter_map(warning).count(), 1);
+    assert_eq!(users(&ken).await, ["ken"]);
+    assert!(ada.status().await.listen.is_none());
+    // The user answers, after a warning; to that one they are there.
+    let answer = || direct(DirectCommand::Start { user: "ken".parse().unwrap() });
+    assert_eq!(ada.refused(answer()).await, Code::Invisible);
+    ada.done(answer()).await;
+    ken.expect_connection("@ada", LinkState::Up).await;
+    ken.done(msg("ada", "there?")).await;
+    ada.reads_alone("there?").await;
+}
+
+#[actix::test]
+async fn a_word_to_all_shows_who_is_invisible_and_is_warned_of_first() {
+    let world = World::new().await;
+    let (mut ken, ada) = (world.guest("ken").await, world.guest("ada").await);
+    ada.signup(PASSWORD).await;
+    set_invisible(&ada, true).await;
+    let say = || Command::Broadcast { text: "hello".to_owned() };
+    assert_eq!(ada.refused(say()).await, Code::Invisible);
+    ken.barrier_of_tracker().await;
+    let is_heard = |event: &Event| matches!(event, Event::Broadcast { .. }).then_some(());
+    assert_eq!(ken.events().iter().find_map(is_heard), None);
+    ada.done(say()).await;
+    ken.expect("the word", is_heard).await;
+    assert_eq!(users(&ken).await, ["ken"], "to the list they are away all the same");
 }

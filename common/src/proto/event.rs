@@ -8,7 +8,7 @@ use super::device::Revoked;
 use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
 use super::policy::{Post, Role, View};
-use super::presence::{CameOnline, InvisibleChanged, WentOffline};
+use super::presence::{CameOnline, InvisibleChanged, User, WentOffline};
 use super::{closed, status::Refusal};
 use crate::clock::Timestamp;
 use crate::entry::RawEntry;
@@ -162,7 +162,7 @@ pub struct Kicked {
 pub struct Broadcast {
     /// Who says it; absent when it is the tracker's operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Person>,
+    pub from: Option<User>,
     /// What.
     pub text: String,
     /// When, by the tracker's clock.

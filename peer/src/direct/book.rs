@@ -206,6 +206,11 @@ impl Book {
         self.contacts.iter().find(|contact| contact.subject == subject)
     }
 
+    /// Whether the user does not want to hear of somebody.
+    pub fn is_blocked(&self, subject: Subject) -> bool {
+        self.of_subject(subject).is_some_and(|contact| contact.blocked)
+    }
+
     /// Whether somebody with this device is a contact, agreed to or blocked.
     pub fn knows(&self, who: &Owner, key: PeerKey) -> bool {
         self.of_subject(who.subject).or_else(|| self.of_subject(Subject::Guest(key))).is_some()
@@ -253,19 +258,28 @@ impl Book {
         Some(outcome)
     }
 
-    /// Nothing of somebody is let through any more: a contact, or somebody who has asked. Who was it.
+    /// Nothing of somebody is let through any more: a contact, somebody who has asked, or else `stranger`, who has the
+    /// name by what the tracker says. Who was it.
     ///
     /// # Errors
     /// `not_contact` for somebody this peer has not heard of.
-    pub fn block(&mut self, name: &UserName, now: Timestamp) -> Result<Contact, Refusal> {
+    pub fn block(
+        &mut self,
+        name: &UserName,
+        stranger: Option<&Owner>,
+        now: Timestamp,
+    ) -> Result<Contact, Refusal> {
         let known = self.find(name).map(|contact| contact.id);
         let id = match known {
             Some(id) => id,
             None => {
                 let from = self.requests.iter().find(|request| request.from.name == *name);
                 let unknown = || not_contact(name, "is not known here", "start");
-                let from = from.ok_or_else(unknown)?.from.clone();
-                self.add(&from, now)?
+                let from = from.map(|request| &request.from).or(stranger).ok_or_else(unknown)?.clone();
+                match self.of_subject(from.subject) {
+                    Some(contact) => contact.id,
+                    None => self.add(&from, now)?,
+                }
             }
         };
         self.change(id, |contact| contact.blocked = true);

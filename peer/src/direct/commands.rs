@@ -5,6 +5,7 @@ use common::clock::Timestamp;
 use common::link::Link;
 use common::name::UserName;
 use common::proto::direct::LeftChat;
+use common::proto::directory::Owner;
 use common::proto::knock::{Introduce, Knock};
 use common::proto::status::{Code, Refusal};
 use futures_util::future::join_all;
@@ -41,6 +42,7 @@ impl Handler<Start> for Direct {
             Ok(Started::Contact(id)) => {
                 self.show_to(id, ctx);
                 self.end_quiet(id, ctx);
+                self.knock_for_contact(id, ctx);
                 let started = self.contact_row(id).map(|row| StartedChat::of(row, None));
                 Box::pin(fut::ready(started))
             }
@@ -178,13 +180,17 @@ async fn part(link: Link) {
 /// Let nothing of somebody through.
 #[derive(Message)]
 #[rtype(result = "Result<(), Refusal>")]
-pub(super) struct Block(pub UserName);
+pub(super) struct Block {
+    pub user: UserName,
+    /// Who has that name by what the tracker says, for somebody who is not known here.
+    pub stranger: Option<Owner>,
+}
 
 impl Handler<Block> for Direct {
     type Result = Answer<()>;
 
-    fn handle(&mut self, Block(user): Block, ctx: &mut Self::Context) -> Self::Result {
-        let contact = match self.book.block(&user, Timestamp::now()) {
+    fn handle(&mut self, Block { user, stranger }: Block, ctx: &mut Self::Context) -> Self::Result {
+        let contact = match self.book.block(&user, stranger.as_ref(), Timestamp::now()) {
             Ok(contact) => contact,
             Err(refusal) => return refused(refusal),
         };
@@ -216,6 +222,19 @@ impl Handler<Unblock> for Direct {
         }
         let kept = self.keep_book();
         Box::pin(async move { kept.await.map_err(Refusal::from) }.into_actor(self))
+    }
+}
+
+/// Say something to all who are there: the user may not want to be seen by it.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refusal>")]
+pub(super) struct ShowToAll;
+
+impl Handler<ShowToAll> for Direct {
+    type Result = Result<(), Refusal>;
+
+    fn handle(&mut self, _: ShowToAll, _: &mut Self::Context) -> Self::Result {
+        self.unseen.warn_of_all()
     }
 }
 
@@ -352,6 +371,16 @@ impl Direct {
             }
             .into_actor(self),
         )
+    }
+
+    /// Asks for a contact who is not connected: who is invisible hears of it, and nobody else learns anything by it.
+    fn knock_for_contact(&self, id: ContactId, ctx: &mut Context<Self>) {
+        let Some(contact) = self.book.contact(id).filter(|contact| self.links_to(contact).is_empty()) else {
+            return;
+        };
+        let (tracker, knock) = (self.tracker.clone(), Knock { name: contact.name.clone() });
+        // In vain while the tracker is away, as the conversation may be.
+        ctx.spawn(async move { drop(tracker.request(&knock).await) }.into_actor(self));
     }
 
     fn links_to(&self, contact: &Contact) -> Vec<Link> {

@@ -3,14 +3,16 @@
 use actix::Addr;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::prelude::*;
+use common::name::UserName;
+use common::proto::directory::Owner;
 use common::proto::event::TrackerEvent;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::Direct;
 use super::commands::{
-    AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, Shutdown, Start,
-    Unblock, Write,
+    AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, ShowToAll, Shutdown,
+    Start, Unblock, Write,
 };
 use super::meet::FromTracker;
 use crate::api::{Contacts, DirectCommand, Outcome, Reply};
@@ -45,7 +47,7 @@ impl DirectHandle {
                 written.await.unwrap_or_else(|_| Err(gone())).map(Reply::Written)
             }
             DirectCommand::Close { user } => self.ask(Close(user)).await.map(|()| Reply::Done {}),
-            DirectCommand::Block { user } => self.ask(Block(user)).await.map(|()| Reply::Done {}),
+            DirectCommand::Block { user } => self.block(user, None).await,
             DirectCommand::Unblock { user } => self.ask(Unblock(user)).await.map(|()| Reply::Done {}),
             DirectCommand::Contacts => {
                 let contacts = self.addr.send(GetContacts).await.map_err(|_| gone())?;
@@ -56,6 +58,22 @@ impl DirectHandle {
                 self.ask(GetConversation { user, count, before }).await.map(Reply::Conversation)
             }
         }
+    }
+
+    /// Lets nothing of somebody through, who may be unknown here: the tracker then says who has the name.
+    ///
+    /// # Errors
+    /// `not_contact` for somebody who is neither known here nor said who it is.
+    pub async fn block(&self, user: UserName, stranger: Option<Owner>) -> Outcome {
+        self.ask(Block { user, stranger }).await.map(|()| Reply::Done {})
+    }
+
+    /// Whether something may be said to all who are there.
+    ///
+    /// # Errors
+    /// `invisible`, once, for a user whom all would see by that.
+    pub async fn may_show_to_all(&self) -> Result<(), Refusal> {
+        self.ask(ShowToAll).await
     }
 
     async fn ask<M, T>(&self, message: M) -> Result<T, Refusal>

@@ -9,7 +9,7 @@ use common::id::Subject;
 use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::device::Revoked;
-use common::proto::event::TrackerEvent;
+use common::proto::event::{Broadcast, Person, TrackerEvent};
 use common::proto::knock::{Introduce, Introduction, Knock, Knocked};
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
@@ -63,6 +63,7 @@ impl Handler<FromTracker> for Direct {
             TrackerEvent::Knocked(knocked) => self.knocked(&knocked, ctx),
             TrackerEvent::Introduction(introduction) => self.introduced(&introduction, ctx),
             TrackerEvent::Revoked(revoked) => self.revoked(&revoked),
+            TrackerEvent::Broadcast(said) => self.broadcast(said, ctx),
             _ => {}
         }
     }
@@ -139,6 +140,15 @@ impl Direct {
         }
     }
 
+    /// Shows what was said to all, unless the user does not want to hear of whoever said it.
+    fn broadcast(&self, Broadcast { from, text, sent_at }: Broadcast, ctx: &mut Context<Self>) {
+        if from.as_ref().is_some_and(|from| self.book.is_blocked(from.subject)) {
+            return;
+        }
+        let from = from.map(|from| Person { name: from.name.to_string(), kind: from.kind });
+        self.tell(Event::Broadcast { from, text, sent_at }, ctx);
+    }
+
     fn knocked(&mut self, knocked: &Knocked, ctx: &mut Context<Self>) {
         // Nobody is let through by itself while that would show that somebody is there.
         let accept = if self.unseen.is_on() { Accept::Ask } else { self.settings.accept };
@@ -147,12 +157,26 @@ impl Direct {
             Heard::Ask(asks) => self.tell_request(asks, ctx),
             Heard::Agreed(id) => self.agreed(id, ctx),
             Heard::Known(id) => {
-                if let Some(contact) = self.book.contact(id) {
-                    self.announce_one(contact, ctx);
+                if let Some(contact) = self.book.contact(id).cloned() {
+                    self.announce_one(&contact, ctx);
+                    self.tell_knock_unseen(&contact, ctx);
                 }
             }
         }
         self.keep_book_later(ctx);
+    }
+
+    /// A contact asks for a user who is away to them: only the user is told.
+    fn tell_knock_unseen(&mut self, contact: &Contact, ctx: &mut Context<Self>) {
+        if !self.unseen.hears_of(contact.id) {
+            return;
+        }
+        let name = &contact.name;
+        let reason = format!(
+            "{name} wants to talk, and does not see that you are there, since you are invisible. To answer, which shows \
+             it to {name}, type: start {name}"
+        );
+        self.warn(Refusal::new(Code::Invisible, reason), ctx);
     }
 
     /// Somebody is a contact by now, and may be met. What was agreed is on disk before anybody is told.

@@ -85,11 +85,15 @@ impl Direct {
         reason: &CloseReason,
         ctx: &mut Context<Self>,
     ) {
-        let state = if self.is_quiet(key) { LinkState::Down } else { LinkState::Retrying };
-        let reason = (state == LinkState::Retrying).then(|| match reason {
-            CloseReason::Told(refusal) => refusal.reason.clone(),
-            reason => format!("the connection was lost: {reason}"),
-        });
+        let is_wanted = self.book.contact(contact).is_some_and(Contact::is_open) && !self.is_quiet(key);
+        let state = if is_wanted { LinkState::Retrying } else { LinkState::Down };
+        let reason = match reason {
+            _ if !is_wanted => None,
+            // What made this peer close it has been told.
+            CloseReason::Here => None,
+            CloseReason::Told(refusal) => Some(refusal.reason.clone()),
+            reason => Some(format!("the connection was lost: {reason}")),
+        };
         self.tell_connection(contact, state, reason, ctx);
     }
 

@@ -21,11 +21,21 @@ pub(super) struct Unseen {
     shown_to: BTreeSet<ContactId>,
     /// About whom the user was warned since.
     warned: BTreeSet<UserName>,
+    /// Whether they were warned about what all would see.
+    warned_of_all: bool,
+    /// Who of the contacts has asked for the user since.
+    heard_of: BTreeSet<ContactId>,
 }
 
 impl Unseen {
     pub fn new(is_on: Arc<AtomicBool>) -> Self {
-        Self { is_on, shown_to: BTreeSet::new(), warned: BTreeSet::new() }
+        Self {
+            is_on,
+            shown_to: BTreeSet::new(),
+            warned: BTreeSet::new(),
+            warned_of_all: false,
+            heard_of: BTreeSet::new(),
+        }
     }
 
     pub fn is_on(&self) -> bool {
@@ -36,8 +46,7 @@ impl Unseen {
     fn set(&mut self, on: bool) -> bool {
         let is_news = self.is_on.swap(on, Ordering::Relaxed) != on;
         if is_news {
-            self.shown_to.clear();
-            self.warned.clear();
+            *self = Self::new(Arc::clone(&self.is_on));
         }
         is_news
     }
@@ -50,6 +59,24 @@ impl Unseen {
     /// A contact may see it from now on. Whether that is news.
     pub fn show(&mut self, contact: ContactId) -> bool {
         self.is_on() && self.shown_to.insert(contact)
+    }
+
+    /// A contact asks for the user. Whether the user is to be told: once, when the contact does not see that they are there.
+    pub fn hears_of(&mut self, contact: ContactId) -> bool {
+        !self.shows(contact) && self.heard_of.insert(contact)
+    }
+
+    /// The user is about to say something to all who are there.
+    ///
+    /// # Errors
+    /// As [`Self::warn`].
+    pub fn warn_of_all(&mut self) -> Result<(), Refusal> {
+        if !self.is_on() || std::mem::replace(&mut self.warned_of_all, true) {
+            return Ok(());
+        }
+        let reason = "you are invisible, and all who are at the tracker would see by this that you are there; to do it \
+                      all the same, type it again";
+        Err(Refusal::new(Code::Invisible, reason))
     }
 
     /// The user is about to show somebody that they are there.
@@ -120,8 +147,25 @@ mod tests {
         assert_eq!(unseen.warn(&ken).unwrap_err().code, Code::Invisible);
         assert!(unseen.warn(&ken).is_ok(), "warned once");
         assert!(unseen.show(id) && unseen.shows(id) && !unseen.shows(ContactId(uuid::Uuid::from_u128(2))));
+        assert_eq!(unseen.warn_of_all().unwrap_err().code, Code::Invisible);
+        assert!(unseen.warn_of_all().is_ok(), "warned once");
+        unseen.set(false);
+        assert!(unseen.warn_of_all().is_ok());
+        unseen.set(true);
+        assert!(!unseen.shows(id) && unseen.warn(&ken).is_err() && unseen.warn_of_all().is_err());
+    }
+
+    #[test]
+    fn the_user_hears_once_of_who_does_not_see_them() {
+        let mut unseen = Unseen::new(Arc::default());
+        let [ken, ada] = [1, 2].map(|number| ContactId(uuid::Uuid::from_u128(number)));
+        assert!(!unseen.hears_of(ken), "who is there for all is met");
+        unseen.set(true);
+        assert!(unseen.hears_of(ken) && !unseen.hears_of(ken));
+        unseen.show(ada);
+        assert!(!unseen.hears_of(ada));
         unseen.set(false);
         unseen.set(true);
-        assert!(!unseen.shows(id) && unseen.warn(&ken).is_err());
+        assert!(unseen.hears_of(ken) && unseen.hears_of(ada));
     }
 }

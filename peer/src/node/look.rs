@@ -24,6 +24,7 @@ impl NodeHandle {
 
     pub(super) async fn broadcast(&self, text: String) -> Outcome {
         check_text(&text)?;
+        self.direct.may_show_to_all().await?;
         self.tracker.request(&SayToAll { text }).await?;
         Ok(Reply::Done {})
     }

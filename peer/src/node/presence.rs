@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use common::id::Subject;
 use common::name::UserName;
-use common::proto::directory::Resolved;
+use common::proto::directory::{Owner, Resolved};
 use common::proto::presence::{User, UserPage, Users};
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 
 use super::NodeHandle;
 use crate::api::{Outcome, Reply, UserRow, UsersOf, Visibility, WatchCommand};
@@ -69,6 +69,20 @@ impl NodeHandle {
             self.hosting.hosts().all().into_iter().map(|host| host.name().clone()).collect();
         hosted.sort();
         Ok(Reply::Visibility(Visibility { invisible: on, hosted }))
+    }
+
+    /// Lets nothing of somebody through, whom this user may only have heard.
+    pub(super) async fn block(&self, user: UserName) -> Outcome {
+        match self.direct.block(user.clone(), None).await {
+            Err(refusal) if refusal.code == Code::NotContact => {
+                let Resolved { subject, name, kind } = self.resolve(&user).await?;
+                if self.session.borrow().identity().subject == Some(subject) {
+                    return Err(Refusal::new(Code::BadName, format!("{name} is your own name")));
+                }
+                self.direct.block(user, Some(Owner { subject, name, kind })).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn user_called(&self, name: &UserName) -> Result<User, Refusal> {

@@ -10,7 +10,7 @@ use super::contact::{self, Contact};
 use super::{Down, State, TrackerAddress, TrackerLink, TrackerLinkConfig, entry};
 use crate::api::{Event, LinkState};
 use crate::direct;
-use crate::pace::{Rest, Tried};
+use crate::pace::{Rest, Tried, in_words};
 use crate::reconnect::{Effect, Now, Nudge, Reconnect};
 use crate::store::PeerStore;
 
@@ -41,7 +41,7 @@ impl TrackerLink {
         let (effects, rest) = self.reconnect.start(Now::real());
         if let Some(Rest { left, why }) = rest {
             self.state.send_modify(|state| state.reason = Some(why.clone()));
-            let reason = format!("{} (tried again in {} s)", why.reason, left.as_secs_f64().ceil());
+            let reason = format!("{} (in {})", why.reason, in_words(left));
             let since = self.state.borrow().down.map(|down| down.at);
             self.tell_connection(LinkState::Retrying, Some(reason), since, ctx);
         }

@@ -217,7 +217,7 @@ impl Renderer {
         self.notice(&match state {
             LinkState::Up => format!("connected to {to}"),
             LinkState::Down => format!("not connected to {to}{why}"),
-            LinkState::Retrying => format!("no connection to {to}{why}; trying again by itself"),
+            LinkState::Retrying => format!("no connection to {to}, trying again by itself{why}"),
         })
     }
 

@@ -143,8 +143,12 @@ impl View {
         });
         match event {
             Event::Result { outcome, .. } => self.lines_of(outcome),
-            Event::Outgoing { channel, .. } if is_cut_off => {
+            Event::Outgoing { channel, reason, .. } if is_cut_off => {
                 let is_joined = self.with_known(|known| known.is_joined(channel));
+                // What waits for the user does not go out by itself when the way is free again.
+                if is_joined && reason.is_some() {
+                    return self.render.event(event, Timestamp::now());
+                }
                 Some(self.render.queued(channel.as_str(), is_joined))
             }
             event => self.render.event(event, Timestamp::now()),

@@ -3,7 +3,7 @@
 use common::proto::directory::SayToAll;
 use common::proto::event::Person;
 use common::proto::status::Code;
-use peer::api::{Command, Event};
+use peer::api::{Command, DirectCommand, Event};
 
 use crate::support::{Person as Somebody, Raw, World, within};
 
@@ -60,4 +60,27 @@ async fn a_broadcast_under_any_name() {
     let (from, _) = hears(&mut ken).await;
     assert_eq!(from.unwrap().name, "eve");
     open.stop_tracker().await;
+}
+
+/// Nobody could be kept from broadcasting to those who did not want to hear it.
+#[actix::test]
+async fn a_broadcast_of_somebody_one_has_blocked() {
+    let world = World::new().await;
+    let (ken, mut ada, mut eve) =
+        (world.guest("ken").await, world.guest("ada").await, world.guest("eve").await);
+    for person in [&ken, &ada, &eve] {
+        person.signup(PASSWORD).await;
+    }
+    // Nothing was ever said between the two: the tracker knows who it is.
+    let block = |user: &str| Command::Direct(DirectCommand::Block { user: user.parse().unwrap() });
+    ada.done(block("ken")).await;
+    assert_eq!(ada.refused(block("ada")).await, Code::BadName);
+    assert_eq!(ada.refused(block("nobody")).await, Code::NoSuchUser);
+    ken.done(broadcast("from ken")).await;
+    assert_eq!(hears(&mut eve).await.1, "from ken");
+    eve.done(broadcast("from eve")).await;
+    assert_eq!(hears(&mut ada).await.1, "from eve", "the first that is shown");
+    ada.done(Command::Direct(DirectCommand::Unblock { user: "ken".parse().unwrap() })).await;
+    ken.done(broadcast("again")).await;
+    assert_eq!(hears(&mut ada).await.1, "again");
 }

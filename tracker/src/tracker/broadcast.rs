@@ -3,8 +3,9 @@
 use common::entry::check_text;
 use common::id::IdentityKind;
 use common::proto::directory::SayToAll;
-use common::proto::event::{Broadcast, Person};
+use common::proto::event::Broadcast;
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
+use common::proto::presence::User;
 use common::proto::status::{Code, Refusal};
 
 use super::TrackerHandle;
@@ -39,7 +40,7 @@ impl TrackerHandle {
         self.may_broadcast.admits(who.subject.kind())?;
         check(&said.text)?;
         self.quotas.broadcast(who.subject, caller.origin)?;
-        let from = Person { name: who.name.to_string(), kind: who.subject.kind() };
+        let from = User { subject: who.subject, name: who.name.clone(), kind: who.subject.kind() };
         let event = Broadcast { from: Some(from), text: said.text, sent_at: self.now() };
         tracing::info!(conn = caller.conn.0, subject = %who.subject, "broadcast");
         self.actor.send(TellAll { event, spared: Some(caller.conn) }).await?;

@@ -1,5 +1,7 @@
 //! The connection to the host: wanted, made, lost. [`Reconnect`](crate::reconnect::Reconnect) says when.
 
+use std::time::Duration;
+
 use common::id::Subject;
 use common::proto::channel::Connected;
 use common::proto::directory::ChannelRecord;
@@ -8,7 +10,7 @@ use common::proto::status::{Code, Refusal};
 use super::{Attempt, Came, ClientState, Effect, Standing, Timer};
 use crate::api::{JoinedChannel, LinkState};
 use crate::client::connect::follow;
-use crate::pace::{Rest, Tried};
+use crate::pace::{Rest, Tried, in_words};
 use crate::reconnect::{self, Nudge};
 use crate::store::KnownChannel;
 
@@ -22,9 +24,7 @@ impl ClientState {
     pub(super) fn start_connecting(&mut self) {
         let (effects, rest) = self.reconnect.start(self.around.now);
         if let Some(Rest { left, why }) = rest {
-            let (channel, seconds) = (self.channel.name(), left.as_secs_f64().ceil());
-            let reason =
-                format!("{} (tried again in {seconds} s, or at once with: join {channel})", why.reason);
+            let reason = self.or_at_once(&why, left);
             self.show_waiting(Refusal { reason, ..why });
         }
         self.react(effects);
@@ -188,17 +188,20 @@ impl ClientState {
         let is_rare = !refusal.code.is_passing() || refusal.code == Code::Superseded;
         let (effects, after) = self.reconnect.failed(&refusal, self.around.now);
         if let Some(after) = after {
-            let (channel, seconds) = (self.channel.name(), after.as_secs_f64().ceil());
             let mut told = refusal;
             // Without a pass there is nothing to try again: entering does that.
             if is_rare && told.code != Code::NotSignedIn {
-                told.reason =
-                    format!("{} (tried again in {seconds} s, or at once with: join {channel})", told.reason);
+                told.reason = self.or_at_once(&told, after);
             }
             self.show_waiting(told);
             self.have_host_watched();
         }
         self.react(effects);
+    }
+
+    /// Why there is no connection, when that is tried again, and how not to wait for it.
+    fn or_at_once(&self, why: &Refusal, after: Duration) -> String {
+        format!("{} (in {}, or at once with: join {})", why.reason, in_words(after), self.channel.name())
     }
 
     fn show_waiting(&mut self, refusal: Refusal) {

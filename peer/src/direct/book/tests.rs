@@ -185,7 +185,7 @@ fn of_two_requests_under_one_name_the_key_says_which() {
 fn who_is_blocked_is_not_heard_and_not_met() {
     let ken = guest("ken", 1);
     let (mut book, id) = with(&ken, 1);
-    assert_eq!(book.block(&name("ken"), NOW).unwrap().id, id);
+    assert_eq!(book.block(&name("ken"), None, NOW).unwrap().id, id);
     assert_eq!(hear(&mut book, &ken, 1), Heard::Nothing);
     assert_eq!(hear(&mut book, &ken, 2), Heard::Nothing);
     assert_eq!(book.introduced(&introduction(&ken, 1), NOW), Met::Nothing);
@@ -199,14 +199,25 @@ fn who_is_blocked_is_not_heard_and_not_met() {
 #[test]
 fn a_stranger_who_asks_can_be_blocked_and_is_forgotten_when_unblocked() {
     let (mut book, eve) = (Book::default(), guest("eve", 9));
-    assert_eq!(book.block(&name("eve"), NOW).unwrap_err().code, Code::NotContact);
+    assert_eq!(book.block(&name("eve"), None, NOW).unwrap_err().code, Code::NotContact);
     hear(&mut book, &eve, 9);
-    book.block(&name("eve"), NOW).unwrap();
-    assert!(book.requests().is_empty());
+    assert!(!book.is_blocked(eve.subject));
+    book.block(&name("eve"), None, NOW).unwrap();
+    assert!(book.requests().is_empty() && book.is_blocked(eve.subject));
     assert_eq!(hear(&mut book, &eve, 9), Heard::Nothing);
     book.unblock(&name("eve")).unwrap();
     assert!(book.contacts().is_empty());
     assert!(matches!(hear(&mut book, &eve, 9), Heard::Ask(_)));
+}
+
+#[test]
+fn whom_the_tracker_names_can_be_blocked_unheard_and_is_one_under_any_name() {
+    let (mut book, eve) = (Book::default(), guest("eve", 9));
+    let id = book.block(&name("eve"), Some(&eve), NOW).unwrap().id;
+    assert!(book.is_blocked(eve.subject) && hear(&mut book, &eve, 9) == Heard::Nothing);
+    let eva = guest("eva", 9);
+    assert_eq!(book.block(&name("eva"), Some(&eva), NOW).unwrap().id, id);
+    assert_eq!(book.contacts().len(), 1);
 }
 
 #[test]

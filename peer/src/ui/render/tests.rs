@@ -117,7 +117,7 @@ fn events_are_told_in_words() {
         (connection("tracker", LinkState::Up, None), "* connected to the tracker"),
         (
             connection("first", LinkState::Retrying, Some("host\naway")),
-            "* no connection to #first: host␤away; trying again by itself",
+            "* no connection to #first, trying again by itself: host␤away",
         ),
         (
             Event::Joined { channel: channel.clone(), members: vec![person("a"), person("b")], count: 2 },
