@@ -157,7 +157,7 @@ fn check_request(exchange: &Exchange) {
         knock::Knock, knock::Introduce, directory::SayToAll,
         presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
-        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History,
+        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
         channel::Deauthorize, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
     }

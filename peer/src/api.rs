@@ -6,6 +6,7 @@
 mod command;
 mod direct;
 mod event;
+mod history;
 mod outbox;
 mod presence;
 mod reply;
@@ -16,6 +17,7 @@ pub use direct::{
     DirectMessage, StartedChat, Written,
 };
 pub use event::{Event, OutgoingState};
+pub use history::{Fault, FaultKind, NotAsked, Run, SignedUpTo, Verified, VerifiedLog};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};
 pub use reply::{

@@ -159,6 +159,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Send { .. }
         | Command::Outbox(_)
         | Command::Direct(_)
+        | Command::Verify { .. }
         | Command::History { .. } => false,
     }
 }
@@ -201,6 +202,7 @@ impl ui::Node for NodeHandle {
             Command::Outbox(asked) => self.outbox(asked).await,
             Command::Direct(DirectCommand::Block { user }) => Box::pin(self.block(user)).await,
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
+            Command::Verify { channel } => Box::pin(self.verify(channel)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }

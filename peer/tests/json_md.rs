@@ -206,7 +206,7 @@ fn life() -> Vec<Value> {
     ] {
         ken.done(line);
     }
-    for line in ["members first", "info first", "history first"] {
+    for line in ["members first", "info first", "history first", "verify first"] {
         charlie.done(line);
     }
     let other = "another horse battery";

@@ -34,6 +34,8 @@ closed! {
         StatusOf,
         /// A page of the log.
         History,
+        /// What the host has signed of its log.
+        Verify,
         /// Who is in the channel.
         Members,
         /// What the channel is.
@@ -193,6 +195,23 @@ pub struct HistoryPage {
     pub entries: Vec<RawEntry>,
     /// How far the log is.
     pub head: Position,
+}
+
+/// Asks for the host's signatures on its log.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Verify {
+    /// Only those of entries after this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// What the host has signed of its log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checkpoints {
+    /// How far the log is now.
+    pub head: Signed<Checkpoint>,
+    /// Those of before, in order, at most [`MAX_CHECKPOINTS`](super::limits::MAX_CHECKPOINTS).
+    pub checkpoints: Vec<Signed<Checkpoint>>,
 }
 
 /// Asks who is in the channel.
@@ -453,6 +472,7 @@ commands! {
     "MESSAGE" Message => Stored;
     "STATUS_OF" StatusOf => StatusReport;
     "HISTORY" History => HistoryPage;
+    "VERIFY" Verify => Checkpoints;
     "MEMBERS" Members => MemberList;
     "RET_INFO" RetInfo => Info;
     "VIEW" SetView => Moderated;

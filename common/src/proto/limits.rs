@@ -132,6 +132,8 @@ pub const MAX_ACTS: u64 = 10_000;
 
 /// A host signs a checkpoint every so many entries.
 pub const CHECKPOINT_EVERY: u64 = 1000;
+/// How many of them one VERIFY is answered with.
+pub const MAX_CHECKPOINTS: usize = 32;
 /// How many of the newest entries a client takes when it has nothing yet.
 pub const FIRST_TAIL: u32 = 50;
 

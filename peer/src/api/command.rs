@@ -135,6 +135,11 @@ pub enum Command {
     Outbox(OutboxCommand),
     /// A conversation with one other user.
     Direct(DirectCommand),
+    /// Check what was received of a channel against what its host has signed.
+    Verify {
+        /// Which.
+        channel: ChannelName,
+    },
     /// A page of a channel's log.
     History {
         /// Which.

@@ -13,6 +13,7 @@ use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
+use super::history::Verified;
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 
@@ -71,6 +72,8 @@ pub enum Reply {
     Retried(Retried),
     /// A page of a log.
     History(HistoryOf),
+    /// Whether what was received is what the host has signed.
+    Verified(Verified),
     /// Somebody was asked for a conversation.
     Started(StartedChat),
     /// Somebody is a contact now.

@@ -2,7 +2,7 @@
 //! them there are, and how far they were shown. What belongs together is written as one.
 //!
 //! In reading order: the intervals ([`intervals`], pure), what waits for the disk and how far it is shown ([`keeper`],
-//! pure), and what the user reads back (`history`).
+//! pure), what the user reads back (`history`), and whether it is what the host has signed ([`proof`], pure; `verify`).
 //!
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
@@ -10,26 +10,34 @@
 mod history;
 pub mod intervals;
 pub mod keeper;
+pub mod proof;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::entry::{BadEntry, Hash, RawEntry};
+use common::entry::{BadEntry, Checkpoint, Hash, RawEntry};
 use common::id::{ChannelId, Epoch};
+use common::proto::limits::CHECKPOINT_EVERY;
 use common::proto::status::{Code, Refusal};
-use common::storage::{Abort, ReadError, Reader, Store, StoreError, Table};
+use common::signed::Signed;
+use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::host::log::Log;
 use intervals::{Intervals, Place};
 
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};
+pub(super) use verify::{GetSources, Sources};
 
 /// Channel, epoch and number: what is known of the entry's hash, and its exact bytes.
 const ENTRIES: Table = Table::new("archive");
 /// Channel and epoch: which entries there are, and how far they were shown. The one row that is written often.
 const INTERVALS: Table = Table::new("archive_intervals");
+/// Channel, epoch, number, and the beginning of the hash: what the host has signed of the entry there.
+const CHECKPOINTS: Table = Table::new("archive_checkpoints");
 /// Channel: its newest epoch.
 const EPOCHS: Table = Table::new("archive_epoch");
 
@@ -255,6 +263,69 @@ impl Archive {
         Ok(RawEntry::from_bytes(&bytes)?)
     }
 
+    /// The chain's hash that was noted with an entry when it came in. Blocks for as long as the disk takes.
+    fn noted(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Option<Hash>, ReadError> {
+        if let Some(value) = reader.get(ENTRIES, self.entry_key(epoch, seq))? {
+            return Ok(noted_in(&value));
+        }
+        Log::new(self.store.clone(), self.channel, epoch).hash_at(seq)
+    }
+
+    /// Keeps what the host has signed. Of those within [`CHECKPOINT_EVERY`] entries the newest is enough; two that
+    /// contradict each other are both kept.
+    ///
+    /// # Errors
+    /// When they are not on disk, or not known to be.
+    pub async fn keep_checkpoints(
+        &self,
+        signed: Vec<(Checkpoint, Signed<Checkpoint>)>,
+    ) -> Result<(), StoreError> {
+        let archive = self.clone();
+        let keep = move |transaction: &mut Transaction<'_>| {
+            for (Checkpoint { position, .. }, signed) in &signed {
+                let (epoch, seq) = (position.epoch, position.seq);
+                let Some(before) = seq.checked_sub(1) else { continue };
+                let first = before - before % CHECKPOINT_EVERY + 1;
+                let older = archive.entry_key(epoch, first)..archive.entry_key(epoch, seq);
+                let older = transaction.scan(CHECKPOINTS, older, usize::MAX, Direction::Forward)?;
+                for (key, _) in older {
+                    transaction.delete(CHECKPOINTS, key);
+                }
+                let beginning = position.hash.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+                let key = [archive.entry_key(epoch, seq).as_slice(), &beginning].concat();
+                transaction.put(CHECKPOINTS, key, crate::store::json(signed));
+            }
+            Ok::<_, Abort>(())
+        };
+        self.store.write(keep).await
+    }
+
+    /// What the host has signed of a life of the log, as it was kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn checkpoints(&self, epoch: Epoch) -> Result<Vec<Signed<Checkpoint>>, ReadError> {
+        let prefix = self.prefix(epoch);
+        let scan = move |reader: &Reader| {
+            reader.scan(CHECKPOINTS, KeyRange::prefix(prefix), usize::MAX, Direction::Forward)
+        };
+        let rows = self.store.read(scan).await?;
+        Ok(rows.iter().filter_map(|(_, value)| crate::store::parse(value)).collect())
+    }
+
+    /// The lives of the log of which something was received.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn epochs(&self) -> Result<Vec<Epoch>, ReadError> {
+        let channel = self.channel.0.into_bytes();
+        let scan = move |reader: &Reader| {
+            reader.scan(INTERVALS, KeyRange::prefix(channel), usize::MAX, Direction::Forward)
+        };
+        let epoch_of = |key: &[u8]| key.last_chunk::<16>().map(|epoch| Epoch(Uuid::from_bytes(*epoch)));
+        Ok(self.store.read(scan).await?.iter().filter_map(|(key, _)| epoch_of(key)).collect())
+    }
+
     /// What the chain begins with in this life of the log.
     pub fn root(&self, epoch: Epoch) -> Hash {
         Hash::root(self.channel, epoch)
@@ -273,6 +344,11 @@ impl Archive {
         key[32..].copy_from_slice(&seq.to_be_bytes());
         key
     }
+}
+
+fn noted_in(value: &[u8]) -> Option<Hash> {
+    let (&WITH_HASH, rest) = value.split_first()? else { return None };
+    Some(Hash::from_bytes(*rest.first_chunk()?))
 }
 
 fn entry_of(value: &[u8]) -> Option<&[u8]> {

@@ -216,6 +216,9 @@ impl Client {
     }
 
     fn entered(&mut self, generation: u64, link: Link, inbox: Inbox, came: Came, ctx: &mut Context<Self>) {
+        if !came.at_home {
+            self.keep_checkpoint(&came, ctx);
+        }
         // Not by `step`: what follows needs the link.
         self.state.look(super::around(&self.session, &self.events, &self.asking, true));
         if self.state.entered(generation, Ok(came)) {
@@ -225,6 +228,19 @@ impl Client {
             link.close();
         }
         self.follow_up(ctx);
+    }
+
+    /// Keeps what the host has signed. What it was checked by is in `came`.
+    fn keep_checkpoint(&self, came: &Came, ctx: &mut Context<Self>) {
+        let signed = came.connected.checkpoint.clone();
+        let Ok(checkpoint) = signed.verify(&came.record.host_key) else { return };
+        let archive = self.archive.clone();
+        let kept = async move {
+            if let Err(error) = archive.keep_checkpoints(vec![(checkpoint, signed)]).await {
+                tracing::warn!(err = %error, "what the host has signed is not kept; the next connection brings it again");
+            }
+        };
+        ctx.spawn(kept.into_actor(self));
     }
 
     /// What comes over a connection, as long as it is not held back. It is then TCP that holds back the host.

@@ -9,7 +9,7 @@ use common::proto::directory::ChannelRecord;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
-use super::archive::{Asking, GetArchive, KeepPage, View};
+use super::archive::{Asking, GetArchive, GetSources, KeepPage, Sources, View};
 use super::messages::{
     ChangeItem, Finish, GetOutbox, GetStatus, Join, Leave, Located, Matching, Retry, Send, Shutdown,
 };
@@ -118,6 +118,11 @@ impl ClientHandle {
     /// What was received of the channel, as it is now.
     pub(super) async fn archive(&self) -> Result<View, Refusal> {
         self.addr.send(GetArchive).await.map_err(|_| Code::GoingAway.into())
+    }
+
+    /// What was received of the channel, on disk.
+    pub(super) async fn sources(&self) -> Result<Sources, Refusal> {
+        self.addr.send(GetSources).await.map_err(|_| Code::GoingAway.into())
     }
 
     pub(super) async fn keep_page(&self, page: KeepPage) {

@@ -11,7 +11,7 @@ use common::proto::status::{Code, Refusal};
 use tokio::sync::oneshot;
 
 use super::Client;
-use super::archive::{GetArchive, KeepPage, View};
+use super::archive::{GetArchive, GetSources, KeepPage, Sources, View};
 use super::effects::{Written, check};
 use super::outbox::Decision;
 use super::state::{ClientState, wished};
@@ -226,6 +226,15 @@ impl Handler<GetArchive> for Client {
 
     fn handle(&mut self, _: GetArchive, _: &mut Self::Context) -> Self::Result {
         MessageResult(View::new(self.archive.clone(), self.state.keeper()))
+    }
+}
+
+impl Handler<GetSources> for Client {
+    type Result = MessageResult<GetSources>;
+
+    fn handle(&mut self, _: GetSources, _: &mut Self::Context) -> Self::Result {
+        let record = self.state.channel().record.clone();
+        MessageResult(Sources::new(self.archive.clone(), record, self.state.keeper()))
     }
 }
 

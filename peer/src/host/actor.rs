@@ -28,8 +28,8 @@ use super::gate::SharedGate;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
-    Asker, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave, ListMembers,
-    Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep, TurnBehind,
+    Asker, Attest, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave,
+    ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep, TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -290,6 +290,15 @@ impl Handler<Permit> for Host {
 
     fn handle(&mut self, Permit { by }: Permit, _: &mut Context<Self>) -> Self::Result {
         self.permitted(by).map(|_| ())
+    }
+}
+
+impl Handler<Attest> for Host {
+    type Result = Result<Signed<Checkpoint>, Refusal>;
+
+    fn handle(&mut self, Attest { by }: Attest, _: &mut Context<Self>) -> Self::Result {
+        self.permitted(by)?;
+        self.signed_head()
     }
 }
 

@@ -99,7 +99,7 @@ impl Host {
     }
 
     /// The host's signature on where the log ends.
-    fn signed_head(&mut self) -> Result<Signed<Checkpoint>, Refusal> {
+    pub(super) fn signed_head(&mut self) -> Result<Signed<Checkpoint>, Refusal> {
         let head = self.channel.head();
         if let Some((position, signed)) = &self.checkpoint
             && *position == head

@@ -8,7 +8,7 @@ use common::entry::{BadEntry, Checkpoint, Hash, Position, RawEntry};
 use common::id::{ChannelId, Epoch, MessageId, Subject};
 use common::proto::channel::{Stored, StoredMessage};
 use common::proto::event;
-use common::proto::limits::{MAX_APPEND_ENTRIES, MAX_PAGE_BYTES};
+use common::proto::limits::{MAX_APPEND_ENTRIES, MAX_CHECKPOINTS, MAX_PAGE_BYTES};
 use common::signed::Signed;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 
@@ -276,6 +276,14 @@ impl Log {
         Ok(self.store.reader().get(ENTRIES, self.entry_key(seq))?.as_ref().and_then(bytes_of))
     }
 
+    /// The chain's hash at an entry, if there is one with this number. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn hash_at(&self, seq: u64) -> Result<Option<Hash>, ReadError> {
+        Ok(self.store.reader().get(ENTRIES, self.entry_key(seq))?.and_then(|value| hash_of(&value)))
+    }
+
     /// A page of entries, in order: as many as are asked for, and fit a page.
     ///
     /// # Errors
@@ -299,6 +307,20 @@ impl Log {
             Ok((lines.freeze(), page.entries.len() as u64))
         };
         self.store.read(encode).await
+    }
+
+    /// What the host has signed of the entries after this number, in order, as many as one answer takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn checkpoints(&self, after: u64) -> Result<Vec<Signed<Checkpoint>>, LogError> {
+        let log = self.clone();
+        let read = move |reader: &Reader| {
+            reader.scan(CHECKPOINTS, log.keys(after, u64::MAX), MAX_CHECKPOINTS, Direction::Forward)
+        };
+        let rows = self.store.read(read).await?;
+        let signed = rows.iter().map(|(_, value)| serde_json::from_slice(value));
+        signed.collect::<Result<_, _>>().map_err(|_| LogError::Damaged("a checkpoint"))
     }
 
     fn read_page(&self, reader: &Reader, range: PageRange) -> Result<Page, LogError> {

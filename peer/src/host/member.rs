@@ -147,6 +147,7 @@ impl MemberSession {
             }
             HostRequest::StatusOf(asked) => self.reply(id, self.host.status_of(by, asked).await),
             HostRequest::History(asked) => self.reply(id, self.host.history(by, asked).await),
+            HostRequest::Verify(asked) => self.reply(id, self.host.verify(by, asked).await),
             HostRequest::Members(asked) if asked.granted => {
                 self.reply(id, self.host.granted(by, asked.after).await)
             }

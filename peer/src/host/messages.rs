@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::Message;
-use common::entry::{Hash, Position};
+use common::entry::{Checkpoint, Hash, Position};
 use common::id::{ChannelId, RequestId, Subject};
 use common::link::Link;
 use common::name::ChannelName;
@@ -12,6 +12,7 @@ use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Membe
 use common::proto::directory::{Owner, Policy};
 use common::proto::policy::Role;
 use common::proto::status::Refusal;
+use common::signed::Signed;
 use tokio::sync::oneshot;
 
 use super::channel::ConnId;
@@ -97,6 +98,13 @@ pub(super) struct Asker {
 #[derive(Message)]
 #[rtype(result = "Result<(), Refusal>")]
 pub(super) struct Permit {
+    pub by: Asker,
+}
+
+/// VERIFY: the signature on where the log ends. The older ones are read past the actor.
+#[derive(Message)]
+#[rtype(result = "Result<Signed<Checkpoint>, Refusal>")]
+pub(super) struct Attest {
     pub by: Asker,
 }
 

@@ -21,8 +21,8 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Members, RetInfo, View, Post, Authorize,
-    Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug,
+    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Members, RetInfo, View, Post,
+    Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug,
 }
 
 impl From<&HostRequest> for Verb {
@@ -37,6 +37,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::Message(_) => Self::Message,
             HostRequest::StatusOf(_) => Self::StatusOf,
             HostRequest::History(_) => Self::History,
+            HostRequest::Verify(_) => Self::Verify,
             HostRequest::Members(_) => Self::Members,
             HostRequest::RetInfo(_) => Self::RetInfo,
             HostRequest::SetView(_) => Self::View,
@@ -74,7 +75,9 @@ enum For {
 const fn meant_for(verb: Verb) -> For {
     match verb {
         Verb::Hello | Verb::Ping | Verb::Pass | Verb::Disconnect => For::Anybody,
-        Verb::Connect | Verb::StatusOf | Verb::History | Verb::Members | Verb::RetInfo => For::Readers,
+        Verb::Connect | Verb::StatusOf | Verb::History | Verb::Verify | Verb::Members | Verb::RetInfo => {
+            For::Readers
+        }
         Verb::Message => For::Writers,
         Verb::View
         | Verb::Post

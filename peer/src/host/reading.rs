@@ -2,7 +2,7 @@
 
 use common::id::Subject;
 use common::proto::channel::{
-    Audit, AuditPage, BanList, Bans, History, Member, MemberList, StatusOf, StatusReport,
+    Audit, AuditPage, BanList, Bans, Checkpoints, History, Member, MemberList, StatusOf, StatusReport, Verify,
 };
 use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_STATUS_IDS};
 use common::proto::status::{Code, Refusal};
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::HostHandle;
 use super::acts::banned;
 use super::log::PageRange;
-use super::messages::{Asker, Consult, GrantedPage, Identify, ListGranted, Permit};
+use super::messages::{Asker, Attest, Consult, GrantedPage, Identify, ListGranted, Permit};
 
 impl HostHandle {
     /// Which of a member's messages are stored. What its older connection had under way was settled before it was let
@@ -58,6 +58,16 @@ impl HostHandle {
         let head = serde_json::to_string(&head).map_err(|error| internal(&error))?;
         let body = format!(r#"{{"entries":[{}],"head":{head}}}"#, entries.join(","));
         RawValue::from_string(body).map_err(|error| internal(&error))
+    }
+
+    /// What this host has signed of its log, and its signature on where that ends now.
+    pub(super) async fn verify(&self, by: Asker, Verify { after }: Verify) -> Result<Checkpoints, Refusal> {
+        let head = self.ask(Attest { by }).await?;
+        let checkpoints = self.shared.log.checkpoints(after.unwrap_or(0)).await.map_err(|error| {
+            tracing::warn!(channel = %self.id(), err = ?error.to_string(), "cannot read the checkpoints");
+            Refusal::from(Code::StorageFailed)
+        })?;
+        Ok(Checkpoints { head, checkpoints })
     }
 
     /// Those who were given something, here or not.

@@ -96,6 +96,10 @@ impl NodeHandle {
         self.known(&channel).await?.send(text).await.map(Reply::Queued)
     }
 
+    pub(super) async fn verify(&self, channel: ChannelName) -> Outcome {
+        self.known(&channel).await?.verify().await.map(Reply::Verified)
+    }
+
     pub(super) async fn history(&self, channel: ChannelName, count: u32, before: Option<u64>) -> Outcome {
         self.known(&channel).await?.history(count, before).await.map(Reply::History)
     }

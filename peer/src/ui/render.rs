@@ -4,6 +4,7 @@
 //! that none of them looks like another message.
 
 mod direct;
+mod history;
 mod moderation;
 mod outbox;
 mod presence;

@@ -14,6 +14,7 @@ const TABLE: &[(&str, Verb, [&str; 4])] = &[
     ("MESSAGE", Verb::Message, [".....0000", "...aa0000", "...000000", "...000000"]),
     ("STATUS_OF", Verb::StatusOf, READERS),
     ("HISTORY", Verb::History, READERS),
+    ("VERIFY", Verb::Verify, READERS),
     ("MEMBERS", Verb::Members, READERS),
     ("RET_INFO", Verb::RetInfo, READERS),
     ("VIEW", Verb::View, MODERATORS),

@@ -262,6 +262,15 @@ pub static TABLE: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "verify",
+        group: Group::Channel,
+        usage: "CH",
+        help: "check what is kept of a channel against what its host has signed, and name what is missing",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Verify { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
         word: "talk",
         group: Group::Channel,
         usage: "[CH|@USER]",

@@ -51,6 +51,7 @@ impl Renderer {
             Reply::Changed(change) => return self.changed(change),
             Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
+            Reply::Verified(verified) => self.verified(verified, now),
             Reply::Started(started) => return self.started(started),
             // What was agreed to is told as it happens, and a message is shown.
             Reply::Contact(_) | Reply::Written(_) => return None,

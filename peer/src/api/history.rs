@@ -1,0 +1,134 @@
+//! What is told of a channel's history as a whole.
+
+use common::clock::Timestamp;
+use common::id::Epoch;
+use common::name::ChannelName;
+use common::proto::status::Code;
+use serde::Serialize;
+
+use super::reply::rfc3339;
+
+/// Whether what was received of a channel is what its host has signed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Whether nothing is wrong. What is missing is not wrong.
+    pub sound: bool,
+    /// The lives of the log of which something was received.
+    pub logs: Vec<VerifiedLog>,
+    /// Why the host could not be asked for its signatures: those that were kept had to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<NotAsked>,
+}
+
+/// Why the host was not asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotAsked {
+    /// Stable, for programs.
+    pub code: Code,
+    /// A sentence for people.
+    pub reason: String,
+}
+
+/// What was received of one life of a log.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifiedLog {
+    /// Which.
+    pub epoch: Epoch,
+    /// Whether it is the one that is received now.
+    pub newest: bool,
+    /// How many entries there are here.
+    pub entries: u64,
+    /// The last of them.
+    pub last: u64,
+    /// Up to where they are what the host has signed; absent when nothing that was signed is among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedUpTo>,
+    /// Which entries are not here.
+    pub missing: Vec<Run>,
+    /// Which are here, and cannot be proven before those that are missing below them have come.
+    pub unproven: Vec<Run>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+    /// How much more is.
+    pub more_faults: u64,
+}
+
+/// A place that the host has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedUpTo {
+    /// The entry's number.
+    pub seq: u64,
+    /// When it was signed, by the host's clock.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: Timestamp,
+}
+
+/// Entries one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+}
+
+/// Something that is wrong with an entry that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Its number.
+    pub seq: u64,
+    /// What, for programs.
+    pub code: FaultKind,
+    /// What, and what it means, for people.
+    pub reason: String,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// It is gone from this disk, or is no entry any more.
+    Unreadable,
+    /// Its text is another one.
+    Body,
+    /// It, or where it stands, is another one than came in.
+    Altered,
+    /// The host has signed another one at this place.
+    OtherThanSigned,
+    /// The host has signed two different ones at this place.
+    TwoLogs,
+    /// It does not follow from what was received before.
+    Apart,
+}
+
+impl FaultKind {
+    /// What it means, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Unreadable => {
+                "it came in and was kept, and is gone from this disk or cannot be read: the disk or its files were damaged"
+            }
+            Self::Body => {
+                "its text is not the one that came in: it was changed on this machine since, for what comes in is checked"
+            }
+            Self::Altered => {
+                "it is not the one that came in: it was changed on this machine since, or its files were damaged"
+            }
+            Self::OtherThanSigned => {
+                "the host has signed another entry here than the one it gave to this peer: it has changed what was said, or \
+                 shows different people different things. Keep this archive, which with the signature is the proof, and \
+                 have other members type verify"
+            }
+            Self::TwoLogs => {
+                "the host has signed two different logs: it shows different people different things, or has gone back to an \
+                 old copy and gone on from there. Both signatures are kept here; ask the channel's owner"
+            }
+            Self::Apart => {
+                "it does not follow from what was received before: the host has lost or changed entries. Both are kept here; \
+                 ask the channel's owner"
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether what was received of a channel is what its host has signed, and what of it is missing.
+
+use std::collections::BTreeMap;
+
+use actix::Message;
+use common::entry::{Checkpoint, RawEntry};
+use common::id::Epoch;
+use common::identity::PeerKey;
+use common::proto::channel::{Checkpoints, Verify};
+use common::proto::directory::ChannelRecord;
+use common::proto::limits::CHECKPOINT_EVERY;
+use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
+
+use super::intervals::Intervals;
+use super::proof::{Audit, Audited, Found, SignedPlaces};
+use super::{Archive, ArchiveError, Keeper, READ_ROWS};
+use crate::api::{NotAsked, Run, Verified, VerifiedLog};
+use crate::client::handle::ClientHandle;
+
+/// The archive as it is at a moment, and which channel's it is.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What is on disk.
+    pub archive: Archive,
+    /// The channel: by its host's key what is in the archive has to be signed.
+    pub record: ChannelRecord,
+    /// The life of the log that is received now, and what there is of it; nothing before the first.
+    pub newest: Option<(Epoch, Intervals)>,
+}
+
+impl Sources {
+    pub(in crate::client) fn new(archive: Archive, record: ChannelRecord, keeper: &Keeper) -> Self {
+        let newest = keeper.epoch().map(|epoch| (epoch, keeper.intervals().clone()));
+        Self { archive, record, newest }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "Sources")]
+pub(in crate::client) struct GetSources;
+
+type Attested = (Checkpoint, Signed<Checkpoint>);
+
+impl ClientHandle {
+    /// Checks all that was received of the channel against what its host has signed, and names what is missing.
+    ///
+    /// # Errors
+    /// When the archive cannot be read.
+    pub async fn verify(&self) -> Result<Verified, Refusal> {
+        let asked = self.ask_signatures().await;
+        // Behind the answers, so that what is signed is here as far as it has come.
+        let Sources { archive, record, newest } = self.sources().await?;
+        let host_key = record.host_key;
+        let (mut places, not_asked) = match asked {
+            Ok(signed) => {
+                let places = by_epoch(&signed);
+                archive.keep_checkpoints(signed).await?;
+                (places, None)
+            }
+            Err(Refusal { code, reason, .. }) => (BTreeMap::new(), Some(NotAsked { code, reason })),
+        };
+        let mut epochs = archive.epochs().await?;
+        let now = newest.as_ref().map(|(epoch, _)| *epoch);
+        epochs.retain(|epoch| now != Some(*epoch));
+        let mut logs = Vec::new();
+        for epoch in epochs.into_iter().chain(now) {
+            let signed: &mut SignedPlaces = places.entry(epoch).or_default();
+            for kept in archive.checkpoints(epoch).await? {
+                match kept.verify(&host_key) {
+                    Ok(checkpoint) => signed.add(&checkpoint),
+                    Err(error) => tracing::warn!(err = %error, "a kept checkpoint does not count"),
+                }
+            }
+            let intervals = match &newest {
+                Some((now, intervals)) if *now == epoch => intervals.clone(),
+                _ => archive.intervals(epoch)?,
+            };
+            let audited = archive.audit(epoch, &intervals, signed).await?;
+            logs.push(report(epoch, now == Some(epoch), &intervals, signed, audited));
+        }
+        let sound = logs.iter().all(|log| log.faults.is_empty());
+        Ok(Verified { channel: self.name().clone(), sound, logs, not_asked })
+    }
+
+    /// All that the host has signed of its log.
+    async fn ask_signatures(&self) -> Result<Vec<Attested>, Refusal> {
+        let host_key = self.sources().await?.record.host_key;
+        let mut signed = Vec::<Attested>::new();
+        loop {
+            let after = signed.last().map(|(checkpoint, _)| checkpoint.position.seq);
+            let Checkpoints { head, checkpoints } = self.request(&Verify { after }).await?;
+            let head = self.checked(head, host_key)?;
+            if checkpoints.is_empty() {
+                signed.push(head);
+                return Ok(signed);
+            }
+            for checkpoint in checkpoints {
+                let checkpoint = self.checked(checkpoint, host_key)?;
+                let position = checkpoint.0.position;
+                let last = signed.last().map_or(0, |(last, _)| last.position.seq);
+                // A host that does not stop is stopped: so it cannot say more than a log has.
+                if position.seq < last + CHECKPOINT_EVERY || position.seq > head.0.position.seq {
+                    return Err(self.contradiction());
+                }
+                signed.push(checkpoint);
+            }
+        }
+    }
+
+    fn checked(&self, signed: Signed<Checkpoint>, host_key: PeerKey) -> Result<Attested, Refusal> {
+        let checkpoint = signed.verify(&host_key).ok().filter(|checkpoint| checkpoint.channel == self.id());
+        checkpoint.map(|checkpoint| (checkpoint, signed)).ok_or_else(|| self.contradiction())
+    }
+
+    fn contradiction(&self) -> Refusal {
+        Refusal::new(Code::BadRequest, format!("{}: its host contradicts itself", self.name()))
+    }
+}
+
+fn by_epoch(signed: &[Attested]) -> BTreeMap<Epoch, SignedPlaces> {
+    let mut places = BTreeMap::<Epoch, SignedPlaces>::new();
+    for (checkpoint, _) in signed {
+        places.entry(checkpoint.position.epoch).or_default().add(checkpoint);
+    }
+    places
+}
+
+impl Archive {
+    async fn audit(
+        &self,
+        epoch: Epoch,
+        intervals: &Intervals,
+        signed: &SignedPlaces,
+    ) -> Result<Audited, ArchiveError> {
+        let mut audit = Audit::new(signed);
+        for interval in intervals.iter() {
+            audit.begin(*interval, self.root(epoch));
+            for begin in (interval.after + 1..=interval.end.seq).step_by(READ_ROWS as usize) {
+                let (archive, end) = (self.clone(), interval.end.seq.min(begin + READ_ROWS - 1));
+                let read = move |reader: &common::storage::Reader| {
+                    (begin..=end).map(|seq| archive.found(reader, epoch, seq)).collect::<Result<Vec<_>, _>>()
+                };
+                self.store.read(read).await?.iter().for_each(|found| audit.next(found));
+            }
+        }
+        Ok(audit.end())
+    }
+
+    fn found(&self, reader: &common::storage::Reader, epoch: Epoch, seq: u64) -> Result<Found, ArchiveError> {
+        let entry: Option<RawEntry> = match self.entry(reader, epoch, seq) {
+            Ok(entry) => Some(entry),
+            Err(ArchiveError::Read(error)) => return Err(error.into()),
+            Err(_) => None,
+        };
+        Ok(Found { entry, noted: self.noted(reader, epoch, seq)? })
+    }
+}
+
+fn report(
+    epoch: Epoch,
+    newest: bool,
+    intervals: &Intervals,
+    signed: &SignedPlaces,
+    audited: Audited,
+) -> VerifiedLog {
+    let mut missing = Vec::new();
+    let mut upto = 0;
+    for interval in intervals.iter() {
+        missing.extend((upto < interval.after).then_some(Run { from: upto + 1, to: interval.after }));
+        upto = interval.end.seq;
+    }
+    missing.extend((upto < signed.last()).then(|| Run { from: upto + 1, to: signed.last() }));
+    let Audited { entries, proven, unproven, faults, more_faults } = audited;
+    VerifiedLog { epoch, newest, entries, last: upto, signed: proven, missing, unproven, faults, more_faults }
+}
