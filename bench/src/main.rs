@@ -28,7 +28,7 @@ use common::process::raise_open_file_limit;
 
 use crate::dialect::Dialect;
 use crate::report::Report;
-use crate::scenario::{directory, fanout, growth, history, paced, stalled, stored, storm};
+use crate::scenario::{directory, fanout, growth, history, paced, presence, stalled, stored, storm};
 use crate::world::Target;
 
 /// What can go wrong is told to whoever started the program, and ends it.
@@ -94,6 +94,8 @@ enum Scenario {
     Stalled(stalled::Stalled),
     /// A tracker with many peers and channels
     Tracker(directory::Tracker),
+    /// A tracker at which people come and go, and others watch them
+    Presence(presence::Presence),
     /// How costs grow: tables of four points
     Growth,
     /// Puts lines of JSON of many runs together, as medians beside what is to be held
@@ -148,6 +150,7 @@ fn run(arguments: &Arguments) -> Fallible<bool> {
         Scenario::Storm(options) => vec![storm::run(&target, options)?],
         Scenario::Stalled(options) => vec![stalled::run(&target, options)?],
         Scenario::Tracker(options) => vec![directory::run(&target, options)?],
+        Scenario::Presence(options) => vec![presence::run(&target, options)?],
         Scenario::Growth => growth::run(&target)?,
         Scenario::Table { results } => {
             write!(std::io::stdout(), "{}", table::tables(&std::fs::read_to_string(results)?)?)?;

@@ -5,6 +5,7 @@ pub mod fanout;
 pub mod growth;
 pub mod history;
 pub mod paced;
+pub mod presence;
 pub mod stalled;
 pub mod stored;
 pub mod storm;

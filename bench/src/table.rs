@@ -80,6 +80,12 @@ const GOALS: &[Goal] = &[
         Bound::AtMost(100.0),
     ),
     goal(
+        "5,000 peers of whom 1 % come and go each minute: tracker, % of a core",
+        "presence, 5000 peers, 1 % a minute",
+        "tracker_CPU_%",
+        Bound::AtMost(10.0),
+    ),
+    goal(
         "one member stops reading: latency p99 of the others, ms",
         "one of 301 members stops reading",
         "latency_while_stalled_p99_ms",

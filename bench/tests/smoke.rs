@@ -62,6 +62,14 @@ fn a_tracker_lists_all_channels() {
 }
 
 #[test]
+fn who_watches_others_costs_a_tracker_little() {
+    let options = ["--peers", "30", "--watched", "5", "--percent", "200", "--seconds", "7"];
+    let line = bench(&[&["presence"], &options[..]].concat());
+    assert_eq!(figure(&line, "faults"), 0.0);
+    assert!(figure(&line, "left_and_came_back") > 0.0);
+}
+
+#[test]
 fn lines_of_several_runs_become_tables() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.jsonl");
