@@ -173,8 +173,12 @@ async fn a_restricted_view_counts_for_those_who_are_inside() {
     assert_eq!(gus.texts("first"), ["before"], "who is out hears nothing more");
     // What is written meanwhile is kept, and what the client says is what there is to say.
     gus.send("first", "may I?").await;
-    assert_eq!(gus.refused(join("first")).await, Code::NoSuchChannel);
-    assert_eq!(gus.channel("first").await.queued, 1);
+    let refusal = gus.perform(join("first")).await.unwrap_err();
+    assert_eq!(refusal.code, Code::NoSuchChannel);
+    assert!(refusal.reason.contains("gone, closed, or not for you; what is to be sent there is kept"), "{refusal}");
+    let status = gus.channel("first").await;
+    assert_eq!((status.queued, status.state), (1, LinkState::Retrying));
+    assert!(status.reason.is_some_and(|reason| reason.contains("in 60 min")), "it is tried again hourly");
     does(&ken, Order::View(View::Public)).await;
     // The tracker tells as soon as it is open again: nobody waits for an hour.
     gus.expect_connection("first", LinkState::Up).await;

@@ -341,7 +341,9 @@ impl Handler<Count> for Tracker {
 
     fn handle(&mut self, _: Count, _: &mut Self::Context) -> Counts {
         let [connections, entered, leases, waited_for] = self.state.sessions.counts();
-        Counts { connections, entered, leases, waited_for }
+        let State { people, watching, introductions, .. } = &self.state;
+        let (people, watched, wishes) = (people.count(), watching.count(), introductions.count());
+        Counts { connections, entered, leases, waited_for, people, watched, wishes, links: self.links.len() }
     }
 }
 

@@ -96,6 +96,11 @@ impl Introductions {
         self.wishes.keys().copied()
     }
 
+    /// How many wishes there are.
+    pub fn count(&self) -> usize {
+        self.wishes.values().map(VecDeque::len).sum()
+    }
+
     /// Whether no session has any wishes.
     pub fn is_empty(&self) -> bool {
         self.wishes.is_empty()

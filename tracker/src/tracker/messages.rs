@@ -237,7 +237,7 @@ pub struct Due {
     pub now: Timestamp,
 }
 
-/// How many connections, entered sessions, leases and channels waited for there are.
+/// How much there is of everything that sessions bring and take with them.
 #[derive(Message)]
 #[rtype(result = "Counts")]
 pub struct Count;
@@ -253,6 +253,14 @@ pub struct Counts {
     pub leases: usize,
     /// Channels that somebody waits for.
     pub waited_for: usize,
+    /// Users who are there, on however many devices.
+    pub people: usize,
+    /// Users who are watched, by whomever, and how many each session watches.
+    pub watched: usize,
+    /// What sessions have said by INTRODUCE.
+    pub wishes: usize,
+    /// Links that are told of something.
+    pub links: usize,
 }
 
 /// Tell all that the tracker stops, and take nobody in any more.

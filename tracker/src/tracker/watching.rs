@@ -105,6 +105,11 @@ impl Watching {
         }
     }
 
+    /// How many are watched, and by how many each.
+    pub fn count(&self) -> usize {
+        self.watched.len() + self.by_conn.values().map(BTreeSet::len).sum::<usize>()
+    }
+
     /// Whether anybody watches somebody.
     pub fn is_watched(&self, subject: Subject) -> bool {
         self.watched.contains_key(&subject)
