@@ -175,7 +175,10 @@ async fn a_restricted_view_counts_for_those_who_are_inside() {
     gus.send("first", "may I?").await;
     let refusal = gus.perform(join("first")).await.unwrap_err();
     assert_eq!(refusal.code, Code::NoSuchChannel);
-    assert!(refusal.reason.contains("gone, closed, or not for you; what is to be sent there is kept"), "{refusal}");
+    assert!(
+        refusal.reason.contains("gone, closed, or not for you; what is to be sent there is kept"),
+        "{refusal}"
+    );
     let status = gus.channel("first").await;
     assert_eq!((status.queued, status.state), (1, LinkState::Retrying));
     assert!(status.reason.is_some_and(|reason| reason.contains("in 60 min")), "it is tried again hourly");

@@ -3,6 +3,7 @@
 use common::entry::Position;
 use common::id::{ChannelId, MessageId};
 use common::identity::{Identity, PeerKey};
+use common::meter::Rate;
 use common::proto::channel::HostRequest;
 use common::proto::direct::PeerRequest;
 use common::proto::directory::TrackerRequest;
@@ -69,7 +70,12 @@ pub struct Scene {
 impl Scene {
     pub async fn new() -> Self {
         let world = World::new().await;
-        let ken = world.guest("ken").await;
+        let mut config = world.config("ken");
+        // They come from afar: what is sent too fast is held, if not for long.
+        config.limits.admission.counts_loopback = true;
+        (config.limits.messages, config.limits.catch_up) = (Rate::new(1, 6000), Rate::new(1, 1));
+        let ken = world.person(config).await;
+        ken.entered().await;
         let hosting = ken.host("first").await;
         let charlie = world.guest("charlie").await;
         charlie.join("first").await;
