@@ -5,6 +5,7 @@
 //! made of it, where there is no fuzzer.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use common::proto::channel::HostRequest;
 use common::proto::direct::PeerRequest;
 use common::proto::directory::TrackerRequest;
 use common::proto::event::{HostEvent, TrackerEvent};
+use common::proto::file::{FileEvent, FileRequest, FolderOffer, Offer};
 use common::proto::limits::MAX_FRAME_BYTES;
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Frame, encode_response};
@@ -29,6 +31,7 @@ use common::secret::Secret;
 use common::text::{for_terminal, one_line};
 use common::transport::Address;
 use peer::client::outbox::Item;
+use peer::files::{book, manifest, names};
 use peer::host::HostRecord;
 use peer::pace::KeptPace;
 use peer::session::Session;
@@ -119,6 +122,8 @@ fn read(word: &str, body: &RawValue) {
         TrackerRequest::parse(word, body).err(),
         HostRequest::parse(word, body).err(),
         PeerRequest::parse(word, body).err(),
+        FileRequest::parse(word, body).err(),
+        FileEvent::parse(word, body).err(),
         TrackerEvent::parse(word, body).err(),
         HostEvent::parse(word, body).err(),
     ];
@@ -170,9 +175,23 @@ fn same<T: FromStr + Display>(text: &str) {
     }
 }
 
+/// What a file is called that somebody offers, and the list of a folder.
+fn files(bytes: &[u8], text: &str) {
+    assert!(names::check_name(&names::safe(text)).is_ok());
+    if names::check_name(text).is_ok() {
+        assert_eq!(Path::new(text).components().count(), 1);
+    }
+    if let Ok(offer) = serde_json::from_slice::<Offer>(bytes) {
+        drop(book::check(&offer));
+    }
+    let offered = FolderOffer { files: 3, size: 0, root: Hash::of(b"") };
+    drop(manifest::read(bytes, &offered, 0));
+}
+
 /// Names, and the files that are called after them; ids and keys.
 pub fn names(bytes: &[u8]) {
     let text = text(bytes);
+    files(bytes, &text);
     same::<UserName>(&text);
     same::<ChannelName>(&text);
     same::<PeerKey>(&text);

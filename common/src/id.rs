@@ -52,6 +52,10 @@ uuid_id!(
     MessageId, now_v7
 );
 uuid_id!(
+    /// Something that is offered: a file, or a folder; made once by whoever offers it.
+    FileId, now_v7
+);
+uuid_id!(
     /// A request; its response carries the same.
     RequestId, new_v4
 );

@@ -2,7 +2,7 @@
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
 //! connection), [`directory`], [`device`], [`knock`] and [`presence`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
-//! another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep
+//! another), [`file`] (files, from one peer to another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep
 //! its JSON may go is looked at in [`depth`].
 
 pub mod channel;
@@ -11,6 +11,7 @@ pub mod device;
 pub mod direct;
 pub mod directory;
 pub mod event;
+pub mod file;
 pub mod knock;
 pub mod limits;
 pub mod policy;

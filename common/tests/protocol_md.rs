@@ -13,6 +13,7 @@ use common::proto::device;
 use common::proto::direct::{self, PeerRequest};
 use common::proto::directory::{self, TrackerRequest};
 use common::proto::event::{self, HostEvent, TrackerEvent};
+use common::proto::file::{self, FileEvent, FileRequest};
 use common::proto::knock;
 use common::proto::presence;
 use common::proto::session::{self, Directory};
@@ -147,7 +148,11 @@ fn check_request(exchange: &Exchange) {
     if is_peer {
         PeerRequest::parse(&exchange.command, &exchange.body).unwrap();
     }
-    assert!(is_tracker || is_host || is_peer, "{} is of no list", exchange.command);
+    let is_file = FileRequest::NAMES.contains(&exchange.command.as_str());
+    if is_file {
+        FileRequest::parse(&exchange.command, &exchange.body).unwrap();
+    }
+    assert!(is_tracker || is_host || is_peer || is_file, "{} is of no list", exchange.command);
     by_name! { exchange.command.as_str(), check_exchange(exchange):
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
@@ -157,6 +162,7 @@ fn check_request(exchange: &Exchange) {
         knock::Knock, knock::Introduce, directory::SayToAll,
         presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
+        file::FileGet,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
         channel::Deauthorize, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
@@ -165,7 +171,11 @@ fn check_request(exchange: &Exchange) {
 
 fn check_event(name: &str, body: &RawValue) {
     let (to_peer, to_member) = (TrackerEvent::parse(name, body), HostEvent::parse(name, body));
-    assert!(to_peer.is_ok() || to_member.is_ok(), "{name} is of no list, or not of its form");
+    let of_file = FileEvent::parse(name, body);
+    assert!(
+        to_peer.is_ok() || to_member.is_ok() || of_file.is_ok(),
+        "{name} is of no list, or not of its form"
+    );
     fn check<T: DeserializeOwned + Serialize>(body: &RawValue) {
         read::<T>(body);
     }
@@ -180,7 +190,7 @@ fn check_event(name: &str, body: &RawValue) {
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction, presence::InvisibleChanged,
         event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked,
-        device::Revoked, event::Broadcast,
+        device::Revoked, event::Broadcast, file::FileProgress,
     }
 }
 
@@ -196,11 +206,12 @@ fn every_command_and_event_has_an_example() {
     let story = Story::read();
     let done = story.exchanges.iter().filter(|exchange| matches!(exchange.outcome, Some(Ok(_))));
     let shown: BTreeSet<&str> = done.map(|exchange| exchange.command.as_str()).collect();
-    let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES];
+    let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES, FileRequest::NAMES];
     let commands: BTreeSet<&str> = lists.into_iter().flatten().copied().collect();
     assert_eq!(shown, commands);
     let shown: BTreeSet<&str> = story.events.iter().map(|(name, _)| name.as_str()).collect();
-    let events: BTreeSet<&str> = TrackerEvent::NAMES.iter().chain(HostEvent::NAMES).copied().collect();
+    let events: BTreeSet<&str> =
+        TrackerEvent::NAMES.iter().chain(HostEvent::NAMES).chain(FileEvent::NAMES).copied().collect();
     assert_eq!(shown, events);
     for name in ["JOINED", "LEFT"] {
         let of_tracker = |(shown, body): &(String, Box<RawValue>)| {
@@ -268,6 +279,28 @@ fn the_checkpoints_are_signed_by_the_host() {
             "the payload that is shown is {payload}"
         );
     }
+}
+
+#[test]
+fn the_offers_are_of_what_they_say() {
+    let story = Story::read();
+    let of_type = |kind: &'static str| {
+        let messages = story.exchanges.iter().filter(|exchange| exchange.command == direct::ChatMsg::NAME);
+        messages
+            .map(|exchange| read::<direct::ChatMsg>(&exchange.body))
+            .filter(move |message| message.kind == kind)
+    };
+    let list = Hash::of(b"{\"path\":\"hello.txt\",\"size\":5}\n");
+    for message in of_type(file::FILE) {
+        let offer: file::Offer = read(&message.body);
+        assert_eq!((offer.size, offer.root), (5, Hash::of(b"hello")));
+        assert!(
+            offer.folder.is_none_or(|folder| (folder.files, folder.size, folder.root) == (1, 30, list)),
+            "{list}"
+        );
+    }
+    assert_eq!((of_type(file::FILE).count(), of_type(file::FILE_END).count()), (2, 1));
+    of_type(file::FILE_END).for_each(|message| drop(read::<file::FileEnd>(&message.body)));
 }
 
 fn directory_of(story: &Story) -> Directory {

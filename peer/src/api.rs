@@ -6,6 +6,7 @@
 mod command;
 mod direct;
 mod event;
+mod file;
 mod history;
 mod outbox;
 mod presence;
@@ -17,6 +18,7 @@ pub use direct::{
     DirectMessage, StartedChat, Written,
 };
 pub use event::{Event, OutgoingState};
+pub use file::{FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState};
 pub use history::{Fault, FaultKind, NotAsked, Run, SignedUpTo, Verified, VerifiedLog};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

@@ -111,6 +111,9 @@ pub struct Args {
     /// Do not tell others which of their private messages were read
     #[arg(long, env = "NATTER_NO_READ_RECEIPTS")]
     no_read_receipts: bool,
+    /// The folder for files that others send; `downloads` in the data folder if not given
+    #[arg(long, value_name = "DIR", env = "NATTER_DOWNLOADS")]
+    downloads: Option<PathBuf>,
     /// How long what is under way may take after the end of the input, in milliseconds
     #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
     drain_ms: u64,
@@ -204,6 +207,8 @@ pub struct Config {
     pub catch_up: CatchUp,
     /// How private conversations are wanted.
     pub direct: DirectSettings,
+    /// Where files that others send are kept.
+    pub downloads: PathBuf,
     /// Where the page for a browser is served, if it is.
     pub web: Option<SocketAddr>,
 }
@@ -237,6 +242,7 @@ impl Config {
             tracker: tracker_address(&mut args),
             username,
             name_was_given,
+            downloads: args.downloads.unwrap_or_else(|| data.join("downloads")),
             data,
             last_name,
             host_channels: args.host_channels,

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod book;
+mod carrying;
 mod commands;
 mod dial;
 mod door;
@@ -35,12 +36,13 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 
 pub use book::Accept;
-pub use door::{Door, Visitors, door};
+pub use door::{Door, Visitor, Visitors, door};
 pub use handle::DirectHandle;
 
 use crate::alarm::{Alarm, Death};
 use crate::api::Event;
 use crate::events::Events;
+use crate::files::FilesHandle;
 use crate::hosting::HostingHandle;
 use crate::presence::PresenceHandle;
 use crate::session::SessionView;
@@ -90,6 +92,8 @@ pub struct DirectConfig {
     pub hosting: HostingHandle,
     /// Who watches the contacts.
     pub presence: PresenceHandle,
+    /// Who is told of files that are offered.
+    pub files: FilesHandle,
     /// Those who connect.
     pub visitors: Visitors,
     /// Where the user interface is told.
@@ -169,6 +173,7 @@ struct Direct {
     /// To whom this peer is there although its user is invisible.
     unseen: Unseen,
     presence: PresenceHandle,
+    files: FilesHandle,
     death: Death,
 }
 
@@ -185,8 +190,18 @@ pub fn has_contacts(store: &Store) -> Result<bool, ReadError> {
 /// # Errors
 /// When what was kept cannot be read.
 pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
-    let DirectConfig { settings, store, transport, tracker, hosting, presence, visitors, events, alarm } =
-        config;
+    let DirectConfig {
+        settings,
+        store,
+        transport,
+        tracker,
+        hosting,
+        presence,
+        files,
+        visitors,
+        events,
+        alarm,
+    } = config;
     let archive = Archive::new(store);
     let book = archive.book()?;
     let (me, session) = (transport.key(), tracker.session());
@@ -218,6 +233,7 @@ pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
         stopping: false,
         unseen: Unseen::new(visitors.latch()),
         presence,
+        files,
         death: Death::of("private conversations", &alarm),
     };
     let addr = Direct::create(|ctx: &mut Context<Direct>| {

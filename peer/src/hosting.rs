@@ -26,10 +26,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
-use crate::direct::Door;
 use crate::events::Events;
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
-use crate::listener::{Hosts, Listener};
+use crate::listener::{Doors, Hosts, Listener};
 use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
@@ -68,7 +67,7 @@ pub struct HostingConfig {
     /// Where the user interface is told.
     pub events: Events,
     /// Where those go who come for a private conversation.
-    pub door: Door,
+    pub doors: Doors,
     /// Ends the listener.
     pub shutdown: Shutdown,
     /// Is told when a host dies.
@@ -361,10 +360,10 @@ impl Hosting {
         self.config.store.keep_port(listener.local_addr().port()).await?;
         tracing::info!(listen = %listener.local_addr(), "listening");
         self.listening.send_replace(Some(listener.local_addr()));
-        let (hosts, door) = (self.config.hosts.clone(), self.config.door.clone());
+        let (hosts, doors) = (self.config.hosts.clone(), self.config.doors.clone());
         let shutdown = self.config.shutdown.clone();
         let death = Death::of("the listener", &self.config.alarm);
-        self.listener = Some(Listener::start(listener, hosts, door, shutdown, death));
+        self.listener = Some(Listener::start(listener, hosts, doors, shutdown, death));
         Ok(())
     }
 

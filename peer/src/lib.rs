@@ -3,7 +3,7 @@
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
-//! ([`direct`]), who of those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`],
+//! ([`direct`]), files from one user to another ([`files`]), who of those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`],
 //! [`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
@@ -12,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod direct;
 pub mod events;
+pub mod files;
 pub mod host;
 pub mod hosting;
 pub mod listener;

@@ -1,5 +1,5 @@
 //! The peer's one listener: who connects says HELLO and enters one of the channels that are hosted here, or comes for a
-//! private conversation.
+//! private conversation or a file.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -84,6 +84,25 @@ impl Hosts {
     }
 }
 
+/// The ways in for those who do not come for a channel.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// To conversations. Nobody is let in at either when this one is shut.
+    pub talks: Door,
+    /// To files.
+    pub fetches: Door,
+}
+
+impl Doors {
+    fn to(&self, purpose: Purpose) -> Option<&Door> {
+        match purpose {
+            Purpose::Direct => Some(&self.talks),
+            Purpose::File => Some(&self.fetches),
+            Purpose::Control | Purpose::Channel | Purpose::Other => None,
+        }
+    }
+}
+
 /// The running listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -98,7 +117,7 @@ impl Listener {
     pub fn start(
         listener: transport::Listener,
         hosts: Hosts,
-        door: Door,
+        doors: Doors,
         shutdown: Shutdown,
         mut death: Death,
     ) -> Self {
@@ -106,7 +125,7 @@ impl Listener {
         let (close, closed) = oneshot::channel();
         let task = async move {
             tokio::select! {
-                () = accept(listener, hosts, door, shutdown) => {}
+                () = accept(listener, hosts, doors, shutdown) => {}
                 _ = closed => {}
             }
             death.expected();
@@ -137,11 +156,11 @@ impl Listener {
     }
 }
 
-async fn accept(listener: transport::Listener, hosts: Hosts, door: Door, shutdown: Shutdown) {
+async fn accept(listener: transport::Listener, hosts: Hosts, doors: Doors, shutdown: Shutdown) {
     let limits = hosts.quotas.admission().clone();
     let serve = {
         let shutdown = shutdown.clone();
-        move |connection| receive(connection, hosts.clone(), Some(door.clone()), shutdown.clone())
+        move |connection| receive(connection, hosts.clone(), Some(doors.clone()), shutdown.clone())
     };
     let members = listen(listener, limits, shutdown, serve).await;
     // The hosts tell their members; who does not read that in time is cut off.
@@ -153,11 +172,11 @@ pub async fn serve(connection: Connection, hosts: Hosts, shutdown: Shutdown) {
     receive(connection, hosts, None, shutdown).await;
 }
 
-async fn receive(connection: Connection, hosts: Hosts, door: Option<Door>, shutdown: Shutdown) {
+async fn receive(connection: Connection, hosts: Hosts, doors: Option<Doors>, shutdown: Shutdown) {
     let (link, mut inbox) = Link::open(connection);
     let key = link.peer_key();
     let reason = tokio::select! {
-        entered = Visitor { link: &link, inbox: &mut inbox, has_door: door.as_ref().is_some_and(|door| !door.is_shut()) }.enter(&hosts) => entered,
+        entered = Visitor { link: &link, inbox: &mut inbox, has_doors: doors.as_ref().is_some_and(|doors| !doors.talks.is_shut()) }.enter(&hosts) => entered,
         () = shutdown.requested() => {
             link.close_because(Code::GoingAway.into());
             Err(CloseReason::Here)
@@ -165,8 +184,8 @@ async fn receive(connection: Connection, hosts: Hosts, door: Option<Door>, shutd
     };
     let reason = match reason {
         Ok(Entered::Channel(session)) => session.serve(&mut inbox).await,
-        Ok(Entered::Door) => {
-            if let Some(door) = door {
+        Ok(Entered::Door(purpose)) => {
+            if let Some(door) = doors.as_ref().and_then(|doors| doors.to(purpose)) {
                 door.enter(link.clone(), inbox).await;
             }
             return link.finished().await;
@@ -183,24 +202,24 @@ async fn receive(connection: Connection, hosts: Hosts, door: Option<Door>, shutd
 struct Visitor<'a> {
     link: &'a Link,
     inbox: &'a mut Inbox,
-    /// Whether conversations are served here.
-    has_door: bool,
+    /// Whether conversations and files are served here.
+    has_doors: bool,
 }
 
 /// Where a visitor has got to.
 enum Entered {
     /// A channel.
     Channel(MemberSession),
-    /// The door behind which conversations are.
-    Door,
+    /// The door to what they came for.
+    Door(Purpose),
 }
 
 impl Visitor<'_> {
     async fn enter(mut self, hosts: &Hosts) -> Result<Entered, CloseReason> {
         let greeted = timeout(HELLO_LIMIT, self.greet(&hosts.quotas)).await;
         let purpose = greeted.unwrap_or_else(|_| Err(self.end(Code::TimedOut.into())))?;
-        if purpose == Purpose::Direct {
-            return Ok(Entered::Door);
+        if purpose != Purpose::Channel {
+            return Ok(Entered::Door(purpose));
         }
         let deadline = Instant::now() + CONNECT_LIMIT;
         for _ in 0..MAX_CONNECT_ATTEMPTS {
@@ -230,7 +249,7 @@ impl Visitor<'_> {
                 return Err(self.end(refusal));
             }
             match HostRequest::parse(&request.command, &request.body) {
-                Ok(HostRequest::Hello(hello)) => match check_purpose(&hello, self.has_door) {
+                Ok(HostRequest::Hello(hello)) => match check_purpose(&hello, self.has_doors) {
                     Ok(()) => {
                         let welcome = welcome(quotas.advertised(self.link.origin()));
                         return self.link.answer(id, &Ok(welcome)).map(|()| hello.purpose);
@@ -283,10 +302,14 @@ impl Visitor<'_> {
     }
 }
 
-fn check_purpose(hello: &Hello, has_door: bool) -> Result<(), Refusal> {
-    let is_served = hello.purpose == Purpose::Channel || (hello.purpose == Purpose::Direct && has_door);
+fn check_purpose(hello: &Hello, has_doors: bool) -> Result<(), Refusal> {
+    let is_served = match hello.purpose {
+        Purpose::Channel => true,
+        Purpose::Direct | Purpose::File => has_doors,
+        Purpose::Control | Purpose::Other => false,
+    };
     if !is_served {
-        return Err(Refusal::new(Code::BadRequest, "a peer serves the purposes channel and direct"));
+        return Err(Refusal::new(Code::BadRequest, "a peer serves the purposes channel, direct and file"));
     }
     Ok(())
 }

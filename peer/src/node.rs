@@ -32,6 +32,7 @@ use crate::api::{Command, DirectCommand, Event, Outcome, Reply, WatchCommand};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::direct::DirectHandle;
 use crate::events::Events;
+use crate::files::FilesHandle;
 use crate::hosting::HostingHandle;
 use crate::presence::PresenceHandle;
 use crate::session::SessionView;
@@ -58,6 +59,8 @@ pub struct NodeConfig {
     pub hosting: HostingHandle,
     /// Private conversations.
     pub direct: DirectHandle,
+    /// Files, to and from other users.
+    pub files: FilesHandle,
     /// Whom the user watches.
     pub presence: PresenceHandle,
     /// How clients get to their channels.
@@ -81,6 +84,7 @@ pub struct NodeHandle {
     tracker: TrackerHandle,
     hosting: HostingHandle,
     direct: DirectHandle,
+    files: FilesHandle,
     presence: PresenceHandle,
     session: SessionView,
     data: PathBuf,
@@ -95,6 +99,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         from_tracker,
         hosting,
         direct,
+        files,
         presence,
         way,
         session,
@@ -122,7 +127,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             expire,
         }
     });
-    NodeHandle { addr, tracker, hosting, direct, presence, session, data }
+    NodeHandle { addr, tracker, hosting, direct, files, presence, session, data }
 }
 
 /// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
@@ -160,6 +165,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Outbox(_)
         | Command::Direct(_)
         | Command::Verify { .. }
+        | Command::Files(_)
         | Command::History { .. } => false,
     }
 }
@@ -203,6 +209,7 @@ impl ui::Node for NodeHandle {
             Command::Direct(DirectCommand::Block { user }) => Box::pin(self.block(user)).await,
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::Verify { channel } => Box::pin(self.verify(channel)).await,
+            Command::Files(asked) => Box::pin(self.files.perform(asked, &self.direct)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }
@@ -264,6 +271,8 @@ impl NodeHandle {
 
     /// Ends the peer in order: clients keep how far they have read, hosts flush and answer, the tracker is left last.
     pub async fn shut_down(&self) {
+        // While those are there who are told what became of them.
+        self.files.shut_down().await;
         let clients = self.clients().await.unwrap_or_default();
         join(join_all(clients.iter().map(ClientHandle::shut_down)), self.direct.shut_down()).await;
         self.presence.shut_down().await;

@@ -16,10 +16,11 @@ use crate::alarm::Alarm;
 use crate::api::Event;
 use crate::client::Way;
 use crate::config::Config;
-use crate::direct::{self, DirectConfig, DirectHandle, DirectSettings, Door, Visitors};
+use crate::direct::{self, DirectConfig, DirectHandle, DirectSettings, Visitors};
 use crate::events::{EventQueue, Events};
+use crate::files::{self, FilesConfig, FilesHandle};
 use crate::hosting::{self, HostingConfig, HostingHandle};
-use crate::listener::Hosts;
+use crate::listener::{Doors, Hosts};
 use crate::node::{self, NodeConfig, NodeHandle};
 use crate::presence::{self, PresenceConfig, PresenceHandle};
 use crate::session::{FirstName, Session};
@@ -138,6 +139,7 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
 struct Behind {
     visitors: Visitors,
     presence: PresenceHandle,
+    files: FilesHandle,
 }
 
 /// What the parts of a peer have in common.
@@ -162,6 +164,7 @@ impl Parts {
             expire,
             catch_up,
             direct,
+            downloads,
             ..
         } = config;
         let (tracker, from_tracker) = tracker_link::start(TrackerLinkConfig {
@@ -175,16 +178,29 @@ impl Parts {
             alarm: self.alarm.clone(),
         });
         let hosts = Hosts::new(limits);
-        let (door, visitors) = direct::door();
-        let hosting = self.hosting(listen, tracker.clone(), hosts.clone(), door).await;
+        let ((talks, visitors), (fetches, fetchers)) = (direct::door(), direct::door());
+        let doors = Doors { talks, fetches };
+        let hosting = self.hosting(listen, tracker.clone(), hosts.clone(), doors).await;
         let presence = presence::start(PresenceConfig {
             tracker: tracker.clone(),
             store: self.store.clone(),
             events: self.events.clone(),
             alarm: self.alarm.clone(),
         });
-        let behind = Behind { visitors, presence: presence.clone() };
+        let files = files::start(FilesConfig {
+            data: data.clone(),
+            downloads,
+            store: self.store.store().clone(),
+            transport: self.transport.clone(),
+            gate: hosts.gate().clone(),
+            session: tracker.session(),
+            visitors: fetchers,
+            events: self.events.clone(),
+            alarm: self.alarm.clone(),
+        })?;
+        let behind = Behind { visitors, presence: presence.clone(), files: files.clone() };
         let direct = self.direct(direct, tracker.clone(), hosting.clone(), behind)?;
+        files.attach(direct.clone()).await;
         let shutdown = self.shutdown.clone();
         let node = node::start(NodeConfig {
             data,
@@ -195,6 +211,7 @@ impl Parts {
             from_tracker,
             hosting,
             direct,
+            files,
             presence,
             events: self.events.clone(),
             catch_up,
@@ -219,7 +236,7 @@ impl Parts {
         settings: DirectSettings,
         tracker: tracker_link::TrackerHandle,
         hosting: HostingHandle,
-        Behind { visitors, presence }: Behind,
+        Behind { visitors, presence, files }: Behind,
     ) -> Result<DirectHandle, StartError> {
         let (events, alarm) = (self.events.clone(), self.alarm.clone());
         let (store, transport) = (self.store.store().clone(), self.transport.clone());
@@ -230,6 +247,7 @@ impl Parts {
             tracker,
             hosting,
             presence,
+            files,
             visitors,
             events,
             alarm,
@@ -241,7 +259,7 @@ impl Parts {
         listen: hosting::ListenConfig,
         tracker: tracker_link::TrackerHandle,
         hosts: Hosts,
-        door: Door,
+        doors: Doors,
     ) -> HostingHandle {
         hosting::start(HostingConfig {
             listen,
@@ -250,7 +268,7 @@ impl Parts {
             store: self.store.clone(),
             tracker,
             hosts,
-            door,
+            doors,
             events: self.events.clone(),
             shutdown: self.shutdown.clone(),
             alarm: self.alarm.clone(),

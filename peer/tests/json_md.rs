@@ -123,6 +123,8 @@ fn heading(event: &Value) -> String {
                 "chat" => "msg",
                 "history" if event["body"]["user"].is_string() => "history @",
                 "unwatch" => "watch",
+                "sendfile" => "files",
+                "files reject" | "files pause" | "files resume" | "files cancel" => "files accept",
                 other => other,
             };
             format!("the result of {command}")
@@ -337,6 +339,7 @@ fn private_life(ken: &mut Peer, charlie: &mut Peer) {
     for state in ["delivered", "read"] {
         charlie.wait("what became of it", |event| event["id"] == id && event["state"] == state);
     }
+    files(ken, charlie);
     ken.done("chat charlie hello");
     for line in ["history @charlie", "history @charlie 1 --before 2", "close charlie"] {
         ken.done(line);
@@ -347,6 +350,29 @@ fn private_life(ken: &mut Peer, charlie: &mut Peer) {
     for line in ["block charlie", "contacts", "unblock charlie"] {
         ken.done(line);
     }
+}
+
+/// A file, and a folder that is not wanted.
+fn files(ken: &mut Peer, charlie: &mut Peer) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.txt");
+    std::fs::write(&file, "all is well").unwrap();
+    let id = ken.done(&format!("sendfile charlie {}", file.display()))["files"][0]["id"].clone();
+    let is = |id: &Value, state: &'static str| {
+        let id = id.clone();
+        move |event: &Value| event["event"] == "file" && event["id"] == id && event["state"] == state
+    };
+    charlie.wait("an offer", is(&id, "offered"));
+    charlie.done("files");
+    charlie.done(&format!("files accept {}", &id.as_str().unwrap()[26..]));
+    charlie.wait("the file", is(&id, "done"));
+    ken.wait("the end", is(&id, "done"));
+    let id = ken.done(&format!("sendfile charlie {}", folder.path().display()))["files"][0]["id"].clone();
+    charlie.wait("an offer", is(&id, "offered"));
+    charlie.done(&format!("files reject {}", id.as_str().unwrap()));
+    ken.wait("the end", is(&id, "rejected"));
+    ken.done("files");
+    ken.refused("files accept abcdef");
 }
 
 #[test]

@@ -159,5 +159,28 @@ pub const MAX_CHAT_NUMBER: u64 = (1 << 53) - 1;
 /// How far a message's clock may be ahead of those seen before it: nobody can use up a conversation's clock at once.
 pub const MAX_CLOCK_JUMP: u64 = 1 << 32;
 
+/// Files go in blocks of so many bytes, each of which is checked before it is kept. A power of two, of the 1024 bytes
+/// that BLAKE3 hashes at once.
+pub const FILE_BLOCK_BYTES: u64 = 256 * 1024;
+/// The largest file or folder: what every program can read out of JSON exactly.
+pub const MAX_FILE_BYTES: u64 = (1 << 53) - 1;
+/// How many files a folder may have.
+pub const MAX_FOLDER_FILES: u64 = 100_000;
+/// How long the list of a folder's files may be: it is held in memory, and looked through before anything is written.
+pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// The longest name of a file or folder, in bytes of UTF-8: less than file systems take, so that a number can be added.
+pub const MAX_FILE_NAME_BYTES: usize = 200;
+/// The longest path of a file within a folder.
+pub const MAX_FILE_PATH_BYTES: usize = 1024;
+/// How deep folders may stand within each other.
+pub const MAX_FILE_PATH_DEPTH: usize = 32;
+/// How many files a peer hands out at once; who asks for more is told to come back.
+pub const MAX_FILES_SERVED: usize = 16;
+/// How often whoever fetches a file says how far it is; at the latest, since what is silent for
+/// [`SILENCE_LIMIT`] is broken.
+pub const FILE_PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// How long a connection for files may take to ask for one, and may be idle between two.
+pub const FILE_GET_LIMIT: Duration = Duration::from_secs(60);
+
 /// How many, such as addresses or members, a meter of what each does remembers.
 pub const MAX_METERED: usize = 65_536;

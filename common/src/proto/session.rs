@@ -22,6 +22,8 @@ pub enum Purpose {
     Channel,
     /// A conversation of two peers.
     Direct,
+    /// The way of one file from one peer to another.
+    File,
     /// A purpose this program does not serve.
     #[serde(other)]
     Other,

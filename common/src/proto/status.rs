@@ -126,6 +126,11 @@ codes! {
     NotContact "not_contact" RequestError lasting "there is no such contact; type: start USER";
     NoRequest "no_request" RequestError lasting "no such request waits; type: contacts";
     PeerKeyChanged "peer_key_changed" Unauthorized lasting "a contact shows another key than the one that was agreed to";
+    // Files.
+    NoSuchFile "no_such_file" RequestError lasting "there is no such file, or it is not for you";
+    BadFileName "bad_file_name" RequestError lasting "a file's name is not allowed; ask for it under another one";
+    FileChanged "file_changed" RequestError lasting "the file is not any more what was offered; ask for it to be offered again";
+    FilePaused "file_paused" RequestError passing "whoever offers the file has paused it";
     // Limits.
     TooManyRequests "too_many_requests" RequestError passing "too many at once; wait a little";
     TooManyUnanswered "too_many_unanswered" RequestError passing "too many messages are unanswered; wait for their answers";

@@ -7,6 +7,7 @@ use common::proto::directory::{Grant, Post, View};
 use common::secret::Secret;
 
 use super::direct::DirectCommand;
+use super::file::FileCommand;
 use super::presence::WatchCommand;
 
 /// What a user may ask.
@@ -140,6 +141,8 @@ pub enum Command {
         /// Which.
         channel: ChannelName,
     },
+    /// Files, to and from other users.
+    Files(FileCommand),
     /// A page of a channel's log.
     History {
         /// Which.

@@ -6,6 +6,7 @@ use common::identity::PeerKey;
 use common::name::UserName;
 use serde::Serialize;
 
+use super::file::FileNote;
 use super::reply::{LinkState, rfc3339};
 
 /// What a user may ask of conversations with one other user.
@@ -177,6 +178,9 @@ pub struct DirectMessage {
     /// What was written; absent for types other than `text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What it says of a file; only of the types `file` and `file_end`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileNote>,
     /// When it was written, by the author's clock.
     #[serde(serialize_with = "rfc3339")]
     pub sent_at: Timestamp,

@@ -14,6 +14,7 @@ use common::proto::status::Code;
 use serde::Serialize;
 
 use super::direct::{ChatRequest, ChatState, DeliveryState, DirectMessage};
+use super::file::FileRow;
 use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
 
 /// What a user interface is told.
@@ -230,6 +231,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// How far something is that is offered, either way.
+    File(Box<FileRow>),
     /// A command of the command line was done; its interface shows it like a typed one's.
     Result {
         /// The command's word.

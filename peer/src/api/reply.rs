@@ -13,6 +13,7 @@ use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
+use super::file::{FileList, FileRow};
 use super::history::Verified;
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
@@ -84,6 +85,10 @@ pub enum Reply {
     Written(Written),
     /// A page of a conversation.
     Conversation(Conversation),
+    /// What is offered, either way.
+    Files(FileList),
+    /// Something that is offered, as it is now.
+    File(Box<FileRow>),
     /// Done; nothing more to say.
     Done {},
 }

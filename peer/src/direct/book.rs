@@ -217,8 +217,8 @@ impl Book {
     }
 
     /// The contact whose device this is, when messages go there.
-    pub fn of_device(&self, who: &Owner, key: PeerKey) -> Option<ContactId> {
-        let known = self.of_subject(who.subject).or_else(|| self.of_subject(Subject::Guest(key)));
+    pub fn of_device(&self, subject: Subject, key: PeerKey) -> Option<ContactId> {
+        let known = self.of_subject(subject).or_else(|| self.of_subject(Subject::Guest(key)));
         known.filter(|contact| contact.is_open() && contact.device(key).is_some()).map(|contact| contact.id)
     }
 

@@ -2,6 +2,8 @@
 
 use actix::prelude::*;
 use common::clock::Timestamp;
+use common::entry::TEXT;
+use common::identity::PeerKey;
 use common::link::Link;
 use common::name::UserName;
 use common::proto::direct::LeftChat;
@@ -14,6 +16,7 @@ use tokio::sync::oneshot;
 use super::archive::Row;
 use super::book::{Contact, ContactId, Request, Started};
 use super::lines::ConnId;
+use super::talk::body_of;
 use super::telling::{delivery, direct_message};
 use super::{Direct, Phase};
 use crate::api::{
@@ -133,10 +136,10 @@ impl Handler<Write> for Direct {
     fn handle(&mut self, Write { user, text }: Write, ctx: &mut Self::Context) -> Self::Result {
         let (reply, written) = oneshot::channel();
         let id = self.unseen.warn(&user).and_then(|()| self.book.open(&user).map(|contact| contact.id));
-        match id {
-            Ok(id) => {
+        match id.and_then(|id| Ok((id, body_of(text)?))) {
+            Ok((id, body)) => {
                 self.show_to(id, ctx);
-                self.write(id, text, reply, ctx);
+                self.write(id, TEXT, body, reply, ctx);
             }
             // Whoever no longer waits has no use for it.
             Err(refusal) => drop(reply.send(Err(refusal))),
@@ -428,7 +431,7 @@ impl Direct {
     }
 
     /// Whether this side tries to reach a device.
-    fn is_trying(&self, key: common::identity::PeerKey) -> bool {
+    fn is_trying(&self, key: PeerKey) -> bool {
         self.is_looking_for(key)
             || self.conns.values().any(|conn| conn.key == key && conn.phase == Phase::Asking)
     }

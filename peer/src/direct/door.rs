@@ -1,4 +1,4 @@
-//! The way in: those who connect to this peer for a conversation.
+//! The way in: those who connect to this peer for a conversation, or to fetch a file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,10 @@ pub struct Door {
 }
 
 /// Somebody who has said HELLO.
-pub(super) struct Visitor {
+pub struct Visitor {
+    /// Its connection.
     pub link: Link,
+    /// What comes over it.
     pub inbox: Inbox,
 }
 
@@ -55,7 +57,7 @@ impl Visitors {
         self.is_shut.clone()
     }
 
-    pub(super) fn into_stream(self) -> impl Stream<Item = Visitor> {
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Visitor> {
         stream::unfold(self.visitors, |mut inside| async move { Some((inside.recv().await?, inside)) })
     }
 }

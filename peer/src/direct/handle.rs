@@ -3,13 +3,19 @@
 use actix::Addr;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::prelude::*;
+use common::id::Subject;
+use common::identity::PeerKey;
 use common::name::UserName;
 use common::proto::directory::Owner;
 use common::proto::event::TrackerEvent;
 use common::proto::status::{Code, Refusal};
+use common::transport::Address;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::Direct;
+use super::book::ContactId;
+use super::carrying::{Named, Note, WhereIs, WhoseIs};
 use super::commands::{
     AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, ShowToAll, Shutdown,
     Start, Unblock, Write,
@@ -74,6 +80,38 @@ impl DirectHandle {
     /// `invisible`, once, for a user whom all would see by that.
     pub async fn may_show_to_all(&self) -> Result<(), Refusal> {
         self.ask(ShowToAll).await
+    }
+
+    /// Says something about a file, as a message of the conversation; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) async fn note(
+        &self,
+        contact: ContactId,
+        kind: &'static str,
+        body: Box<RawValue>,
+    ) -> Result<(), Refusal> {
+        let written = self.addr.send(Note { contact, kind, body }).await.map_err(|_| gone())?;
+        written.await.unwrap_or_else(|_| Err(gone())).map(drop)
+    }
+
+    /// The contact that is meant by a name, who is to be offered something.
+    ///
+    /// # Errors
+    /// `not_contact`, with what to do.
+    pub(crate) async fn contact_named(&self, user: UserName) -> Result<(ContactId, UserName), Refusal> {
+        self.ask(Named(user)).await
+    }
+
+    /// Where a device of a contact was last.
+    pub(crate) async fn addresses(&self, key: PeerKey) -> Vec<Address> {
+        self.addr.send(WhereIs(key)).await.unwrap_or_default()
+    }
+
+    /// The contact whose device this is, when messages go there.
+    pub(crate) async fn contact_of(&self, subject: Subject, key: PeerKey) -> Option<ContactId> {
+        self.addr.send(WhoseIs { subject, key }).await.ok().flatten()
     }
 
     async fn ask<M, T>(&self, message: M) -> Result<T, Refusal>

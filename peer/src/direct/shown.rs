@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use common::identity::PeerKey;
 use common::proto::direct::Receipt;
+use common::proto::file::{FILE, FILE_END};
 
 use super::Direct;
 use super::archive::Row;
@@ -43,6 +44,12 @@ impl Direct {
 
     pub(super) fn show(&mut self, contact: ContactId, row: &Row, ctx: &mut Context<Self>) {
         let Some(known) = self.book.contact(contact) else { return };
+        if row.stamp.key != self.me && [FILE, FILE_END].contains(&row.kind.as_str()) {
+            // Before anything says that it was shown: after a crash in between it is heard again.
+            let (user, key, files) = (known.name.clone(), row.stamp.key, self.files.clone());
+            let (kind, body) = (row.kind.clone(), row.body.clone());
+            ctx.wait(async move { files.heard(contact, user, key, kind, body).await }.into_actor(self));
+        }
         let message = super::telling::direct_message(known, row, self.me);
         self.tell(Event::ChatMessage(Box::new(message)), ctx);
         let (told, key, number) = (self.events.told(), row.stamp.key, row.stamp.number);

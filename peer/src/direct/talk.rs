@@ -110,11 +110,12 @@ impl Direct {
     pub(super) fn write(
         &mut self,
         contact: ContactId,
-        text: String,
+        kind: &str,
+        body: Box<RawValue>,
         reply: oneshot::Sender<Result<Written, Refusal>>,
         ctx: &mut Context<Self>,
     ) {
-        match self.written_row(contact, text, ctx) {
+        match self.written_row(contact, kind, body, ctx) {
             Ok(row) => {
                 if let Some(talk) = self.talks.get_mut(&contact) {
                     talk.waiting.push(Waiting::Own { row, reply });
@@ -129,10 +130,10 @@ impl Direct {
     fn written_row(
         &mut self,
         contact: ContactId,
-        text: String,
+        kind: &str,
+        body: Box<RawValue>,
         ctx: &mut Context<Self>,
     ) -> Result<Row, Refusal> {
-        let body = body_of(text)?;
         let (from, author_kind, writer) = {
             let session = self.session.borrow();
             let held = session.held.as_ref().ok_or(Code::NotSignedIn)?;
@@ -155,7 +156,7 @@ impl Direct {
             id: MessageId::new(),
             from,
             author_kind,
-            kind: TEXT.to_owned(),
+            kind: kind.to_owned(),
             sent_at: Timestamp::now(),
             writer,
             late: false,
@@ -364,7 +365,7 @@ impl Talk {
     }
 }
 
-fn body_of(text: String) -> Result<Box<RawValue>, Refusal> {
+pub(super) fn body_of(text: String) -> Result<Box<RawValue>, Refusal> {
     check_text(&text)?;
     let body = to_raw_value(&TextBody { text });
     let body = body.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;

@@ -5,12 +5,13 @@ use common::entry::{TEXT, TextBody};
 use common::id::MessageId;
 use common::identity::PeerKey;
 use common::link::CloseReason;
+use common::proto::file::{FILE, FILE_END, FileEnd, Offer};
 use common::proto::status::{Code, Refusal};
 
 use super::Direct;
 use super::archive::Row;
 use super::book::{Asks, Contact, ContactId, Warning};
-use crate::api::{ChatRequest, ChatState, DeliveryState, DirectMessage, Event, LinkState};
+use crate::api::{ChatRequest, ChatState, DeliveryState, DirectMessage, Event, FileNote, LinkState};
 
 /// A message as it is shown.
 pub(super) fn direct_message(contact: &Contact, row: &Row, me: PeerKey) -> DirectMessage {
@@ -27,9 +28,31 @@ pub(super) fn direct_message(contact: &Contact, row: &Row, me: PeerKey) -> Direc
         number: row.stamp.number,
         kind: row.kind.clone(),
         text: text.map(|body| body.text),
+        file: file_note(row),
         sent_at: row.sent_at,
         late: row.late,
         state: None,
+    }
+}
+
+/// What a message says of a file.
+fn file_note(row: &Row) -> Option<FileNote> {
+    match row.kind.as_str() {
+        FILE => {
+            let Offer { id, name, size, folder, .. } = serde_json::from_str(row.body.get()).ok()?;
+            Some(FileNote {
+                id,
+                name,
+                size: Some(size),
+                files: folder.map(|folder| folder.files),
+                outcome: None,
+            })
+        }
+        FILE_END => {
+            let FileEnd { id, name, outcome } = serde_json::from_str(row.body.get()).ok()?;
+            Some(FileNote { id, name, size: None, files: None, outcome: Some(outcome) })
+        }
+        _ => None,
     }
 }
 

@@ -135,7 +135,7 @@ impl Direct {
         let wanted = self.conns.get(&id).and_then(|conn| conn.contact);
         let contact = self.holder(id, &accept.pass).and_then(|who| {
             let key = self.conns.get(&id).ok_or(Code::ConnectionLost)?.key;
-            let is_it = wanted.is_some() && wanted == self.book.of_device(&who, key);
+            let is_it = wanted.is_some() && wanted == self.book.of_device(who.subject, key);
             wanted.filter(|_| is_it).ok_or_else(|| Code::BadPass.into())
         });
         match contact {
@@ -176,6 +176,7 @@ impl Direct {
         (conn.phase, conn.contact) = (Phase::Open, Some(contact));
         conn.sending = Sending::new(begin);
         self.reached(key, ctx);
+        self.files.is_there(key, contact);
         if is_first {
             self.tell_connection(contact, LinkState::Up, None, ctx);
         }

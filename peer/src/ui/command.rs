@@ -3,6 +3,7 @@
 mod table;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
@@ -149,6 +150,10 @@ pub enum Kind {
     Message,
     /// The name of a channel, or the end of a message's id.
     Queue,
+    /// The end of a file's id.
+    File,
+    /// Files or folders of this machine, as many as there are.
+    Paths,
     /// One of these words, and what each means.
     Choice(Choices),
     /// The rest of the line, as it is.
@@ -214,8 +219,10 @@ pub struct Args {
     pub word: Option<&'static Spec>,
     /// A [`Kind::Count`].
     pub count: Option<u32>,
-    /// A [`Kind::Message`] or a [`Kind::Queue`].
+    /// A [`Kind::Message`], a [`Kind::Queue`] or a [`Kind::File`].
     pub id: Option<String>,
+    /// A [`Kind::Paths`].
+    pub paths: Vec<PathBuf>,
     /// What a [`Kind::Choice`] means.
     pub choice: Option<&'static str>,
     /// A [`Kind::Key`].
@@ -283,7 +290,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 52);
+        assert_eq!(TABLE.len(), 59);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -309,6 +316,8 @@ mod tests {
                 Kind::Count => "n".to_owned(),
                 Kind::Message => "ID".to_owned(),
                 Kind::Queue => "ID|CH".to_owned(),
+                Kind::File => "ID".to_owned(),
+                Kind::Paths => "path…".to_owned(),
                 Kind::Key => "KEY".to_owned(),
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),

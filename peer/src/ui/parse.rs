@@ -1,5 +1,7 @@
 //! From a typed line to what it asks for. Pure; never panics, whatever is typed.
 
+use std::path::PathBuf;
+
 use common::id::Subject;
 use common::name::{ChannelName, MAX_NAME_CHARS, UserName};
 use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS};
@@ -140,8 +142,8 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
             }
             given.push(flag);
             read_flag(spec, flag, &mut words, &mut args)?;
-        } else if wanted.as_slice().first().is_some_and(|arg| arg.kind == Kind::Users) {
-            args.users.push(user(word.text)?);
+        } else if let Some(arg) = wanted.as_slice().first().filter(|arg| is_many(arg.kind)) {
+            read_arg(spec, arg.kind, word.text, &mut args)?;
         } else if let Some(arg) = wanted.next() {
             read_arg(spec, arg.kind, word.text, &mut args)?;
         } else {
@@ -149,16 +151,20 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
         }
     }
     match wanted.next() {
-        Some(arg) if arg.kind == Kind::Users && !args.users.is_empty() => Ok(args),
+        Some(arg) if is_many(arg.kind) && !(args.users.is_empty() && args.paths.is_empty()) => Ok(args),
         Some(arg) if arg.required => Err(usage(spec, "something is missing")),
         _ => Ok(args),
     }
 }
 
+/// Whether as many of a kind may follow each other as there are.
+fn is_many(kind: Kind) -> bool {
+    matches!(kind, Kind::Users | Kind::Paths)
+}
+
 fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), Refusal> {
     match kind {
         Kind::User => args.user = Some(user(text)?),
-        // As many as there are, before this.
         Kind::Users => args.users.push(user(text)?),
         Kind::Who => args.who = Some(who(text)?),
         Kind::Choice(choices) => {
@@ -183,6 +189,8 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
             args.count = Some(count.ok_or_else(wrong)?);
         }
         Kind::Message => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_ID))?),
+        Kind::File => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_FILE))?),
+        Kind::Paths => args.paths.push(path(text)),
         Kind::Queue => args.id = Some(queue(spec, text)?),
         Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
         // Taken verbatim before words are split.
@@ -229,6 +237,7 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
 
 const NO_KEY: &str =
     "KEY is the key of a device, as devices and contacts show it, or at least its first 4 digits";
+const NO_FILE: &str = "ID is the end of a file's id, as files shows it";
 const NO_ID: &str = "ID is the end of a message's id, as outbox shows it";
 
 /// Digits that a key may begin with, as they are typed: `devices` shows them in groups.
@@ -236,6 +245,12 @@ fn key_beginning(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
     let is_key = (4..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_key.then(|| digits.to_ascii_lowercase())
+}
+
+/// A path as a shell would take it: from the user's home folder where it begins with `~/`.
+fn path(text: &str) -> PathBuf {
+    let home = text.strip_prefix("~/").and_then(|rest| Some((etcetera::home_dir().ok()?, rest)));
+    home.map_or_else(|| PathBuf::from(text), |(home, rest)| home.join(rest))
 }
 
 fn id_ending(text: &str) -> Option<String> {

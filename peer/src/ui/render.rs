@@ -4,6 +4,7 @@
 //! that none of them looks like another message.
 
 mod direct;
+mod files;
 mod history;
 mod moderation;
 mod outbox;
@@ -64,6 +65,7 @@ impl Renderer {
             Event::ChatMessage(message) => self.chat_message(message, now),
             Event::ChatOutgoing { user, reason: Some(_), .. } => self.kept_for(user),
             Event::ChatOutgoing { .. } => return None,
+            Event::File(row) => return self.file(row),
             Event::MovedOn { channel, messages, between, oldest } => {
                 self.moved_on(channel.as_str(), (*messages, *between), *oldest, now)
             }

@@ -6,6 +6,7 @@
 mod support;
 
 mod asking;
+mod filing;
 mod lying;
 mod talking;
 mod telling;

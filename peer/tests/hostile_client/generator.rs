@@ -280,13 +280,14 @@ mod tests {
     use common::proto::channel::HostRequest;
     use common::proto::direct::PeerRequest;
     use common::proto::directory::TrackerRequest;
+    use common::proto::file::FileRequest;
 
     use super::*;
 
     #[test]
     fn every_command_is_said_and_a_seed_says_the_same_again() {
         let examples = Examples::read();
-        let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES];
+        let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES, FileRequest::NAMES];
         for command in lists.into_iter().flatten() {
             assert!(examples.requests.contains_key(*command), "{command} has no example");
         }

@@ -7,6 +7,7 @@ use common::meter::Rate;
 use common::proto::channel::HostRequest;
 use common::proto::direct::PeerRequest;
 use common::proto::directory::TrackerRequest;
+use common::proto::file::FileRequest;
 use common::transport::Address;
 use peer::api::{Command, Reply};
 use serde_json::{Value, json};
@@ -146,7 +147,7 @@ impl Scene {
         let to_host = matches!(phase, Phase::HostStranger | Phase::HostGreeted | Phase::HostMember);
         let known = self.known(identity);
         let here = if to_host {
-            [HostRequest::NAMES, PeerRequest::NAMES].concat()
+            [HostRequest::NAMES, PeerRequest::NAMES, FileRequest::NAMES].concat()
         } else {
             TrackerRequest::NAMES.to_vec()
         };

@@ -72,6 +72,7 @@ fn peer_config(tracker: &tracker::Ready, folder: &Path) -> peer::Config {
         username: "ken".parse().unwrap(),
         name_was_given: true,
         data: folder.join("ken"),
+        downloads: folder.join("ken/downloads"),
         last_name: None,
         host_channels: vec!["first".parse().unwrap()],
         listen: peer::hosting::ListenConfig {

@@ -96,6 +96,7 @@ impl World {
     /// The configuration of one more peer, with a folder of its own.
     pub fn config(&self, name: &str) -> Config {
         let number = self.people.replace(self.people.get() + 1);
+        let data = self.folder.path().join(format!("peer-{number}"));
         Config {
             tracker: TrackerAddress {
                 address: self.address.to_string(),
@@ -104,7 +105,8 @@ impl World {
             },
             username: name.parse().unwrap(),
             name_was_given: true,
-            data: self.folder.path().join(format!("peer-{number}")),
+            downloads: data.join("downloads"),
+            data,
             last_name: None,
             host_channels: Vec::new(),
             listen: ListenConfig { ip: Ipv4Addr::LOCALHOST.into(), port: 0, advertise: Vec::new() },

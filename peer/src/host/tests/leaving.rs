@@ -169,7 +169,7 @@ async fn the_listener_serves_over_tls_until_it_is_told_to_stop() {
     let listener = Listener::start(
         listener,
         scene.hosts.clone(),
-        crate::direct::door().0,
+        crate::listener::Doors { talks: crate::direct::door().0, fetches: crate::direct::door().0 },
         shutdown,
         Death::of("the listener", &Alarm::default()),
     );

@@ -5,7 +5,10 @@ use common::proto::directory::{Grant, Post, View};
 use common::proto::limits::FIRST_TAIL;
 
 use super::{Action, Arg, Args, Ask, Choices, Flag, Group, Kind, Spec, TalkTo};
-use crate::api::{Command, DevicesCommand, DirectCommand, ModerationCommand, OutboxCommand, WatchCommand};
+use crate::api::{
+    Command, DevicesCommand, DirectCommand, FileChange, FileCommand, ModerationCommand, OutboxCommand,
+    WatchCommand,
+};
 
 const fn need(kind: Kind) -> Arg {
     Arg { kind, required: true }
@@ -45,6 +48,10 @@ const NEW_PASSWORD: Ask = Ask { prompt: "new password: ", twice: true };
 
 const fn direct(command: DirectCommand) -> Option<Action> {
     Some(Action::Perform(Command::Direct(command)))
+}
+
+fn change_file(args: Args, change: FileChange) -> Option<Action> {
+    Some(Action::Perform(Command::Files(FileCommand::Change { id: args.id?, change })))
 }
 
 fn history(args: Args) -> Option<Action> {
@@ -344,6 +351,69 @@ pub static TABLE: &[Spec] = &[
         help: "take a block back",
         args: &[need(Kind::Contact)],
         build: |args| direct(DirectCommand::Unblock { user: args.user? }),
+        ..ROW
+    },
+    Spec {
+        word: "sendfile",
+        group: Group::Direct,
+        usage: "USER path…",
+        help: "offer files or folders to somebody; paths with spaces go in double quotes",
+        args: &[need(Kind::Contact), need(Kind::Paths)],
+        build: |args| {
+            Some(Action::Perform(Command::Files(FileCommand::Send { user: args.user?, paths: args.paths })))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "files",
+        group: Group::Direct,
+        help: "the files that are offered, either way, and how far they are",
+        build: |_| Some(Action::Perform(Command::Files(FileCommand::List))),
+        ..ROW
+    },
+    Spec {
+        word: "files accept",
+        group: Group::Direct,
+        usage: "ID",
+        help: "fetch what somebody offers; the end of an id will do",
+        args: &[need(Kind::File)],
+        build: |args| change_file(args, FileChange::Accept),
+        ..ROW
+    },
+    Spec {
+        word: "files reject",
+        group: Group::Direct,
+        usage: "ID",
+        help: "do not want what somebody offers",
+        args: &[need(Kind::File)],
+        build: |args| change_file(args, FileChange::Reject),
+        ..ROW
+    },
+    Spec {
+        word: "files pause",
+        group: Group::Direct,
+        usage: "ID",
+        help: "stop a file for now, on either side",
+        args: &[need(Kind::File)],
+        build: |args| change_file(args, FileChange::Pause),
+        ..ROW
+    },
+    Spec {
+        word: "files resume",
+        group: Group::Direct,
+        usage: "ID",
+        help: "go on with a file, also after it has failed",
+        args: &[need(Kind::File)],
+        build: |args| change_file(args, FileChange::Resume),
+        ..ROW
+    },
+    Spec {
+        word: "files cancel",
+        group: Group::Direct,
+        usage: "ID",
+        help: "stop a file for good, or do not offer it any more",
+        args: &[need(Kind::File)],
+        build: |args| change_file(args, FileChange::Cancel),
         ..ROW
     },
     Spec {

@@ -64,6 +64,9 @@ impl Renderer {
         let guest = if message.author_kind == IdentityKind::Guest { " (guest)" } else { "" };
         let late = if message.late { self.style.dim(" (late)") } else { String::new() };
         let head = format!("{time} {with} {author}{guest}:{late}");
+        if let Some(note) = &message.file {
+            return format!("{head} {}", self.file_note(note, message.mine));
+        }
         match &message.text {
             Some(text) => format!("{head} {}", for_terminal(text, INDENT)),
             None if message.kind == TEXT => format!("{head} {}", self.style.dim("(unreadable)")),

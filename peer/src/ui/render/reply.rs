@@ -57,6 +57,9 @@ impl Renderer {
             Reply::Contact(_) | Reply::Written(_) => return None,
             Reply::Contacts(list) => self.contacts(&list.contacts),
             Reply::Conversation(page) => self.conversation(page, now),
+            Reply::Files(list) => self.files(list),
+            // What becomes of it is told as it happens.
+            Reply::File(_) => return None,
             Reply::Done {} => self.notice("done"),
         })
     }

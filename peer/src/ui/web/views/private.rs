@@ -2,6 +2,7 @@
 
 use common::clock::Timestamp;
 use common::entry::TEXT;
+use common::proto::file::FileOutcome;
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -9,13 +10,24 @@ use maud::{Markup, html};
 use super::channel::composer;
 use super::text::message_text;
 use super::words::{clock, day, day_and_time, name, person, picture, private_path, same_day};
-use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, LinkState};
+use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, FileNote, LinkState};
 
 /// What the page of a conversation shows.
 pub(in crate::ui::web) struct PrivateView<'a> {
     pub contact: &'a ContactRow,
     /// The rows, with what stands above them.
     pub log: Markup,
+}
+
+/// What a message says of a file.
+fn file(note: &FileNote) -> String {
+    let name = one_line(&note.name);
+    match note.outcome {
+        None => format!("offers the file {name}; in the terminal: files"),
+        Some(FileOutcome::Done) => format!("has received {name}"),
+        Some(FileOutcome::Rejected) => format!("does not want {name}"),
+        Some(FileOutcome::Cancelled | FileOutcome::Other) => format!("has cancelled {name}"),
+    }
 }
 
 /// The page of a conversation.
@@ -88,6 +100,7 @@ fn row(message: &DirectMessage, zone: &TimeZone) -> Markup {
                 @match &message.text {
                     Some(text) => (message_text(text)),
                     None if message.kind == TEXT => p.quiet { "(unreadable)" },
+                    None if message.file.is_some() => p.quiet { (message.file.as_ref().map(file).unwrap_or_default()) },
                     None => p.quiet { "(" (one_line(&message.kind)) ": a newer version of this program shows it)" },
                 }
             }
