@@ -72,6 +72,7 @@ async fn hung_transfer_after_one_lost_chunk() {
     meet(&mut ken, &mut charlie).await;
     let sent = bytes(8 * 1024 * 1024);
     let first = send(&ken, "charlie", "first", &sent).await;
+    is(&mut charlie, first, FileState::Offered).await;
     let second = send(&ken, "charlie", "second", b"another").await;
     is(&mut charlie, second, FileState::Offered).await;
     accept(&charlie, first).await;
