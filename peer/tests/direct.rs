@@ -179,12 +179,14 @@ async fn whom_nobody_knows_is_asked_like_anybody_else() {
     for command in [
         msg("nobody", "hi"),
         with_user(|user| DirectCommand::Close { user }, "nobody"),
-        with_user(|user| DirectCommand::Block { user }, "nobody"),
         with_user(|user| DirectCommand::Unblock { user }, "nobody"),
         with_user(|user| DirectCommand::History { user, count: 1, before: None }, "nobody"),
     ] {
         assert_eq!(ken.refused(command).await, Code::NotContact);
     }
+    // Whom the tracker knows can be blocked unheard.
+    let block = with_user(|user| DirectCommand::Block { user }, "nobody");
+    assert_eq!(ken.refused(block).await, Code::NoSuchUser);
 }
 
 #[actix::test]

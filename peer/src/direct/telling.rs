@@ -108,7 +108,8 @@ impl Direct {
         reason: &CloseReason,
         ctx: &mut Context<Self>,
     ) {
-        let is_wanted = self.book.contact(contact).is_some_and(Contact::is_open) && !self.is_quiet(key);
+        let is_open = self.book.contact(contact).is_some_and(Contact::is_open);
+        let is_wanted = is_open && self.unseen.shows(contact) && !self.is_quiet(key);
         let state = if is_wanted { LinkState::Retrying } else { LinkState::Down };
         let reason = match reason {
             _ if !is_wanted => None,
