@@ -161,18 +161,25 @@ impl TextBody {
     /// # Errors
     /// `bad_request`, `text_empty` or `text_too_long`.
     pub fn parse(body: &RawValue) -> Result<Self, Refusal> {
-        if is_deeper_than(MAX_BODY_DEPTH, body.get().as_bytes()) {
-            let reason = format!(
-                "objects and lists in a message stand within each other {MAX_BODY_DEPTH} deep at most"
-            );
-            return Err(Refusal::new(Code::BadRequest, reason));
-        }
-        // It comes to all members as it is: a field that is passed over here must not hinder who reads all of it.
-        let _: serde_json::Value = crate::proto::parse_body(body)?;
+        check_body(body)?;
         let body: Self = crate::proto::parse_body(body)?;
         check_text(&body.text)?;
         Ok(body)
     }
+}
+
+/// Whether a body may be that of an entry, whatever is in it.
+///
+/// # Errors
+/// `bad_request`.
+pub fn check_body(body: &RawValue) -> Result<(), Refusal> {
+    if is_deeper_than(MAX_BODY_DEPTH, body.get().as_bytes()) {
+        let reason =
+            format!("objects and lists in a message stand within each other {MAX_BODY_DEPTH} deep at most");
+        return Err(Refusal::new(Code::BadRequest, reason));
+    }
+    // It comes to all members as it is: a field that is passed over here must not hinder who reads all of it.
+    crate::proto::parse_body::<serde_json::Value>(body).map(drop)
 }
 
 /// Whether a text may be a message.

@@ -18,7 +18,9 @@ pub use direct::{
     DirectMessage, StartedChat, Written,
 };
 pub use event::{Event, OutgoingState};
-pub use file::{FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState};
+pub use file::{
+    FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState, FileTo, Offered,
+};
 pub use history::{Fault, FaultKind, NotAsked, Run, SignedUpTo, Verified, VerifiedLog};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

@@ -34,6 +34,7 @@ pub use telling::{chat_message, short_id};
 use crate::alarm::{Alarm, Death};
 use crate::api::JoinedChannel;
 use crate::events::Events;
+use crate::files::FilesHandle;
 use crate::pace::Tried;
 use crate::reconnect::Now;
 use crate::session::SessionView;
@@ -60,6 +61,8 @@ pub struct ClientConfig {
     pub store: PeerStore,
     /// Who this peer is.
     pub session: SessionView,
+    /// Who is told of files that are offered.
+    pub files: FilesHandle,
     /// Where the user interface is told.
     pub events: Events,
     /// How long a message may wait before it is too late to send it; for ever when absent.
@@ -89,6 +92,7 @@ struct Client {
     store: PeerStore,
     archive: Archive,
     session: SessionView,
+    files: FilesHandle,
     events: Events,
     status: watch::Sender<Status>,
     link: Option<Link>,
@@ -107,7 +111,7 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, events, expire, catch_up, alarm } = config;
+    let ClientConfig { channel, way, store, session, files, events, expire, catch_up, alarm } = config;
     let (id, name, joined) = (channel.record.id, channel.record.name.clone(), channel.joined);
     let archive = Archive::new(store.store().clone(), id);
     let kept = KeptClient {
@@ -130,6 +134,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         store,
         archive,
         session,
+        files,
         events,
         status,
         link: None,

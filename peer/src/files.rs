@@ -28,27 +28,29 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix::prelude::*;
-use common::id::FileId;
+use common::id::{ChannelId, FileId};
 use common::identity::PeerKey;
 use common::link::Link;
 use common::name::UserName;
 use common::proto::file::{FILE, FILE_END, FileEnd, FileOutcome, Offer};
 use common::proto::status::{Code, Refusal};
 use common::storage::{ReadError, Store};
+use common::text::one_line;
 use common::transport::Transport;
 use serde_json::value::RawValue;
 use tokio::sync::{oneshot, watch};
 
-pub use handle::FilesHandle;
+pub use handle::{FilesHandle, To};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{Event, FileDirection};
+use crate::client::ClientHandle;
 use crate::direct::book::ContactId;
 use crate::direct::{DirectHandle, Visitor, Visitors};
 use crate::events::Events;
 use crate::host::SharedGate;
 use crate::session::SessionView;
-use book::{Book, State, Transfer, Untold};
+use book::{Book, Place, State, Transfer, Untold};
 use commands::new;
 use fetch::{Stop, Wish};
 use kept::Kept;
@@ -103,6 +105,8 @@ struct Files {
     fetching: HashMap<FileId, Fetching>,
     preparing: HashMap<FileId, Arc<AtomicBool>>,
     serving: HashMap<ServeId, (FileId, Link)>,
+    /// Those that this peer has to do with.
+    channels: HashMap<ChannelId, ClientHandle>,
     next_serve: u64,
     /// What is under way, as it was last told.
     live: HashMap<FileId, Live>,
@@ -132,6 +136,7 @@ pub fn start(config: FilesConfig) -> Result<FilesHandle, ReadError> {
         fetching: HashMap::new(),
         preparing: HashMap::new(),
         serving: HashMap::new(),
+        channels: HashMap::new(),
         next_serve: 0,
         live: HashMap::new(),
         telling: HashMap::new(),
@@ -257,12 +262,54 @@ struct Heard {
     body: Box<RawValue>,
 }
 
+/// An entry of a channel offers something.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HeardIn {
+    place: Place,
+    user: String,
+    offer: Offer,
+    key: PeerKey,
+}
+
+impl Handler<HeardIn> for Files {
+    type Result = ();
+
+    fn handle(&mut self, HeardIn { place, user, offer, key }: HeardIn, ctx: &mut Self::Context) {
+        self.offered(Ok(offer), place, user, key, ctx);
+    }
+}
+
+/// A channel in which something may be offered, or may have been.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Met(ClientHandle);
+
+impl Handler<Met> for Files {
+    type Result = ();
+
+    fn handle(&mut self, Met(client): Met, ctx: &mut Self::Context) {
+        let id = client.id();
+        self.channels.insert(id, client);
+        let is_in =
+            |transfer: &&Transfer| matches!(&transfer.place, Place::Channel { id: of, .. } if *of == id);
+        let all: Vec<FileId> =
+            self.book.all().into_iter().filter(is_in).map(|transfer| transfer.offer.id).collect();
+        all.into_iter().for_each(|file| self.say(file, ctx));
+    }
+}
+
 impl Handler<Heard> for Files {
     type Result = ();
 
     fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
         match heard.kind.as_str() {
-            FILE => self.offered(heard, ctx),
+            FILE => {
+                let Heard { contact, user, key, body, .. } = heard;
+                let unreadable = |_| Refusal::new(Code::BadRequest, "it cannot be read");
+                let offer = serde_json::from_str::<Offer>(body.get()).map_err(unreadable);
+                self.offered(offer, Place::Contact(contact), user.to_string(), key, ctx);
+            }
             FILE_END => self.heard_end(heard.contact, &heard.body, ctx),
             _ => {}
         }
@@ -270,27 +317,35 @@ impl Handler<Heard> for Files {
 }
 
 impl Files {
-    fn offered(&mut self, Heard { contact, user, key, body, .. }: Heard, ctx: &mut Context<Self>) {
-        let unreadable = |_| Refusal::new(Code::BadRequest, "it cannot be read");
-        let offer = serde_json::from_str::<Offer>(body.get()).map_err(unreadable);
+    fn offered(
+        &mut self,
+        offer: Result<Offer, Refusal>,
+        place: Place,
+        user: String,
+        key: PeerKey,
+        ctx: &mut Context<Self>,
+    ) {
         let taken = offer.and_then(|offer| book::check(&offer).map(|()| offer)).and_then(|offer| {
             let id = offer.id;
             // Heard again after a restart, or somebody else's.
             if self.book.get(id).is_none() {
-                self.add(Transfer { from: Some(key), ..new(offer, contact, user.clone(), State::Offered) })?;
+                self.add(Transfer {
+                    from: Some(key),
+                    ..new(offer, place, Some(user.clone()), State::Offered)
+                })?;
                 self.tell(id, ctx);
             }
             Ok(())
         });
         if let Err(refusal) = taken {
-            let reason = format!("{user} offers a file that is not taken: {}", refusal.reason);
+            let reason = format!("{} offers a file that is not taken: {}", one_line(&user), refusal.reason);
             self.warn(Refusal { reason, ..refusal }, ctx);
         }
     }
 
     fn heard_end(&mut self, contact: ContactId, body: &RawValue, ctx: &mut Context<Self>) {
         let Ok(FileEnd { id, outcome, .. }) = serde_json::from_str(body.get()) else { return };
-        let Some(transfer) = self.book.get_mut(id).filter(|transfer| transfer.contact == contact) else {
+        let Some(transfer) = self.book.get_mut(id).filter(|transfer| transfer.is_of(contact)) else {
             return;
         };
         let direction = transfer.direction();
@@ -326,7 +381,7 @@ impl Handler<IsThere> for Files {
         for fetching in of_device.filter_map(|id| self.fetching.get(&id)) {
             fetching.wish.send_modify(|wish| wish.pokes += 1);
         }
-        let untold = all.iter().filter(|transfer| transfer.contact == contact && transfer.untold.is_some());
+        let untold = all.iter().filter(|transfer| transfer.is_of(contact) && transfer.untold.is_some());
         let untold: Vec<FileId> = untold.map(|transfer| transfer.offer.id).collect();
         untold.into_iter().for_each(|id| self.say(id, ctx));
     }

@@ -5,6 +5,7 @@
 
 mod account;
 mod channels;
+mod files;
 mod look;
 mod moderate;
 mod outbox;
@@ -108,6 +109,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         alarm,
         expire,
     } = config;
+    let offered = files.clone();
     let (view, told, hosted, watching) = (session.clone(), direct.clone(), hosting.clone(), presence.clone());
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -119,6 +121,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             session: view,
             hosting: hosted,
             presence: watching,
+            files: offered,
             events,
             catch_up,
             clients: BTreeMap::new(),
@@ -209,7 +212,7 @@ impl ui::Node for NodeHandle {
             Command::Direct(DirectCommand::Block { user }) => Box::pin(self.block(user)).await,
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::Verify { channel } => Box::pin(self.verify(channel)).await,
-            Command::Files(asked) => Box::pin(self.files.perform(asked, &self.direct)).await,
+            Command::Files(asked) => Box::pin(self.files(asked)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }
@@ -319,6 +322,7 @@ struct Node {
     session: SessionView,
     hosting: HostingHandle,
     presence: PresenceHandle,
+    files: FilesHandle,
     events: Events,
     catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
@@ -355,12 +359,15 @@ impl Node {
             way: self.way.clone(),
             store: self.store.clone(),
             session: self.session.clone(),
+            files: self.files.clone(),
             events: self.events.clone(),
             expire: self.expire,
             catch_up: self.catch_up,
             alarm: self.alarm.clone(),
         })?;
         self.clients.insert(id, client.clone());
+        let (files, met) = (self.files.clone(), client.clone());
+        actix::spawn(async move { files.met(met).await });
         Ok(client)
     }
 }

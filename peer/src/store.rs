@@ -366,6 +366,7 @@ mod tests {
             number: 0,
             id: common::id::MessageId::new(),
             text: "hello".to_owned(),
+            offers: None,
             sent_at: Timestamp::from_millis(1),
             writer,
             writer_name: "charlie".to_owned(),

@@ -111,6 +111,7 @@ fn item(number: u64) -> Item {
         number,
         id: MessageId::new(),
         text: text(number),
+        offers: None,
         sent_at: Timestamp::now(),
         writer: author().subject,
         writer_name: "charlie".to_owned(),

@@ -5,12 +5,15 @@
 //! raw bytes, as many as it says.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::session::{Hello, Ping};
-use super::{Pushed, closed, commands};
-use crate::entry::Hash;
+use super::status::Refusal;
+use super::{Pushed, closed, commands, parse_body};
+use crate::entry::{Hash, check_body};
 use crate::id::FileId;
 use crate::pass::SignedPass;
+use crate::transport::Address;
 
 /// The type of a message that offers a file or a folder; its body is an [`Offer`].
 pub const FILE: &str = "file";
@@ -51,6 +54,29 @@ pub struct Offer {
     /// What a folder's list is; absent for a single file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<FolderOffer>,
+}
+
+/// What an entry of a channel offers, of the type [`FILE`]: to all who are in the channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelOffer {
+    /// What.
+    #[serde(flatten)]
+    pub offer: Offer,
+    /// Where the peer that offers it can be reached, best first: those in a channel know each other's addresses from
+    /// nobody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Address>,
+}
+
+impl ChannelOffer {
+    /// Reads the body of an entry.
+    ///
+    /// # Errors
+    /// `bad_request`.
+    pub fn parse(body: &RawValue) -> Result<Self, Refusal> {
+        check_body(body)?;
+        parse_body(body)
+    }
 }
 
 /// What is known of a folder's list before it is fetched.

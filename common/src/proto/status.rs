@@ -90,7 +90,7 @@ codes! {
     UnsupportedVersion "unsupported_version" RequestError lasting "the other side speaks another version of the protocol; update the older program";
     TextEmpty "text_empty" RequestError lasting "a message has at least one byte of text";
     TextTooLong "text_too_long" RequestError lasting "a message has at most 16384 bytes of text; split it";
-    UnknownType "unknown_type" RequestError lasting "this host takes entries of type text";
+    UnknownType "unknown_type" RequestError lasting "this host takes entries of the types text and file";
     // Who asks.
     BadName "bad_name" RequestError lasting "the name is not allowed";
     NameTaken "name_taken" RequestError lasting "the name is taken; choose another one";

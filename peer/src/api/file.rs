@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use common::id::FileId;
-use common::name::UserName;
+use common::identity::PeerKey;
+use common::name::{ChannelName, UserName};
+use common::proto::file::{ChannelOffer, Offer};
 use common::proto::status::Code;
 use serde::Serialize;
 
 /// What a user may ask of files.
 #[derive(Clone, Debug)]
 pub enum FileCommand {
-    /// Offer files or folders to somebody.
+    /// Offer files or folders.
     Send {
         /// To whom.
-        user: UserName,
+        to: FileTo,
         /// Which.
         paths: Vec<PathBuf>,
     },
@@ -26,6 +28,26 @@ pub enum FileCommand {
         /// What.
         change: FileChange,
     },
+}
+
+/// To whom something is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileTo {
+    /// A contact.
+    User(UserName),
+    /// All who are in a channel.
+    Channel(ChannelName),
+    /// Whichever of the two has this name.
+    Named(String),
+}
+
+/// What an entry of a channel offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// What.
+    pub body: ChannelOffer,
+    /// The device that offers it.
+    pub key: PeerKey,
 }
 
 /// What can be done with an offer.
@@ -84,8 +106,12 @@ pub struct FileRow {
     pub id: FileId,
     /// Which way.
     pub direction: FileDirection,
-    /// By whom, or to whom.
-    pub user: UserName,
+    /// By whom, or to whom; absent of what this peer offers in a channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The channel in which it is offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelName>,
     /// Its name.
     pub name: String,
     /// How many bytes it has.
@@ -140,4 +166,13 @@ pub struct FileNote {
     /// What became of it: `done`, `rejected` or `cancelled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<common::proto::file::FileOutcome>,
+}
+
+impl FileNote {
+    /// What an offer says.
+    pub fn of(offer: &Offer) -> Self {
+        let Offer { id, name, size, folder, .. } = offer;
+        let files = folder.map(|folder| folder.files);
+        Self { id: *id, name: name.clone(), size: Some(*size), files, outcome: None }
+    }
 }

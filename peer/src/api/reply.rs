@@ -13,7 +13,7 @@ use common::proto::status::{Code, Refusal};
 use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
-use super::file::{FileList, FileRow};
+use super::file::{FileList, FileNote, FileRow, Offered};
 use super::history::Verified;
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
@@ -435,6 +435,12 @@ pub struct ChatMessage {
     /// What was written; absent for types other than `text`, and for what was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What it offers; only of the type `file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileNote>,
+    /// The same, for whoever fetches it.
+    #[serde(skip)]
+    pub offered: Option<Box<Offered>>,
     /// When it was written, by the sender's clock.
     #[serde(serialize_with = "rfc3339")]
     pub sent_at: Timestamp,

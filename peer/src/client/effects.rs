@@ -10,6 +10,7 @@ use common::link::{CloseReason, Inbound, Inbox, Link, RequestError};
 use common::proto::channel::{History, Message as Entry, Pass, StatusOf, Stored};
 use common::proto::directory::Locate;
 use common::proto::event::HostEvent;
+use common::proto::file::FILE;
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::storage::StoreError;
@@ -153,6 +154,12 @@ impl Client {
         let Some(last) = messages.last().map(|message| message.seq) else { return };
         let mut told = None;
         for message in messages {
+            if let Some(offered) = message.offered.clone() {
+                // Before anything says that it was shown: after a crash in between it is heard again.
+                let (files, channel) = (self.files.clone(), self.state.channel().record.id);
+                let (name, from) = (message.channel.clone(), message.from.clone());
+                ctx.wait(async move { files.heard_in(channel, name, from, *offered).await }.into_actor(self));
+            }
             // Each future ends when there was room for all that was told; the last one's is enough.
             told = Some(self.events.tell(Event::Message(message)));
         }
@@ -306,10 +313,14 @@ impl Client {
         match question {
             Question::Message { item, restart } => {
                 crash::here(Point::ClientSending);
-                let Item { id, text, sent_at, .. } = *item;
+                let Item { id, text, offers, sent_at, .. } = *item;
                 let asked = link.and_then(|link| {
-                    let body = body_of(&text).map_err(RequestError::Refused)?;
-                    link.send(&Entry { id, kind: TEXT.to_owned(), sent_at, about: None, body, restart })
+                    let (kind, body) = match offers {
+                        Some(offers) => (FILE, raw(&offers)),
+                        None => (TEXT, body_of(&text)),
+                    };
+                    let body = body.map_err(RequestError::Refused)?;
+                    link.send(&Entry { id, kind: kind.to_owned(), sent_at, about: None, body, restart })
                 });
                 crash::here(Point::ClientSent);
                 let answered = async move {
@@ -448,6 +459,9 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
 }
 
 fn body_of(text: &str) -> Result<Box<RawValue>, Refusal> {
-    to_raw_value(&TextBody { text: text.to_owned() })
-        .map_err(|error| Refusal::new(Code::Internal, error.to_string()))
+    raw(&TextBody { text: text.to_owned() })
+}
+
+fn raw(body: &impl serde::Serialize) -> Result<Box<RawValue>, Refusal> {
+    to_raw_value(body).map_err(|error| Refusal::new(Code::Internal, error.to_string()))
 }

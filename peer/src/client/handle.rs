@@ -1,17 +1,19 @@
 //! What the rest of the peer sees of a client.
 
 use actix::Addr;
-use common::id::{ChannelId, MessageId};
+use common::id::{ChannelId, MessageId, Subject};
 use common::link::{Link, RequestError};
 use common::name::ChannelName;
 use common::proto::Command;
+use common::proto::channel::Members;
 use common::proto::directory::ChannelRecord;
+use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::watch;
 
 use super::archive::{Asking, GetArchive, GetSources, KeepPage, Sources, View};
 use super::messages::{
-    ChangeItem, Finish, GetOutbox, GetStatus, Join, Leave, Located, Matching, Retry, Send, Shutdown,
+    ChangeItem, Finish, GetOutbox, GetStatus, Join, Leave, Located, Matching, Offer, Retry, Send, Shutdown,
 };
 use super::{Client, Status};
 use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
@@ -71,6 +73,33 @@ impl ClientHandle {
     pub async fn send(&self, text: String) -> Result<Queued, Refusal> {
         let queued = self.addr.send(Send(text)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
         queued.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Offers something to all who are in the channel; it is in the outbox, on disk, when this returns.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub async fn offer(&self, offer: ChannelOffer) -> Result<Queued, Refusal> {
+        let queued = self.addr.send(Offer(offer)).await.map_err(|_| Refusal::from(Code::GoingAway))?;
+        queued.await.unwrap_or_else(|_| Err(Code::GoingAway.into()))
+    }
+
+    /// Whether somebody is in the channel now, as its host says.
+    ///
+    /// # Errors
+    /// Why the host cannot be asked.
+    pub async fn has_member(&self, subject: Subject) -> Result<bool, Refusal> {
+        let mut after = None;
+        loop {
+            let page = self.request(&Members { granted: false, after }).await?;
+            if page.members.iter().any(|member| member.subject == subject) {
+                return Ok(true);
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(false),
+            }
+        }
     }
 
     /// What waits to be sent, in order, at most `limit`; and how much there is in all.

@@ -7,13 +7,14 @@ use common::crash::{self, Point};
 use common::id::MessageId;
 use common::proto::channel::Disconnect;
 use common::proto::directory::ChannelRecord;
+use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::oneshot;
 
 use super::Client;
 use super::archive::{GetArchive, GetSources, KeepPage, Sources, View};
 use super::effects::{Written, check};
-use super::outbox::Decision;
+use super::outbox::{Decision, Item};
 use super::state::{ClientState, wished};
 use crate::api::{ChannelStatus, JoinedChannel, LinkState, OutboxChange, OutboxItem, Queued, Retried};
 
@@ -82,7 +83,26 @@ impl Handler<Send> for Client {
     fn handle(&mut self, Send(text): Send, ctx: &mut Self::Context) -> Self::Result {
         let (reply, queued) = oneshot::channel();
         // Whoever no longer waits has no use for what is answered.
-        if let Err((reply, refusal)) = self.write(text, reply, ctx) {
+        if let Err((reply, refusal)) = self.write(text, None, reply, ctx) {
+            let _ = reply.send(Err(refusal));
+        }
+        MessageResult(queued)
+    }
+}
+
+/// Something is offered to all who are in the channel.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<Result<Queued, Refusal>>")]
+pub(super) struct Offer(pub ChannelOffer);
+
+impl Handler<Offer> for Client {
+    type Result = MessageResult<Offer>;
+
+    fn handle(&mut self, Offer(offer): Offer, ctx: &mut Self::Context) -> Self::Result {
+        let (reply, queued) = oneshot::channel();
+        let text = format!("(offers {})", offer.offer.name);
+        // Whoever no longer waits has no use for what is answered.
+        if let Err((reply, refusal)) = self.write(text, Some(Box::new(offer)), reply, ctx) {
             let _ = reply.send(Err(refusal));
         }
         MessageResult(queued)
@@ -93,7 +113,13 @@ type Reply = oneshot::Sender<Result<Queued, Refusal>>;
 
 impl Client {
     /// Gives a new message its place; the answer comes when it is on disk.
-    fn write(&mut self, text: String, reply: Reply, ctx: &mut Context<Self>) -> Result<(), (Reply, Refusal)> {
+    fn write(
+        &mut self,
+        text: String,
+        offers: Option<Box<ChannelOffer>>,
+        reply: Reply,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), (Reply, Refusal)> {
         if let Err(refusal) = check(&text) {
             return Err((reply, refusal));
         }
@@ -101,7 +127,7 @@ impl Client {
             return Err((reply, Code::TooManyRequests.into()));
         }
         let item = match self.step(ctx, |state| state.compose(MessageId::new(), text)) {
-            Ok(item) => item,
+            Ok(item) => Item { offers, ..item },
             Err(refusal) => return Err((reply, refusal)),
         };
         crash::here(Point::ClientTyped);
@@ -199,7 +225,7 @@ impl Client {
     /// Keeps what is to be done with a message once it is known whether it was stored.
     fn note(
         &mut self,
-        item: &super::outbox::Item,
+        item: &Item,
         change: OutboxChange,
         ctx: &mut Context<Self>,
     ) -> ResponseActFuture<Self, Result<OutboxChange, Refusal>> {

@@ -3,17 +3,21 @@
 use common::entry::{Header, RawEntry};
 use common::id::{Epoch, MessageId};
 use common::name::ChannelName;
+use common::proto::file::{ChannelOffer, FILE};
 use common::proto::status::{Code, Refusal};
 
 use super::outbox::Wish;
-use crate::api::ChatMessage;
+use crate::api::{ChatMessage, FileNote, Offered};
 
 /// How many digits at the end of an id are shown, and typed, for the whole.
 const SHOWN_DIGITS: usize = 8;
 
 /// An entry as it is shown.
 pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: &RawEntry) -> ChatMessage {
+    let offered = (header.kind == FILE).then(|| offered(&header, entry)).flatten();
     ChatMessage {
+        file: offered.as_ref().map(|offered| FileNote::of(&offered.body.offer)),
+        offered: offered.map(Box::new),
         channel: channel.clone(),
         epoch,
         seq: header.seq,
@@ -26,6 +30,13 @@ pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: 
         sent_at: header.sent_at,
         stored_at: header.stored_at,
     }
+}
+
+/// What an entry offers, and from which device.
+fn offered(header: &Header, entry: &RawEntry) -> Option<Offered> {
+    let body = ChannelOffer::parse(entry.body.as_deref()?).ok()?;
+    let key = header.from.holder()?.key;
+    Some(Offered { body, key })
 }
 
 /// The end of an id, as it is shown and typed.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use common::clock::Timestamp;
-use common::id::FileId;
+use common::id::{ChannelId, FileId};
 use common::identity::PeerKey;
-use common::name::UserName;
+use common::name::ChannelName;
 use common::proto::file::{FileEnd, FileOutcome, Offer};
 use common::proto::limits::{MAX_FILE_BYTES, MAX_FOLDER_FILES, MAX_MANIFEST_BYTES};
 use common::proto::status::{Code, Refusal};
+use common::transport::Address;
 use serde::{Deserialize, Serialize};
 
 use super::names;
@@ -24,10 +25,12 @@ pub const MAX_TRANSFERS: usize = 1000;
 pub struct Transfer {
     /// What; of what is being prepared only id and name count.
     pub offer: Offer,
-    /// By whom, or to whom: the conversation it is of.
-    pub contact: ContactId,
-    /// Their name.
-    pub user: UserName,
+    /// Where it is offered.
+    #[serde(flatten)]
+    pub place: Place,
+    /// By whom, or to whom; absent of what this peer offers in a channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The device that offers it; absent when this one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PeerKey>,
@@ -49,6 +52,23 @@ pub struct Transfer {
     pub untold: Option<Untold>,
     /// Since when it is known.
     pub since: Timestamp,
+}
+
+/// Where something is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In the conversation with a contact.
+    Contact(ContactId),
+    /// In a channel.
+    Channel {
+        /// Which.
+        id: ChannelId,
+        /// Its name.
+        name: ChannelName,
+        /// Where the peer that offers it can be reached.
+        addresses: Vec<Address>,
+    },
 }
 
 /// What the other side has still to be told.
@@ -108,6 +128,11 @@ impl Transfer {
             State::Cancelled => FileState::Cancelled,
             State::Failed => FileState::Failed,
         }
+    }
+
+    /// Whether it is of the conversation with this contact.
+    pub fn is_of(&self, contact: ContactId) -> bool {
+        self.place == Place::Contact(contact)
     }
 
     /// What the other side is told of how it ended.
@@ -278,8 +303,8 @@ mod tests {
         let id = FileId(Uuid::from_u128(number));
         Transfer {
             offer: Offer { id, name: "x".into(), size: 9, root: Hash::of(b""), folder: None },
-            contact: ContactId(Uuid::from_u128(1)),
-            user: "ken".parse().unwrap(),
+            place: Place::Contact(ContactId(Uuid::from_u128(1))),
+            user: Some("ken".to_owned()),
             from: (direction == FileDirection::In).then(|| PeerKey::from_bytes([1; 32])),
             state,
             have: 0,

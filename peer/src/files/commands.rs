@@ -4,44 +4,42 @@ use actix::prelude::*;
 use common::clock::Timestamp;
 use common::entry::Hash;
 use common::id::FileId;
-use common::name::UserName;
 use common::proto::file::Offer;
 use common::proto::status::{Code, Refusal};
 
 use super::Files;
-use super::book::{State, Transfer};
+use super::book::{Place, State, Transfer};
 use super::source::Listing;
 use crate::api::{FileChange, FileRow};
-use crate::direct::book::ContactId;
 
 /// This user offers something.
 #[derive(Message)]
 #[rtype(result = "Result<FileRow, Refusal>")]
 pub(super) struct Add {
-    pub contact: ContactId,
-    pub user: UserName,
+    pub place: Place,
+    pub user: Option<String>,
     pub listing: Listing,
 }
 
 impl Handler<Add> for Files {
     type Result = Result<FileRow, Refusal>;
 
-    fn handle(&mut self, Add { contact, user, listing }: Add, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Add { place, user, listing }: Add, ctx: &mut Self::Context) -> Self::Result {
         let id = FileId::new();
         let size = listing.size().unwrap_or_default();
         let offer = Offer { id, name: listing.name(), size, root: Hash::of(b""), folder: None };
         let path = Some(listing.at.clone());
-        self.add(Transfer { path, ..new(offer, contact, user, State::Preparing) })?;
+        self.add(Transfer { path, ..new(offer, place, user, State::Preparing) })?;
         self.prepare(id, listing, ctx);
         self.row(id).ok_or_else(|| Code::Internal.into())
     }
 }
 
-pub(super) fn new(offer: Offer, contact: ContactId, user: UserName, state: State) -> Transfer {
+pub(super) fn new(offer: Offer, place: Place, user: Option<String>, state: State) -> Transfer {
     let (from, path, named, refusal, untold) = (None, None, None, None, None);
     Transfer {
         offer,
-        contact,
+        place,
         user,
         from,
         state,

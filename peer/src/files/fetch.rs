@@ -14,7 +14,7 @@ use common::identity::PeerKey;
 use common::proto::file::{FetchState, FileGet, FilePart, FileProgress, Offer};
 use common::proto::limits::{FILE_BLOCK_BYTES, FILE_PROGRESS_EVERY};
 use common::proto::status::{Code, Refusal};
-use common::transport::Transport;
+use common::transport::{Address, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -56,6 +56,8 @@ pub(super) enum Stop {
 pub(super) struct Fetch {
     pub offer: Offer,
     pub from: PeerKey,
+    /// Where that is, when it was said in a channel.
+    pub addresses: Option<Vec<Address>>,
     /// How much was on disk already.
     pub have: u64,
     /// The name it was about to be given.
@@ -159,7 +161,10 @@ impl Fetch {
 
     /// Reaches whoever offers it, and fetches the list of a folder.
     async fn open(&self) -> Result<(Wire, Content), Refusal> {
-        let addresses = self.direct.addresses(self.from).await;
+        let addresses = match &self.addresses {
+            Some(addresses) => addresses.clone(),
+            None => self.direct.addresses(self.from).await,
+        };
         let mut wire = Wire::dial(&self.transport, self.from, &addresses).await?;
         let Some(folder) = self.offer.folder else {
             return Ok((wire, Content::File { size: self.offer.size }));

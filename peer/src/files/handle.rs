@@ -3,21 +3,35 @@
 use std::path::PathBuf;
 
 use actix::Addr;
+use common::id::ChannelId;
 use common::identity::PeerKey;
-use common::name::UserName;
+use common::name::{ChannelName, UserName};
+use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
+use common::transport::Address;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
+use super::book::Place;
 use super::commands::{Add, ChangeIt, Find, GetFiles};
 use super::sink::Downloads;
-use super::{Attach, Files, Heard, IsThere, Shutdown, source};
-use crate::api::{FileChange, FileCommand, FileDirection, FileList, FileRow, Outcome, Reply};
+use super::{Attach, Files, Heard, HeardIn, IsThere, Met, Shutdown, source};
+use crate::api::{FileChange, FileCommand, FileDirection, FileList, FileRow, Offered, Outcome, Reply};
+use crate::client::ClientHandle;
 use crate::direct::DirectHandle;
 use crate::direct::book::ContactId;
 
 /// How many files one command offers.
 const MAX_PATHS: usize = 100;
+
+/// To whom something is offered.
+#[derive(Clone, Debug)]
+pub enum To {
+    /// A contact.
+    Contact(ContactId, UserName),
+    /// All who are in a channel, who reach this peer at these addresses.
+    Channel(ChannelId, ChannelName, Vec<Address>),
+}
 
 /// The handle of files. Cheap to clone.
 #[derive(Clone)]
@@ -41,13 +55,12 @@ impl FilesHandle {
         let _ = self.addr.send(Attach(direct)).await;
     }
 
-    /// Does what the user asks.
+    /// Does what the user asks, but for offering something.
     ///
     /// # Errors
     /// Why it is not done.
-    pub async fn perform(&self, command: FileCommand, direct: &DirectHandle) -> Outcome {
+    pub async fn perform(&self, command: FileCommand) -> Outcome {
         match command {
-            FileCommand::Send { user, paths } => self.offer(user, paths, direct).await,
             FileCommand::List => {
                 let files = self.addr.send(GetFiles).await.map_err(gone)?;
                 Ok(Reply::Files(FileList { files }))
@@ -55,25 +68,46 @@ impl FilesHandle {
             FileCommand::Change { id, change } => {
                 self.change(id, change).await.map(|row| Reply::File(Box::new(row)))
             }
+            FileCommand::Send { .. } => Err(Code::Internal.into()),
         }
     }
 
-    /// All of them can be offered, or none is.
-    async fn offer(&self, user: UserName, paths: Vec<PathBuf>, direct: &DirectHandle) -> Outcome {
+    /// Offers files. All of them can be offered, or none is.
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub async fn offer(&self, to: To, paths: Vec<PathBuf>) -> Outcome {
         if paths.len() > MAX_PATHS {
             return Err(Refusal::new(Code::Usage, format!("one command offers at most {MAX_PATHS} files")));
         }
-        let (contact, user) = direct.contact_named(user).await?;
         let looked = spawn_blocking(move || {
             paths.iter().map(|path| source::list(path)).collect::<Result<Vec<_>, _>>()
         });
         let listings = looked.await.map_err(|_| Refusal::from(Code::Internal))??;
+        let (place, user) = match to {
+            To::Contact(contact, user) => (Place::Contact(contact), Some(user.to_string())),
+            To::Channel(id, name, addresses) => (Place::Channel { id, name, addresses }, None),
+        };
         let mut files = Vec::new();
         for listing in listings {
-            let add = Add { contact, user: user.clone(), listing };
+            let add = Add { place: place.clone(), user: user.clone(), listing };
             files.push(self.addr.send(add).await.map_err(gone)??);
         }
         Ok(Reply::Files(FileList { files }))
+    }
+
+    /// A channel that this peer has to do with.
+    pub async fn met(&self, client: ClientHandle) {
+        // Gone already is as good.
+        let _ = self.addr.send(Met(client)).await;
+    }
+
+    /// An entry of a channel offers something. What follows from it is on its way to the disk when this returns.
+    pub async fn heard_in(&self, id: ChannelId, name: ChannelName, user: String, offered: Offered) {
+        let Offered { body: ChannelOffer { offer, addresses }, key } = offered;
+        let place = Place::Channel { id, name, addresses };
+        // When it is gone nothing is fetched any more; it is heard again at the next start.
+        let _ = self.addr.send(HeardIn { place, user, offer, key }).await;
     }
 
     async fn change(&self, end: String, change: FileChange) -> Result<FileRow, Refusal> {

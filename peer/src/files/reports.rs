@@ -10,28 +10,53 @@ use common::proto::limits::MAX_FILES_SERVED;
 use common::proto::status::{Code, Refusal};
 use tokio::time::Duration;
 
-use super::book::{State, Transfer, Untold};
+use super::book::{Place, State, Transfer, Untold};
 use super::shown::Live;
 use super::{Files, ServeId};
+use crate::client::ClientHandle;
 use crate::direct::book::ContactId;
 
 /// When to come back for what is paused by whoever offers it.
 const PAUSED_AGAIN: Duration = Duration::from_secs(5);
 
-/// Somebody wants to fetch something; `contact` is who they are to this user.
+/// To whom something was offered.
+#[derive(Clone)]
+pub(super) enum Audience {
+    /// A contact.
+    Contact(ContactId),
+    /// Those who are in a channel.
+    Channel(ClientHandle),
+}
+
+/// Asks to whom something was offered; nobody of what there is not.
+#[derive(Message)]
+#[rtype(result = "Option<Audience>")]
+pub(super) struct ForWhom(pub FileId);
+
+impl Handler<ForWhom> for Files {
+    type Result = Option<Audience>;
+
+    fn handle(&mut self, ForWhom(id): ForWhom, _: &mut Self::Context) -> Self::Result {
+        match &self.book.get(id)?.place {
+            Place::Contact(contact) => Some(Audience::Contact(*contact)),
+            Place::Channel { id, .. } => self.channels.get(id).cloned().map(Audience::Channel),
+        }
+    }
+}
+
+/// Somebody to whom it was offered wants to fetch something.
 #[derive(Message)]
 #[rtype(result = "Result<(ServeId, Offer), Refusal>")]
 pub(super) struct Wanted {
     pub id: FileId,
-    pub contact: Option<ContactId>,
     pub link: Link,
 }
 
 impl Handler<Wanted> for Files {
     type Result = Result<(ServeId, Offer), Refusal>;
 
-    fn handle(&mut self, Wanted { id, contact, link }: Wanted, _: &mut Self::Context) -> Self::Result {
-        let meant = |transfer: &&Transfer| transfer.from.is_none() && Some(transfer.contact) == contact;
+    fn handle(&mut self, Wanted { id, link }: Wanted, _: &mut Self::Context) -> Self::Result {
+        let meant = |transfer: &&Transfer| transfer.from.is_none();
         let transfer = self.book.get(id).filter(meant).ok_or(Code::NoSuchFile)?;
         match transfer.state {
             State::Offered | State::Done => {}

@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::kept::Kept;
-use super::reports::{Served, Told, Wanted};
+use super::reports::{Audience, ForWhom, Served, Told, Wanted};
 use super::source::Source;
 use super::{Files, ServeId, manifest, tree};
 use crate::direct::DirectHandle;
@@ -127,10 +127,19 @@ impl Session {
     async fn get(&mut self, request: RequestId, get: FileGet) -> Result<(), Refusal> {
         self.stop();
         let pass = self.serving.gate.check(&get.pass, self.link.peer_key())?;
+        let gone = |_| Refusal::from(Code::GoingAway);
+        let audience = self.serving.files.send(ForWhom(get.id)).await.map_err(gone)?;
         // Asked in any case, so that who it is not for learns as much as of what there is not, and as fast.
         let contact = self.serving.direct.contact_of(pass.subject, self.link.peer_key()).await;
-        let wanted = Wanted { id: get.id, contact, link: self.link.clone() };
-        let gone = |_| Refusal::from(Code::GoingAway);
+        let is_for_them = match audience {
+            Some(Audience::Contact(offered_to)) => contact == Some(offered_to),
+            Some(Audience::Channel(client)) => client.has_member(pass.subject).await?,
+            None => false,
+        };
+        if !is_for_them {
+            return Err(Code::NoSuchFile.into());
+        }
+        let wanted = Wanted { id: get.id, link: self.link.clone() };
         let (id, offer) = self.serving.files.send(wanted).await.map_err(gone)??;
         let (size, _) = part_of(&offer, get.part)?;
         let is_over = Arc::<AtomicBool>::default();

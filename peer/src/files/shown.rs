@@ -7,7 +7,7 @@ use common::proto::file::{FetchState, FileProgress};
 use common::proto::status::Refusal;
 
 use super::Files;
-use super::book::Transfer;
+use super::book::{Place, Transfer};
 use super::progress::{Pace, seconds_left};
 use crate::api::{FileRow, FileState};
 
@@ -51,11 +51,15 @@ impl Files {
     /// One of them, as it is shown.
     pub(super) fn row(&self, id: FileId) -> Option<FileRow> {
         let transfer = self.book.get(id)?;
-        let Transfer { offer, user, path, have, refusal, .. } = transfer;
+        let Transfer { offer, place, user, path, have, refusal, .. } = transfer;
         let mut row = FileRow {
             id,
             direction: transfer.direction(),
             user: user.clone(),
+            channel: match place {
+                Place::Contact(_) => None,
+                Place::Channel { name, .. } => Some(name.clone()),
+            },
             name: offer.name.clone(),
             size: offer.size,
             files: offer.folder.map(|folder| folder.files),

@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use common::id::FileId;
-use common::proto::file::{FILE, FILE_END, Offer};
+use common::proto::file::{ChannelOffer, FILE, FILE_END, Offer};
 use common::proto::status::{Code, Refusal};
+use futures_util::future::LocalBoxFuture;
 use serde_json::value::to_raw_value;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::book::{State, Transfer, Untold};
+use super::book::{Place, State, Transfer, Untold};
 use super::fetch::{Fetch, Stop, Wish};
 use super::sink::Downloads;
 use super::source::{self, Listing};
 use super::{Fetching, Files};
+use crate::direct::DirectHandle;
 
 impl Files {
     /// Looks through what is to be offered, and offers it then.
@@ -89,6 +91,10 @@ impl Files {
         let fetch = Fetch {
             offer: transfer.offer.clone(),
             from,
+            addresses: match &transfer.place {
+                Place::Contact(_) => None,
+                Place::Channel { addresses, .. } => Some(addresses.clone()),
+            },
             have: transfer.have,
             named: transfer.named.clone(),
             downloads: self.downloads.clone(),
@@ -139,14 +145,8 @@ impl Files {
         let Some(untold) = transfer.untold.filter(|untold| self.telling.get(&id) != Some(untold)) else {
             return;
         };
-        let (kind, body) = match untold {
-            Untold::Offer => (FILE, to_raw_value(&transfer.offer)),
-            Untold::End(outcome) => (FILE_END, to_raw_value(&transfer.end(outcome))),
-        };
-        let Ok(body) = body else { return };
-        let contact = transfer.contact;
+        let Some(written) = self.saying(transfer, untold, direct) else { return };
         self.telling.insert(id, untold);
-        let written = async move { direct.note(contact, kind, body).await };
         ctx.spawn(written.into_actor(self).map(move |written, files, ctx| {
             files.telling.remove(&id);
             match written {
@@ -154,6 +154,31 @@ impl Files {
                 Err(refusal) => tracing::debug!(err = %refusal, "the other side is not told of a file yet"),
             }
         }));
+    }
+
+    fn saying(
+        &self,
+        transfer: &Transfer,
+        untold: Untold,
+        direct: DirectHandle,
+    ) -> Option<LocalBoxFuture<'static, Result<(), Refusal>>> {
+        let offer = transfer.offer.clone();
+        match (&transfer.place, untold) {
+            (Place::Contact(contact), untold) => {
+                let (kind, body) = match untold {
+                    Untold::Offer => (FILE, to_raw_value(&offer)),
+                    Untold::End(outcome) => (FILE_END, to_raw_value(&transfer.end(outcome))),
+                };
+                let (contact, body) = (*contact, body.ok()?);
+                Some(Box::pin(async move { direct.note(contact, kind, body).await }))
+            }
+            (Place::Channel { id, addresses, .. }, Untold::Offer) => {
+                let (client, addresses) = (self.channels.get(id)?.clone(), addresses.clone());
+                Some(Box::pin(async move { client.offer(ChannelOffer { offer, addresses }).await.map(drop) }))
+            }
+            // Of what becomes of it in a channel nobody is told: whoever fetches it says how far they are.
+            (Place::Channel { .. }, Untold::End(_)) => Some(Box::pin(async { Ok(()) })),
+        }
     }
 
     fn said(&mut self, id: FileId, untold: Untold, ctx: &mut Context<Self>) {

@@ -8,6 +8,7 @@ use common::id::RequestId;
 use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::pass::Pass;
 use common::proto::channel::{self, Connect, HostRequest, Message};
+use common::proto::file::{ChannelOffer, FILE};
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
@@ -232,7 +233,7 @@ async fn until(turn: Option<Instant>) {
 
 /// What of a message can be checked without the channel; the hash of its body.
 fn check(message: &Message) -> Result<Hash, Refusal> {
-    if message.kind != TEXT {
+    if message.kind != TEXT && message.kind != FILE {
         return Err(Code::UnknownType.into());
     }
     let body = message.body.get();
@@ -241,6 +242,9 @@ fn check(message: &Message) -> Result<Hash, Refusal> {
             format!("a message with its frame has at most {MAX_MESSAGE_FRAME_BYTES} bytes; split it");
         return Err(Refusal::new(Code::FrameTooLong, reason));
     }
-    TextBody::parse(&message.body)?;
+    match message.kind.as_str() {
+        FILE => ChannelOffer::parse(&message.body).map(drop)?,
+        _ => TextBody::parse(&message.body).map(drop)?,
+    }
     Ok(Hash::of(body.as_bytes()))
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
 
-use crate::api::{Command, WhoIs};
+use crate::api::{Command, FileTo, WhoIs};
 pub use table::TABLE;
 
 /// What a typed line asks for.
@@ -154,6 +154,8 @@ pub enum Kind {
     File,
     /// Files or folders of this machine, as many as there are.
     Paths,
+    /// The name of a contact or a channel, perhaps with `@` or `#` before it.
+    Recipient,
     /// One of these words, and what each means.
     Choice(Choices),
     /// The rest of the line, as it is.
@@ -221,6 +223,8 @@ pub struct Args {
     pub count: Option<u32>,
     /// A [`Kind::Message`], a [`Kind::Queue`] or a [`Kind::File`].
     pub id: Option<String>,
+    /// A [`Kind::Recipient`].
+    pub to: Option<FileTo>,
     /// A [`Kind::Paths`].
     pub paths: Vec<PathBuf>,
     /// What a [`Kind::Choice`] means.
@@ -318,6 +322,7 @@ mod tests {
                 Kind::Queue => "ID|CH".to_owned(),
                 Kind::File => "ID".to_owned(),
                 Kind::Paths => "path…".to_owned(),
+                Kind::Recipient => "USER|CH".to_owned(),
                 Kind::Key => "KEY".to_owned(),
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),

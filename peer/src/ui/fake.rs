@@ -85,6 +85,8 @@ pub(crate) fn ready() -> Event {
 
 pub(crate) fn message(seq: u64, text: &str) -> ChatMessage {
     ChatMessage {
+        file: None,
+        offered: None,
         channel: "first".parse().unwrap(),
         epoch: epoch(),
         seq,

@@ -9,7 +9,7 @@ use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 
 use super::command::{self, Action, Args, Flag, Kind, Spec, TABLE, shown};
-use crate::api::WhoIs;
+use crate::api::{FileTo, WhoIs};
 
 /// The longest line that is looked at.
 pub const MAX_LINE_BYTES: usize = MAX_FRAME_BYTES;
@@ -191,6 +191,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
         Kind::Message => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_ID))?),
         Kind::File => args.id = Some(id_ending(text).ok_or_else(|| usage(spec, NO_FILE))?),
         Kind::Paths => args.paths.push(path(text)),
+        Kind::Recipient => args.to = Some(recipient(text)?),
         Kind::Queue => args.id = Some(queue(spec, text)?),
         Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
         // Taken verbatim before words are split.
@@ -245,6 +246,14 @@ fn key_beginning(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
     let is_key = (4..=64).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_key.then(|| digits.to_ascii_lowercase())
+}
+
+fn recipient(text: &str) -> Result<FileTo, Refusal> {
+    match (text.strip_prefix('@'), text.strip_prefix('#')) {
+        (Some(name), _) => user(name).map(FileTo::User),
+        (_, Some(name)) => channel(name).map(FileTo::Channel),
+        (None, None) => channel(text).map(|name| FileTo::Named(name.to_string())),
+    }
 }
 
 /// A path as a shell would take it: from the user's home folder where it begins with `~/`.

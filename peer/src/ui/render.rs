@@ -199,6 +199,9 @@ impl Renderer {
         let author = self.style.bold(&one_line(&message.from));
         let guest = if message.author_kind == IdentityKind::Guest { " (guest)" } else { "" };
         let head = format!("{time} {channel} {author}{guest}:");
+        if let Some(note) = &message.file {
+            return format!("{head} {}", self.file_note(note, true));
+        }
         match &message.text {
             Some(text) if message.kind == TEXT => format!("{head} {}", for_terminal(text, INDENT)),
             _ if message.kind == TEXT => format!("{head} {}", self.style.dim("(erased)")),

@@ -11,7 +11,7 @@ use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
 use common::transport::{Address, Expected, Transport};
 use peer::api::{
-    Command, DirectCommand, Event, FileChange, FileCommand, FileRow, FileState, LinkState, Reply,
+    Command, DirectCommand, Event, FileChange, FileCommand, FileRow, FileState, FileTo, LinkState, Reply,
 };
 use peer::tracker_link::hello_for;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn meet(asks: &mut Person, agrees: &mut Person) {
 async fn send(person: &Person, user: &str, name: &str, bytes: &[u8]) -> FileId {
     let path = person.config.data.join(name);
     fs::write(&path, bytes).unwrap();
-    let send = FileCommand::Send { user: user.parse().unwrap(), paths: vec![path] };
+    let send = FileCommand::Send { to: FileTo::User(user.parse().unwrap()), paths: vec![path] };
     let Reply::Files(list) = person.done(Command::Files(send)).await else { unreachable!() };
     list.files[0].id
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use common::id::FileId;
 use common::proto::status::Code;
 use peer::api::{
-    Command, DirectCommand, Event, FileChange, FileCommand, FileRow, FileState, LinkState, Reply,
+    Command, DirectCommand, Event, FileChange, FileCommand, FileRow, FileState, FileTo, LinkState, Reply,
 };
 
 use crate::support::{Person, World};
@@ -76,13 +76,13 @@ pub async fn meet(asks: &mut Person, agrees: &mut Person) {
 }
 
 pub async fn offer(person: &Person, user: &str, path: &Path) -> FileRow {
-    let send = FileCommand::Send { user: user.parse().unwrap(), paths: vec![path.to_owned()] };
+    let send = FileCommand::Send { to: FileTo::User(user.parse().unwrap()), paths: vec![path.to_owned()] };
     let Reply::Files(list) = person.done(Command::Files(send)).await else { unreachable!() };
     list.files.into_iter().next().unwrap()
 }
 
 pub async fn refused_offer(person: &Person, user: &str, path: &Path) -> Code {
-    let send = FileCommand::Send { user: user.parse().unwrap(), paths: vec![path.to_owned()] };
+    let send = FileCommand::Send { to: FileTo::User(user.parse().unwrap()), paths: vec![path.to_owned()] };
     person.refused(Command::Files(send)).await
 }
 

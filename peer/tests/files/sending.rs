@@ -19,7 +19,10 @@ async fn a_file_is_offered_accepted_and_there() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let id = scene.offer(&path).await;
     let row = files(&scene.charlie).await.remove(0);
-    assert_eq!((row.direction, row.state, row.user.as_str()), (FileDirection::In, FileState::Offered, "ken"));
+    assert_eq!(
+        (row.direction, row.state, row.user.as_deref().unwrap()),
+        (FileDirection::In, FileState::Offered, "ken")
+    );
     assert_eq!((row.name.as_str(), row.size, row.files), ("report 1.pdf", sent.len() as u64, None));
     assert_eq!(scene.downloads(), [""; 0], "nothing is written before it is accepted");
     let there = scene.fetched(id).await;

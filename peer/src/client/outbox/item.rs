@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use common::entry::Position;
 use common::id::{MessageId, Subject};
+use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Item {
     pub id: MessageId,
     /// What was written.
     pub text: String,
+    /// What it offers; the text is for its user alone then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<Box<ChannelOffer>>,
     /// When it was written; an edit does not change it.
     pub sent_at: Timestamp,
     /// Who wrote it: it never goes out under another identity.

@@ -20,6 +20,7 @@ fn item(number: u64) -> Item {
         number,
         id: MessageId::new(),
         text: number.to_string(),
+        offers: None,
         sent_at: Timestamp::from_millis(number),
         writer: me(),
         writer_name: "ken".into(),

@@ -29,6 +29,10 @@ impl Outbox {
             let reason = "the message is just being written to the disk; try again in a moment";
             return Err(Refusal::new(Code::TooManyRequests, reason));
         }
+        if entry.item.offers.is_some() && matches!(wish, Wish::Edit { .. }) {
+            let reason = "what offers a file cannot be edited; cancel it, and offer another";
+            return Err(Refusal::new(Code::BadRequest, reason));
+        }
         entry.item.wish = Some(wish);
         let later = Decision::Later(entry.item.clone());
         Ok(match self.fulfil(place) {

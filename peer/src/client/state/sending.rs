@@ -60,6 +60,7 @@ impl ClientState {
             number: self.outbox.next_number()?,
             id,
             text,
+            offers: None,
             sent_at: self.now(),
             writer: me.subject,
             writer_name: me.name,

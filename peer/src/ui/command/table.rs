@@ -356,11 +356,11 @@ pub static TABLE: &[Spec] = &[
     Spec {
         word: "sendfile",
         group: Group::Direct,
-        usage: "USER path…",
-        help: "offer files or folders to somebody; paths with spaces go in double quotes",
-        args: &[need(Kind::Contact), need(Kind::Paths)],
+        usage: "USER|CH path…",
+        help: "offer files or folders to a contact, or to all in a channel; paths with spaces go in double quotes",
+        args: &[need(Kind::Recipient), need(Kind::Paths)],
         build: |args| {
-            Some(Action::Perform(Command::Files(FileCommand::Send { user: args.user?, paths: args.paths })))
+            Some(Action::Perform(Command::Files(FileCommand::Send { to: args.to?, paths: args.paths })))
         },
         ..ROW
     },

@@ -19,13 +19,16 @@ const SHOWN_NAME: usize = 48;
 impl Renderer {
     /// What is new of a file; `None` when it is not worth a line.
     pub(super) fn file(&self, row: &FileRow) -> Option<String> {
-        let (name, id, user) = (shown_name(&row.name), short(row), &row.user);
+        let (name, id, with) = (shown_name(&row.name), short(row), with(row));
         let is_in = row.direction == FileDirection::In;
         let text = match row.state {
+            FileState::Offered if is_in && row.channel.is_some() => {
+                format!("to fetch {name} from {with}: files accept {id}")
+            }
             // Said by the message of the conversation.
             FileState::Offered if row.have == 0 || is_in => return None,
             FileState::Offered => {
-                format!("{name}: @{user} is not connected any more, at {} %", self.percent(row))
+                format!("{name}: {with} is not connected any more, at {} %", self.percent(row))
             }
             FileState::Preparing | FileState::Rejected if !is_in => return None,
             FileState::Running if !row.is_step => return None,
@@ -34,16 +37,16 @@ impl Renderer {
                 let rate = format!("{}/s", bytes(row.rate.unwrap_or_default()));
                 let left = row.seconds_left.filter(|_| row.rate > Some(0));
                 let left = left.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
-                format!("{name} {way} @{user}: {} %, {rate}{left}", self.percent(row))
+                format!("{name} {way} {with}: {} %, {rate}{left}", self.percent(row))
             }
             FileState::Waiting => match &row.reason {
-                Some(reason) => format!("{name} from @{user} waits: {}", one_line(reason)),
-                None => format!("{name} is fetched from @{user}; how far it is: files"),
+                Some(reason) => format!("{name} from {with} waits: {}", one_line(reason)),
+                None => format!("{name} is fetched from {with}; how far it is: files"),
             },
             FileState::Paused => format!("{name} is paused; to go on: files resume {id}"),
             FileState::Done if is_in => {
                 let path = row.path.as_deref().map(one_line).unwrap_or_default();
-                format!("{name} from @{user} is there: {path}")
+                format!("{name} from {with} is there: {path}")
             }
             FileState::Cancelled => format!("{name} is cancelled"),
             FileState::Failed => {
@@ -71,7 +74,7 @@ impl Renderer {
                 Some(files) => format!("{} ({files} files)", shown_name(&row.name)),
                 None => shown_name(&row.name),
             };
-            [short(row), format!("{way} @{}", row.user), what, bytes(row.size), self.standing(row)]
+            [short(row), format!("{way} {}", with(row)), what, bytes(row.size), self.standing(row)]
         };
         let rows = list.files.iter().map(row).collect::<Vec<_>>();
         let mut lines = vec![table(self.style, ["id", "way", "file", "size", "state"], &rows)];
@@ -136,6 +139,16 @@ impl Renderer {
             (Some(FileOutcome::Cancelled | FileOutcome::Other), _) => format!("has cancelled {name}"),
         };
         self.style.dim(&text)
+    }
+}
+
+/// By whom, or to whom, and where.
+fn with(row: &FileRow) -> String {
+    match (&row.user, &row.channel) {
+        (Some(user), Some(channel)) => format!("{} in #{channel}", one_line(user)),
+        (Some(user), None) => format!("@{}", one_line(user)),
+        (None, Some(channel)) => format!("#{channel}"),
+        (None, None) => String::new(),
     }
 }
 
