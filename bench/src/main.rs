@@ -1,7 +1,7 @@
 //! The program `bench`: drives a tracker and a host with thousands of members over the real wire, and measures.
 //!
 //! In reading order: what is measured ([`process`], [`bare`]), the wire ([`tls`], [`wire`]), those who are on it
-//! ([`crew`], [`text`], [`dialect`], [`order`]), both together ([`world`]), what is done with them ([`scenario`]) and what comes out
+//! ([`crew`], [`text`], [`dialect`], [`order`]), both together ([`world`]), what is done with them ([`scenario`]), what files are compared with ([`stream`]) and what comes out
 //! ([`report`], [`table`]).
 
 mod bare;
@@ -11,6 +11,7 @@ mod order;
 mod process;
 mod report;
 mod scenario;
+mod stream;
 mod table;
 mod text;
 mod tls;
@@ -28,7 +29,7 @@ use common::process::raise_open_file_limit;
 
 use crate::dialect::Dialect;
 use crate::report::Report;
-use crate::scenario::{directory, fanout, growth, history, paced, presence, stalled, stored, storm};
+use crate::scenario::{directory, fanout, files, growth, history, paced, presence, stalled, stored, storm};
 use crate::world::Target;
 
 /// What can go wrong is told to whoever started the program, and ends it.
@@ -96,6 +97,8 @@ enum Scenario {
     Tracker(directory::Tracker),
     /// A tracker at which people come and go, and others watch them
     Presence(presence::Presence),
+    /// A file, or many small ones, from one peer to another
+    Files(files::Files),
     /// How costs grow: tables of four points
     Growth,
     /// Puts lines of JSON of many runs together, as medians beside what is to be held
@@ -151,6 +154,7 @@ fn run(arguments: &Arguments) -> Fallible<bool> {
         Scenario::Stalled(options) => vec![stalled::run(&target, options)?],
         Scenario::Tracker(options) => vec![directory::run(&target, options)?],
         Scenario::Presence(options) => vec![presence::run(&target, options)?],
+        Scenario::Files(options) => vec![files::run(&target, options)?],
         Scenario::Growth => growth::run(&target)?,
         Scenario::Table { results } => {
             write!(std::io::stdout(), "{}", table::tables(&std::fs::read_to_string(results)?)?)?;
@@ -162,7 +166,12 @@ fn run(arguments: &Arguments) -> Fallible<bool> {
         }
     };
     for report in &mut reports {
-        report.server = arguments.label.clone().unwrap_or_else(|| target.name().to_owned());
+        if report.server.is_empty() {
+            report.server = target.name().to_owned();
+        }
+        if let Some(label) = &arguments.label {
+            report.server.clone_from(label);
+        }
         report.print()?;
     }
     Ok(reports.iter().all(Report::is_clean))

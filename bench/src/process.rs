@@ -105,6 +105,19 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Waits so long for a line that `find` finds something in.
+    pub fn look<T>(&self, limit: Duration, mut find: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(found) = find(&self.lines.recv_timeout(left).ok()?) {
+                return Some(found);
+            }
+        }
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         // The end of the input ends a peer in order; a tracker goes by the signal.

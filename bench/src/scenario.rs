@@ -2,6 +2,7 @@
 
 pub mod directory;
 pub mod fanout;
+pub mod files;
 pub mod growth;
 pub mod history;
 pub mod paced;

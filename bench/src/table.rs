@@ -27,6 +27,8 @@ const BURST: &str = "burst, 1000 members, 100 bytes";
 const PACED: &str = "paced, 1000 members, 20 messages/s";
 const TRACKER: &str = "tracker, 10000 peers, 10000 channels";
 
+const FILE: &str = "a file of 1024 MiB";
+
 const fn goal(what: &'static str, scenario: &'static str, figure: &'static str, bound: Bound) -> Goal {
     Goal { what, scenario, figure, bound }
 }
@@ -85,6 +87,11 @@ const GOALS: &[Goal] = &[
         "tracker_CPU_%",
         Bound::AtMost(10.0),
     ),
+    goal("a file of 1 GiB: MB/s", FILE, "rate_MB_s", Bound::AtLeast(500.0)),
+    goal("the same: CPU of both ends for a GiB, s", FILE, "CPU_of_both_for_a_GiB_s", Bound::AtMost(3.5)),
+    goal("the same: memory of the sender, MiB", FILE, "memory_of_the_sender_MiB", Bound::AtMost(64.0)),
+    goal("the same: memory of the receiver, MiB", FILE, "memory_of_the_receiver_MiB", Bound::AtMost(64.0)),
+    goal("10,000 small files: files/s", "10000 files of 1 KiB", "files__s", Bound::AtLeast(2000.0)),
     goal(
         "one member stops reading: latency p99 of the others, ms",
         "one of 301 members stops reading",

@@ -70,6 +70,14 @@ fn who_watches_others_costs_a_tracker_little() {
 }
 
 #[test]
+fn a_file_and_many_small_ones_arrive() {
+    let line = bench(&["files", "--mib", "3"]);
+    assert!(figure(&line, "rate_MB_s") > 0.0 && figure(&line, "memory_of_the_receiver_MiB") > 0.0);
+    assert!(figure(&bench(&["files", "--small", "250"]), "files__s") > 0.0);
+    assert!(figure(&bench(&["files", "--mib", "3", "--bare"]), "rate_MB_s") > 0.0);
+}
+
+#[test]
 fn lines_of_several_runs_become_tables() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("results.jsonl");
