@@ -32,6 +32,8 @@ use common::text::{for_terminal, one_line};
 use common::transport::Address;
 use peer::client::outbox::Item;
 use peer::files::{book, manifest, names};
+use peer::history::check::Check;
+use peer::history::irc;
 use peer::host::HostRecord;
 use peer::pace::KeptPace;
 use peer::session::Session;
@@ -64,6 +66,7 @@ pub const ENTRIES: &[(&str, Entry)] = &[
     ("rows", rows),
     ("commands", commands),
     ("operator", operator),
+    ("exports", exports),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -89,6 +92,21 @@ pub fn lines(bytes: &[u8]) {
     let (rest, whole) = expected.split_last().expect("a split has a part");
     assert_eq!(found, whole);
     assert_eq!(&buffer[..], *rest);
+}
+
+/// A file, as an export and as a log of IRC.
+pub fn exports(bytes: &[u8]) {
+    let mut check = Check::default();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Some(said) = irc::said(&text(line)) {
+            assert!(!said.nick.is_empty() && !said.text.is_empty());
+        }
+    }
+    // An export is read up to the first line that is wrong.
+    let lines = bytes.split(|byte| *byte == b'\n');
+    if lines.map(|line| check.line(line)).all(|outcome| outcome.is_ok()) {
+        drop(check.finish());
+    }
 }
 
 /// A line, as all that it could be.

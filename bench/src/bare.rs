@@ -138,6 +138,7 @@ impl Server {
             sent_at: now,
             stored_at: now,
             about: None,
+            imported: None,
             body_hash: Hash::of(b""),
         };
         let body = RawValue::from_string(message["body"].to_string())?;

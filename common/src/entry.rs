@@ -144,6 +144,9 @@ pub struct Header {
     /// The message this one is about.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub about: Option<MessageId>,
+    /// What it was imported from, when who wrote it was never proven to a host: `irc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
     /// The hash of the body's bytes.
     pub body_hash: Hash,
 }
@@ -291,6 +294,7 @@ mod tests {
             sent_at: Timestamp::from_millis(1),
             stored_at: Timestamp::from_millis(2),
             about: None,
+            imported: None,
             body_hash: Hash::of(b""),
         }
     }

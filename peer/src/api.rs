@@ -21,7 +21,10 @@ pub use event::{Event, OutgoingState};
 pub use file::{
     FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState, FileTo, Offered,
 };
-pub use history::{Fault, FaultKind, NotAsked, Run, SignedUpTo, Verified, VerifiedLog};
+pub use history::{
+    Checked, Exported, Fault, FaultKind, Imported, ImportedFrom, NotAsked, Run, SignedUpTo, Verified,
+    VerifiedLog,
+};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};
 pub use reply::{

@@ -25,7 +25,8 @@ use common::storage::ReadError;
 use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
-pub use archive::CatchUp;
+pub use archive::{CatchUp, Sources};
+pub(crate) use connect::LONGEST_LOG;
 pub use connect::{Resume, Way, follow};
 pub(crate) use effects::why;
 pub use handle::ClientHandle;

@@ -33,6 +33,8 @@ Examples:
       take commands one a line, and print what happens as JSON, one object a line
   peer --web
       serve a page for the browser on this machine, and print its address
+  peer verify-export first.jsonl
+      check an export, with neither tracker nor host
   peer --expire 24h
       give up on a message that could not be sent for a day, and say so
 
@@ -114,9 +116,25 @@ pub struct Args {
     /// The folder for files that others send; `downloads` in the data folder if not given
     #[arg(long, value_name = "DIR", env = "NATTER_DOWNLOADS")]
     downloads: Option<PathBuf>,
+    /// Do this one thing, and end
+    #[command(subcommand)]
+    pub tool: Option<Tool>,
     /// How long what is under way may take after the end of the input, in milliseconds
     #[arg(long, value_name = "MS", env = "NATTER_DRAIN_MS", default_value_t = 2000)]
     drain_ms: u64,
+}
+
+/// What can be done with neither tracker nor data.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Tool {
+    /// Check a file that `export` has written, and say what is in it
+    VerifyExport {
+        /// The file
+        file: PathBuf,
+        /// The key that the channel's host has to have: 64 hex digits
+        #[arg(long, value_name = "KEY")]
+        host_key: Option<PeerKey>,
+    },
 }
 
 /// A tracker as it is typed.

@@ -51,14 +51,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
-pub use messages::HostSummary;
-pub use record::{HostRecord, forget, load_records};
+pub use messages::{Disclosed, HostSummary};
+pub use record::{HostRecord, forget, keep as keep_record, load_records};
 
 use actor::{Admission, Host};
 use acts::Acts;
 use fanout::Fanout;
 use log::{Log, LogError};
-use messages::{Close, Inspect, SetOwner, SetTerm, Summarise, Sweep, TurnBehind};
+use messages::{Close, Disclose, Inspect, SetOwner, SetTerm, Summarise, Sweep, TurnBehind};
 
 /// What a host is made of.
 pub struct HostConfig {
@@ -240,6 +240,14 @@ impl HostHandle {
     /// When the host has ended.
     pub async fn debug(&self) -> Result<DebugReport, Refusal> {
         self.ask(Inspect { by: None }).await
+    }
+
+    /// All of the channel beside its entries, for the peer's own user, if they may have it.
+    ///
+    /// # Errors
+    /// `not_owner`, or when the host has ended.
+    pub async fn disclose(&self, who: Holder) -> Result<Disclosed, Refusal> {
+        self.ask(Disclose { who }).await
     }
 
     /// Keeps what the tracker says of the owner.

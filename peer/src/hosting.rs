@@ -407,7 +407,11 @@ fn raise_if_died(alarm: &Alarm, host: &HostHandle, ended: HostEnded) {
     }
 }
 
-fn owner(held: &HeldPass) -> Result<Owner, Refusal> {
+/// Somebody with a pass, as the owner of a channel.
+///
+/// # Errors
+/// When the name in it is none.
+pub fn owner(held: &HeldPass) -> Result<Owner, Refusal> {
     let name = held
         .claims
         .name

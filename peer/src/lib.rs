@@ -13,6 +13,7 @@ pub mod config;
 pub mod direct;
 pub mod events;
 pub mod files;
+pub mod history;
 pub mod host;
 pub mod hosting;
 pub mod listener;
@@ -29,7 +30,7 @@ pub mod store;
 pub mod tracker_link;
 pub mod ui;
 
-pub use config::{Args, Config, ConfigError};
+pub use config::{Args, Config, ConfigError, Tool};
 pub use start::{Peer, RunError, SCHEMA, StartError, run, start, start_on};
 
 /// Name and version of the program, as it introduces itself.

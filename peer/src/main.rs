@@ -9,12 +9,16 @@ use common::files::create_private_folder;
 use common::process::raise_open_file_limit;
 use common::shutdown::{Shutdown, termination};
 use common::telemetry;
-use peer::ui::Exit;
-use peer::{Args, Config, RunError};
+use peer::api::Reply;
+use peer::ui::{self, Exit};
+use peer::{Args, Config, RunError, Tool, history};
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let json = args.json;
+    if let Some(tool) = args.tool {
+        return use_tool(tool, json);
+    }
     let has_terminal = !json && std::io::stdin().is_terminal();
     let outcome = Config::from_args(args)
         .map_err(|error| error.to_string())
@@ -27,6 +31,15 @@ fn main() -> ExitCode {
     });
     // A thread may still wait for a key or a line of input; nothing more would be done with it.
     std::process::exit(if exit == Exit::Done { 0 } else { 1 });
+}
+
+/// Prints what comes of a tool: as JSON, one object, if that is wanted.
+fn use_tool(tool: Tool, json: bool) -> ExitCode {
+    let Tool::VerifyExport { file, host_key } = tool;
+    let outcome = history::verify_export(&file, host_key).map(|checked| Reply::Checked(Box::new(checked)));
+    // Nobody is left to be told when even this fails.
+    let _ = writeln!(std::io::stdout(), "{}", ui::outcome("verify-export", &outcome, json));
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// On a terminal, lines of the log would tear what is being typed: there it is a file.

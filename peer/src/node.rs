@@ -6,6 +6,7 @@
 mod account;
 mod channels;
 mod files;
+mod history;
 mod look;
 mod moderate;
 mod outbox;
@@ -34,6 +35,7 @@ use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::direct::DirectHandle;
 use crate::events::Events;
 use crate::files::FilesHandle;
+use crate::history::Historian;
 use crate::hosting::HostingHandle;
 use crate::presence::PresenceHandle;
 use crate::session::SessionView;
@@ -64,6 +66,8 @@ pub struct NodeConfig {
     pub files: FilesHandle,
     /// Whom the user watches.
     pub presence: PresenceHandle,
+    /// What takes history along.
+    pub historian: Historian,
     /// How clients get to their channels.
     pub way: Way,
     /// Who this peer is.
@@ -89,6 +93,7 @@ pub struct NodeHandle {
     presence: PresenceHandle,
     session: SessionView,
     data: PathBuf,
+    historian: Historian,
 }
 
 /// Starts a node, and the clients of all channels that are joined.
@@ -102,6 +107,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         direct,
         files,
         presence,
+        historian,
         way,
         session,
         events,
@@ -130,7 +136,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             expire,
         }
     });
-    NodeHandle { addr, tracker, hosting, direct, files, presence, session, data }
+    NodeHandle { addr, tracker, hosting, direct, files, presence, session, data, historian }
 }
 
 /// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
@@ -154,6 +160,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Info { .. }
         | Command::Moderate { .. }
         | Command::Host { .. }
+        | Command::Import { .. }
         | Command::Unhost { .. }
         | Command::Join { .. }
         | Command::Direct(DirectCommand::Start { .. }) => true,
@@ -169,6 +176,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Direct(_)
         | Command::Verify { .. }
         | Command::Files(_)
+        | Command::Export { .. }
         | Command::History { .. } => false,
     }
 }
@@ -213,6 +221,8 @@ impl ui::Node for NodeHandle {
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::Verify { channel } => Box::pin(self.verify(channel)).await,
             Command::Files(asked) => Box::pin(self.files(asked)).await,
+            Command::Export { channel, path } => Box::pin(self.export(channel, path)).await,
+            Command::Import { path, channel, key } => Box::pin(self.import(path, channel, key)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }

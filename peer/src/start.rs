@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::direct::{self, DirectConfig, DirectHandle, DirectSettings, Visitors};
 use crate::events::{EventQueue, Events};
 use crate::files::{self, FilesConfig, FilesHandle};
+use crate::history::Historian;
 use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::{Doors, Hosts};
 use crate::node::{self, NodeConfig, NodeHandle};
@@ -202,8 +203,10 @@ impl Parts {
         let direct = self.direct(direct, tracker.clone(), hosting.clone(), behind)?;
         files.attach(direct.clone()).await;
         let shutdown = self.shutdown.clone();
+        let historian = Historian::new(self.store.store().clone(), self.identity.clone());
         let node = node::start(NodeConfig {
             data,
+            historian,
             store: self.store,
             session: tracker.session(),
             way: Way { transport: self.transport, tracker: tracker.clone(), hosts, shutdown: self.shutdown },

@@ -25,6 +25,18 @@ use crate::api::{Command, Outcome};
 pub use json::{JsonConfig, run_json, stdin};
 pub use repl::{ReplConfig, run_repl};
 
+/// What is printed of something that was done without a node: as a result of JSON, or as text.
+pub fn outcome(command: &'static str, outcome: &Outcome, as_json: bool) -> String {
+    if as_json {
+        return json::result_line(command, outcome);
+    }
+    let render = render::Renderer { style: render::Style::default(), zone: jiff::tz::TimeZone::system() };
+    match outcome {
+        Ok(reply) => render.reply(reply, common::clock::Timestamp::now()).unwrap_or_default(),
+        Err(refusal) => render.refusal(refusal),
+    }
+}
+
 /// What a user interface drives: the node, or what a test has in its place.
 pub trait Node: Clone + Send + 'static {
     /// Does what a command asks.

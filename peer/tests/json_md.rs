@@ -32,6 +32,7 @@ const OPTIONAL: &[&str] = &[
     "why",
     "state",
     "invisible",
+    "imported",
 ];
 
 /// The form of a value: what all examples of it have in common, and what only some have.
@@ -211,6 +212,7 @@ fn life() -> Vec<Value> {
     for line in ["members first", "info first", "history first", "verify first"] {
         charlie.done(line);
     }
+    taken_along(&mut ken, folder.path());
     let other = "another horse battery";
     for line in
         [&format!("signup\n{PASSWORD}"), &format!("passwd\n{PASSWORD}\n{other}"), "signout", "guest visitor"]
@@ -251,6 +253,24 @@ fn life() -> Vec<Value> {
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
+}
+
+/// The channel in a file, a log of IRC as a channel, and what is no export.
+fn taken_along(ken: &mut Peer, folder: &std::path::Path) {
+    let (file, irc) = (folder.join("first.jsonl"), folder.join("2007-02-15.log"));
+    std::fs::write(&irc, "[20:41] <ben> hello\n").unwrap();
+    ken.done(&format!("export first {}", file.display()));
+    ken.done(&format!("import {} again", file.display()));
+    ken.done(&format!("import {} ubuntu", irc.display()));
+    ken.done("history ubuntu");
+    ken.refused(&format!("import {} nothing", folder.join("nowhere").display()));
+    let mut checking = bare(folder);
+    checking.arg("verify-export").arg(&file);
+    let checked = checking.output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    ken.said.push(serde_json::from_slice(&checked.stdout).unwrap());
+    ken.done("unhost again --release");
+    ken.done("unhost ubuntu --release");
 }
 
 /// What becomes of a message while the host is away.

@@ -234,8 +234,17 @@ fn sealed(head: Position) -> (RawEntry, Position) {
     let (seq, body, now) = (head.seq + 1, body(head.seq), Timestamp::now());
     let body_hash = Hash::of(body.get().as_bytes());
     let (id, kind) = (MessageId::new(), TEXT.to_owned());
-    let header =
-        Header { seq, id, kind, from: author(), sent_at: now, stored_at: now, about: None, body_hash };
+    let header = Header {
+        seq,
+        id,
+        kind,
+        from: author(),
+        sent_at: now,
+        stored_at: now,
+        about: None,
+        imported: None,
+        body_hash,
+    };
     let (_, entry) = RawEntry::seal(header, body).unwrap();
     let hash = head.hash.next(&entry.header);
     (entry, Position { epoch: head.epoch, seq, hash })

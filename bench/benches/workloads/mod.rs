@@ -42,6 +42,7 @@ fn header(seq: u64) -> Header {
         sent_at: now,
         stored_at: now,
         about: None,
+        imported: None,
         body_hash: Hash::of(body().get().as_bytes()),
     }
 }

@@ -156,6 +156,9 @@ codes! {
     NoSuchMessage "no_such_message" RequestError lasting "there is no such message in the outbox; type: outbox";
     OutboxFull "outbox_full" RequestError lasting "too many messages wait for this channel already; see outbox";
     NewLog "new_log" RequestError lasting "the channel's log was begun anew";
+    BadExport "bad_export" RequestError lasting "the file is no export that can be trusted";
+    ForeignExport "foreign_export" Unauthorized lasting "the file is signed by a key that does not count here";
+    FileFailed "file_failed" RequestError lasting "the file cannot be read or written";
     CannotListen "cannot_listen" RequestError lasting "the port cannot be listened on; choose another with --peer-host-port";
     Internal "internal" ServerError passing "something went wrong inside the program; its log says more";
 }

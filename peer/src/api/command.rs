@@ -1,5 +1,7 @@
 //! What a user may ask.
 
+use std::path::PathBuf;
+
 use common::id::Subject;
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
@@ -143,6 +145,22 @@ pub enum Command {
     },
     /// Files, to and from other users.
     Files(FileCommand),
+    /// Write a channel into a file, to take it along.
+    Export {
+        /// Which.
+        channel: ChannelName,
+        /// The file, which must not be there yet.
+        path: PathBuf,
+    },
+    /// Make a channel of a file.
+    Import {
+        /// An export, or a log of IRC.
+        path: PathBuf,
+        /// What it is to be called; as in the file when absent.
+        channel: Option<ChannelName>,
+        /// The key of the host that the export is of, when this peer does not know it.
+        key: Option<PeerKey>,
+    },
     /// A page of a channel's log.
     History {
         /// Which.

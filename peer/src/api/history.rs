@@ -1,8 +1,11 @@
 //! What is told of a channel's history as a whole.
 
 use common::clock::Timestamp;
-use common::id::Epoch;
+use common::entry::Position;
+use common::id::{ChannelId, Epoch};
+use common::identity::PeerKey;
 use common::name::ChannelName;
+use common::proto::directory::Owner;
 use common::proto::status::Code;
 use serde::Serialize;
 
@@ -131,4 +134,72 @@ impl FaultKind {
             }
         }
     }
+}
+
+/// A channel was written into a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exported {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The file.
+    pub file: String,
+    /// How many entries are in it.
+    pub entries: u64,
+    /// The last of them.
+    pub last: u64,
+    /// Which are not, since this peer has not received them.
+    pub missing: Vec<Run>,
+    /// Whether the channel is hosted here: then all of it is there, and who may do what too.
+    pub by_host: bool,
+}
+
+/// A channel was made of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Imported {
+    /// What it is called.
+    pub channel: ChannelName,
+    /// Its id, a new one.
+    pub id: ChannelId,
+    /// What the file was.
+    pub from: ImportedFrom,
+    /// How many entries it has.
+    pub entries: u64,
+    /// How far its log is.
+    pub head: Position,
+}
+
+/// What a file was that a channel was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportedFrom {
+    /// An export of a channel.
+    Export,
+    /// A log of IRC.
+    Irc,
+}
+
+/// What an export is, once nothing was found to be wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The channel's name.
+    pub channel: ChannelName,
+    /// Its id.
+    pub id: ChannelId,
+    /// Who owned it; only the host's word counts.
+    pub owner: Owner,
+    /// The key by which its entries are signed.
+    pub host_key: PeerKey,
+    /// Whether the host wrote the file.
+    pub by_host: bool,
+    /// How many entries there are in it.
+    pub entries: u64,
+    /// The last of them.
+    pub last: u64,
+    /// Up to where the host has signed them; absent when it has signed nothing of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedUpTo>,
+    /// Which entries are not in it.
+    pub missing: Vec<Run>,
+    /// Which are, and hang on what is missing below them.
+    pub unproven: Vec<Run>,
 }

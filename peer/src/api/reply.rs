@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::file::{FileList, FileNote, FileRow, Offered};
-use super::history::Verified;
+use super::history::{Checked, Exported, Imported, Verified};
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 
@@ -75,6 +75,12 @@ pub enum Reply {
     History(HistoryOf),
     /// Whether what was received is what the host has signed.
     Verified(Verified),
+    /// A channel was written into a file.
+    Exported(Exported),
+    /// A channel was made of a file.
+    Imported(Imported),
+    /// What an export is.
+    Checked(Box<Checked>),
     /// Somebody was asked for a conversation.
     Started(StartedChat),
     /// Somebody is a contact now.
@@ -447,6 +453,9 @@ pub struct ChatMessage {
     /// When the host took it, by the host's clock.
     #[serde(serialize_with = "rfc3339")]
     pub stored_at: Timestamp,
+    /// What it was imported from, when nobody has proven who wrote it: `irc`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
 }
 
 /// Timestamps are shown as RFC 3339 in UTC, with milliseconds.

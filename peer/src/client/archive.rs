@@ -30,7 +30,8 @@ use intervals::{Intervals, Place};
 
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};
-pub(super) use verify::{GetSources, Sources};
+pub(super) use verify::GetSources;
+pub use verify::Sources;
 
 /// Channel, epoch and number: what is known of the entry's hash, and its exact bytes.
 const ENTRIES: Table = Table::new("archive");
@@ -261,6 +262,20 @@ impl Archive {
         let log = Log::new(self.store.clone(), self.channel, epoch);
         let bytes = log.entry_at(seq)?.ok_or(ArchiveError::Missing(seq))?;
         Ok(RawEntry::from_bytes(&bytes)?)
+    }
+
+    /// The exact bytes of an entry. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn bytes(&self, epoch: Epoch, seq: u64) -> Result<Bytes, ArchiveError> {
+        let missing = ArchiveError::Missing(seq);
+        if let Some(value) = self.store.reader().get(ENTRIES, self.entry_key(epoch, seq))? {
+            let entry = entry_of(&value).map(|entry| value.slice_ref(entry));
+            return entry.ok_or(missing);
+        }
+        let log = Log::new(self.store.clone(), self.channel, epoch);
+        log.entry_at(seq)?.ok_or(missing)
     }
 
     /// The chain's hash that was noted with an entry when it came in. Blocks for as long as the disk takes.

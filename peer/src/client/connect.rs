@@ -20,7 +20,7 @@ use crate::tracker_link::{TrackerHandle, hello_for};
 const IN_PROCESS_BYTES: usize = 64 * 1024;
 
 /// A log that is said to be longer than this is a lie: no host stores so much, and numbers stay exact everywhere.
-const LONGEST_LOG: u64 = 1 << 53;
+pub(crate) const LONGEST_LOG: u64 = 1 << 53;
 
 /// What is needed to get into a channel.
 #[derive(Clone)]

@@ -83,6 +83,7 @@ mod tests {
                 sent_at: Timestamp::from_millis(1),
                 stored_at: Timestamp::from_millis(2),
                 about: None,
+                imported: None,
                 body_hash: Hash::of(b""),
             };
             RawEntry::seal(header, RawValue::from_string(r#"{"text":"a"}"#.into()).unwrap()).unwrap().1

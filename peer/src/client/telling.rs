@@ -29,6 +29,7 @@ pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: 
         kind: header.kind,
         sent_at: header.sent_at,
         stored_at: header.stored_at,
+        imported: header.imported,
     }
 }
 

@@ -28,8 +28,9 @@ use super::gate::SharedGate;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
-    Asker, Attest, Close, Describe, Enter, GoLive, Handover, HostSummary, Identify, Inspect, Leave,
-    ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep, TurnBehind,
+    Asker, Attest, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary, Identify,
+    Inspect, Leave, ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep,
+    TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -290,6 +291,17 @@ impl Handler<Permit> for Host {
 
     fn handle(&mut self, Permit { by }: Permit, _: &mut Context<Self>) -> Self::Result {
         self.permitted(by).map(|_| ())
+    }
+}
+
+impl Handler<Disclose> for Host {
+    type Result = Result<Disclosed, Refusal>;
+
+    fn handle(&mut self, Disclose { who }: Disclose, _: &mut Context<Self>) -> Self::Result {
+        let (standing, switches) = (self.record().standing(who), self.record().policy.switches());
+        decide(standing, Verb::Export, None, switches)?;
+        let signed = self.signed_head()?;
+        Ok(Disclosed { record: self.record().clone(), head: self.channel.head(), signed })
     }
 }
 

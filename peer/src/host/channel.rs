@@ -339,7 +339,7 @@ impl Channel {
 fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<NewEntry, Refusal> {
     let NewMessage { id, author, kind, sent_at, about, body, body_hash } = message;
     let seq = head.seq + 1;
-    let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, body_hash };
+    let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, imported: None, body_hash };
     let sealed =
         RawEntry::sealed(&header, body).and_then(|raw| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
     let (hash, bytes) = sealed.map_err(|error| {

@@ -9,6 +9,7 @@ use common::id::{ChannelId, Epoch, MessageId, Subject};
 use common::proto::channel::{Stored, StoredMessage};
 use common::proto::event;
 use common::proto::limits::{MAX_APPEND_ENTRIES, MAX_CHECKPOINTS, MAX_PAGE_BYTES};
+use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 
@@ -39,6 +40,12 @@ pub enum LogError {
     /// What is stored is not of the expected form.
     #[error("what is stored in the log is not of the expected form: {0}")]
     Damaged(&'static str),
+}
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        Self::new(Code::StorageFailed, error.to_string())
+    }
 }
 
 /// The log of one channel. Cheap to clone.
@@ -321,6 +328,28 @@ impl Log {
         let rows = self.store.read(read).await?;
         let signed = rows.iter().map(|(_, value)| serde_json::from_slice(value));
         signed.collect::<Result<_, _>>().map_err(|_| LogError::Damaged("a checkpoint"))
+    }
+
+    /// Drops all of it: it is of no channel that anybody knows.
+    ///
+    /// # Errors
+    /// When it is not known to be done.
+    pub async fn clear(&self) -> Result<(), StoreError> {
+        for table in [ENTRIES, IDS, CHECKPOINTS] {
+            loop {
+                let keys = KeyRange::prefix(self.prefix());
+                let cleared = self.store.write(move |transaction| {
+                    let rows = transaction.scan(table, keys, MAX_APPEND_ENTRIES, Direction::Forward)?;
+                    let count = rows.len();
+                    rows.into_iter().for_each(|(key, _)| transaction.delete(table, key));
+                    Ok::<_, Abort>(count)
+                });
+                if cleared.await? < MAX_APPEND_ENTRIES {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn read_page(&self, reader: &Reader, range: PageRange) -> Result<Page, LogError> {

@@ -10,7 +10,7 @@ use common::name::ChannelName;
 use common::pass::Pass;
 use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Members};
 use common::proto::directory::{Owner, Policy};
-use common::proto::policy::Role;
+use common::proto::policy::{Holder, Role};
 use common::proto::status::Refusal;
 use common::signed::Signed;
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::channel::ConnId;
 use super::moderation::Order;
 use super::permission::Verb;
+use super::record::HostRecord;
 
 /// CONNECT. Answered on the link itself when it went well, so that the answer comes before the stream.
 #[derive(Message)]
@@ -99,6 +100,24 @@ pub(super) struct Asker {
 #[rtype(result = "Result<(), Refusal>")]
 pub(super) struct Permit {
     pub by: Asker,
+}
+
+/// All of a channel, for somebody who wants to take it along.
+#[derive(Message)]
+#[rtype(result = "Result<Disclosed, Refusal>")]
+pub(super) struct Disclose {
+    pub who: Holder,
+}
+
+/// What there is of a channel beside its entries.
+#[derive(Clone, Debug)]
+pub struct Disclosed {
+    /// What its host remembers of it.
+    pub record: HostRecord,
+    /// Where the log ends.
+    pub head: Position,
+    /// The host's signature on that.
+    pub signed: Signed<Checkpoint>,
 }
 
 /// VERIFY: the signature on where the log ends. The older ones are read past the actor.

@@ -6,7 +6,8 @@ use common::proto::status::{Code, Refusal};
 
 macro_rules! verbs {
     ($($variant:ident,)*) => {
-        /// A word of [`HostRequest`], without what is asked; one that does two things of different weight is two.
+        /// A word of [`HostRequest`], without what is asked; one that does two things of different weight is two. `Export` is
+        /// asked by this peer's own user.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(missing_docs, reason = "the words are those of the protocol")]
         pub enum Verb {
@@ -22,7 +23,7 @@ macro_rules! verbs {
 
 verbs! {
     Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Members, RetInfo, View, Post,
-    Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug,
+    Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
 }
 
 impl From<&HostRequest> for Verb {
@@ -88,7 +89,7 @@ const fn meant_for(verb: Verb) -> For {
         | Verb::Unban
         | Verb::Bans
         | Verb::Audit => For::Moderators,
-        Verb::Appoint | Verb::Debug => For::Owner,
+        Verb::Appoint | Verb::Debug | Verb::Export => For::Owner,
     }
 }
 

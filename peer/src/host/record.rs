@@ -67,7 +67,7 @@ pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
 ///
 /// # Errors
 /// When it is not on disk, or not known to be.
-pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError<BadRecord>> {
+pub async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError<BadRecord>> {
     let write = store.write(move |transaction| {
         let key = record.id.0.into_bytes();
         if transaction.get(HOSTED, key)?.is_none() {

@@ -5,6 +5,7 @@ mod table;
 use std::fmt;
 use std::path::PathBuf;
 
+use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
 
@@ -146,6 +147,8 @@ pub enum Kind {
     Word,
     /// A number of entries.
     Count,
+    /// The name of a file.
+    Path,
     /// The end of a message's id.
     Message,
     /// The name of a channel, or the end of a message's id.
@@ -179,6 +182,8 @@ pub enum Flag {
     Authorized,
     /// `--before SEQ`
     Before,
+    /// `--key KEY`
+    Key,
     /// `--release`
     Release,
 }
@@ -190,6 +195,7 @@ impl Flag {
             Self::After => "--after",
             Self::Authorized => "--authorized",
             Self::Before => "--before",
+            Self::Key => "--key",
             Self::Release => "--release",
         }
     }
@@ -231,6 +237,10 @@ pub struct Args {
     pub choice: Option<&'static str>,
     /// A [`Kind::Key`].
     pub key: Option<String>,
+    /// A [`Kind::Path`].
+    pub path: Option<PathBuf>,
+    /// [`Flag::Key`].
+    pub host_key: Option<PeerKey>,
     /// A [`Kind::Text`].
     pub text: Option<String>,
     /// [`Flag::After`].
@@ -294,7 +304,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 59);
+        assert_eq!(TABLE.len(), 61);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -324,6 +334,7 @@ mod tests {
                 Kind::Paths => "path…".to_owned(),
                 Kind::Recipient => "USER|CH".to_owned(),
                 Kind::Key => "KEY".to_owned(),
+                Kind::Path => "FILE".to_owned(),
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),
                 Kind::Text => "text…".to_owned(),

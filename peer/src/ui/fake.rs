@@ -98,5 +98,6 @@ pub(crate) fn message(seq: u64, text: &str) -> ChatMessage {
         text: Some(text.into()),
         sent_at: Timestamp::from_millis(1_700_000_000_000),
         stored_at: Timestamp::from_millis(1_700_000_000_001),
+        imported: None,
     }
 }

@@ -105,6 +105,11 @@ async fn serve<N: Node>(
     Exit::Done
 }
 
+/// The line that says how a command ended.
+pub(super) fn result_line(command: &'static str, outcome: &Outcome) -> String {
+    ResultLine::new(Some(command), None, outcome).to_line()
+}
+
 async fn show_all(events: &EventQueue, out: &Outgoing, ready: oneshot::Sender<()>) {
     let mut ready = Some(ready);
     while let Some(event) = events.recv().await {

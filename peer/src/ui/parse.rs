@@ -194,6 +194,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
         Kind::Recipient => args.to = Some(recipient(text)?),
         Kind::Queue => args.id = Some(queue(spec, text)?),
         Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
+        Kind::Path => args.path = Some(text.into()),
         // Taken verbatim before words are split.
         Kind::Text => args.text = Some(text.to_owned()),
     }
@@ -211,6 +212,10 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
         Flag::Before => {
             let seq = value()?.parse().map_err(|_| usage(spec, "SEQ is the number of a message"))?;
             args.before = Some(seq);
+        }
+        Flag::Key => {
+            let wrong = |_| usage(spec, "KEY is a whole key of 64 digits");
+            args.host_key = Some(value()?.parse().map_err(wrong)?);
         }
         Flag::Authorized => args.authorized = true,
         Flag::Release => args.release = true,

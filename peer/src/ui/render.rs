@@ -198,6 +198,9 @@ impl Renderer {
         let channel = self.style.dim(&format!("#{}", message.channel));
         let author = self.style.bold(&one_line(&message.from));
         let guest = if message.author_kind == IdentityKind::Guest { " (guest)" } else { "" };
+        // Nobody has proven who that was.
+        let guest =
+            message.imported.as_ref().map_or(guest.to_owned(), |from| format!(" ({})", one_line(from)));
         let head = format!("{time} {channel} {author}{guest}:");
         if let Some(note) = &message.file {
             return format!("{head} {}", self.file_note(note, true));

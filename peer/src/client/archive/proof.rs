@@ -54,9 +54,9 @@ pub struct Found {
 }
 
 /// What was found of a log so far.
-#[derive(Debug)]
-pub struct Audit<'a> {
-    signed: &'a SignedPlaces,
+#[derive(Debug, Default)]
+pub struct Audit {
+    signed: SignedPlaces,
     entries: u64,
     proven: Option<SignedUpTo>,
     unproven: Vec<Run>,
@@ -83,21 +83,12 @@ pub struct Audited {
     pub more_faults: u64,
 }
 
-impl<'a> Audit<'a> {
+impl Audit {
     /// Nothing was looked at yet.
-    pub fn new(signed: &'a SignedPlaces) -> Self {
-        let mut audit = Self {
-            signed,
-            entries: 0,
-            proven: None,
-            unproven: Vec::new(),
-            faults: Vec::new(),
-            more_faults: 0,
-            interval: None,
-            at: 0,
-            hash: None,
-        };
-        signed.contradictions().for_each(|seq| audit.fault(seq, FaultKind::TwoLogs));
+    pub fn new(signed: SignedPlaces) -> Self {
+        let contradictions = signed.contradictions().collect::<Vec<_>>();
+        let mut audit = Self { signed, ..Self::default() };
+        contradictions.into_iter().for_each(|seq| audit.fault(seq, FaultKind::TwoLogs));
         audit
     }
 
@@ -193,6 +184,11 @@ impl<'a> Audit<'a> {
         } else {
             self.more_faults += 1;
         }
+    }
+
+    /// The first thing that is wrong, so far.
+    pub fn first_fault(&self) -> Option<(u64, FaultKind)> {
+        self.faults.first().map(|fault| (fault.seq, fault.code))
     }
 
     /// What has come of it.

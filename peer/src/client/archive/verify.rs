@@ -16,6 +16,7 @@ use super::intervals::Intervals;
 use super::proof::{Audit, Audited, Found, SignedPlaces};
 use super::{Archive, ArchiveError, Keeper, READ_ROWS};
 use crate::api::{NotAsked, Run, Verified, VerifiedLog};
+use crate::client::LONGEST_LOG;
 use crate::client::handle::ClientHandle;
 
 /// The archive as it is at a moment, and which channel's it is.
@@ -65,7 +66,7 @@ impl ClientHandle {
         epochs.retain(|epoch| now != Some(*epoch));
         let mut logs = Vec::new();
         for epoch in epochs.into_iter().chain(now) {
-            let signed: &mut SignedPlaces = places.entry(epoch).or_default();
+            let mut signed = places.remove(&epoch).unwrap_or_default();
             for kept in archive.checkpoints(epoch).await? {
                 match kept.verify(&host_key) {
                     Ok(checkpoint) => signed.add(&checkpoint),
@@ -76,21 +77,46 @@ impl ClientHandle {
                 Some((now, intervals)) if *now == epoch => intervals.clone(),
                 _ => archive.intervals(epoch)?,
             };
+            let last_signed = signed.last();
             let audited = archive.audit(epoch, &intervals, signed).await?;
-            logs.push(report(epoch, now == Some(epoch), &intervals, signed, audited));
+            logs.push(report(epoch, now == Some(epoch), &intervals, last_signed, audited));
         }
         let sound = logs.iter().all(|log| log.faults.is_empty());
         Ok(Verified { channel: self.name().clone(), sound, logs, not_asked })
     }
 
+    /// By which key what is received has to be signed.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn host_key(&self) -> Result<PeerKey, Refusal> {
+        Ok(self.sources().await?.record.host_key)
+    }
+
+    /// What there is to be exported: what is here, with all that the host has signed of it by now, if it can be asked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn to_export(&self) -> Result<Sources, Refusal> {
+        let asked = self.ask_signatures().await;
+        let sources = self.sources().await?;
+        if let Ok(signed) = asked {
+            sources.archive.keep_checkpoints(signed).await?;
+        }
+        Ok(sources)
+    }
+
     /// All that the host has signed of its log.
     async fn ask_signatures(&self) -> Result<Vec<Attested>, Refusal> {
-        let host_key = self.sources().await?.record.host_key;
+        let host_key = self.host_key().await?;
         let mut signed = Vec::<Attested>::new();
         loop {
             let after = signed.last().map(|(checkpoint, _)| checkpoint.position.seq);
             let Checkpoints { head, checkpoints } = self.request(&Verify { after }).await?;
             let head = self.checked(head, host_key)?;
+            if head.0.position.seq > LONGEST_LOG {
+                return Err(self.contradiction());
+            }
             if checkpoints.is_empty() {
                 signed.push(head);
                 return Ok(signed);
@@ -131,7 +157,7 @@ impl Archive {
         &self,
         epoch: Epoch,
         intervals: &Intervals,
-        signed: &SignedPlaces,
+        signed: SignedPlaces,
     ) -> Result<Audited, ArchiveError> {
         let mut audit = Audit::new(signed);
         for interval in intervals.iter() {
@@ -161,7 +187,7 @@ fn report(
     epoch: Epoch,
     newest: bool,
     intervals: &Intervals,
-    signed: &SignedPlaces,
+    last_signed: u64,
     audited: Audited,
 ) -> VerifiedLog {
     let mut missing = Vec::new();
@@ -170,7 +196,7 @@ fn report(
         missing.extend((upto < interval.after).then_some(Run { from: upto + 1, to: interval.after }));
         upto = interval.end.seq;
     }
-    missing.extend((upto < signed.last()).then(|| Run { from: upto + 1, to: signed.last() }));
+    missing.extend((upto < last_signed).then_some(Run { from: upto + 1, to: last_signed }));
     let Audited { entries, proven, unproven, faults, more_faults } = audited;
     VerifiedLog { epoch, newest, entries, last: upto, signed: proven, missing, unproven, faults, more_faults }
 }

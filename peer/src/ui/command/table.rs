@@ -272,9 +272,31 @@ pub static TABLE: &[Spec] = &[
         word: "verify",
         group: Group::Channel,
         usage: "CH",
-        help: "check what is kept of a channel against what its host has signed, and name what is missing",
+        help: "check what is kept of a channel against what its host has signed",
         args: &[need(Kind::Channel)],
         build: |args| Some(Action::Perform(Command::Verify { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "export",
+        group: Group::Channel,
+        usage: "CH FILE",
+        help: "write a channel, or what you have of it, into a file that can be checked and imported",
+        args: &[need(Kind::Channel), need(Kind::Path)],
+        build: |args| Some(Action::Perform(Command::Export { channel: args.channel?, path: args.path? })),
+        ..ROW
+    },
+    Spec {
+        word: "import",
+        group: Group::Channel,
+        usage: "FILE [CH] [--key KEY]",
+        help: "make a channel of an export, or of logs of IRC, and host it; KEY is that of its old host",
+        args: &[need(Kind::Path), may(Kind::Channel)],
+        flags: &[Flag::Key],
+        build: |args| {
+            let (path, key) = (args.path?, args.host_key);
+            Some(Action::Perform(Command::Import { path, channel: args.channel, key }))
+        },
         ..ROW
     },
     Spec {

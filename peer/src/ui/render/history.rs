@@ -4,7 +4,8 @@ use common::clock::Timestamp;
 use common::text::one_line;
 
 use super::Renderer;
-use crate::api::{Run, Verified, VerifiedLog};
+use super::table::facts;
+use crate::api::{Checked, Exported, Imported, ImportedFrom, Run, Verified, VerifiedLog, format_utc};
 
 /// How many runs of entries are named.
 const MAX_RUNS: usize = 5;
@@ -32,6 +33,57 @@ impl Renderer {
             (false, false) => "SOMETHING IS WRONG, see above",
         }));
         lines.join("\n")
+    }
+
+    pub(super) fn exported(&self, exported: &Exported) -> String {
+        let Exported { channel, file, entries, missing, by_host, .. } = exported;
+        let mut text = self.notice(&format!("#{channel}: {} in {}", count(*entries), one_line(file)));
+        let what = match (missing.as_slice(), by_host) {
+            ([], true) => {
+                "all of it, and who may do what; others can check it with: peer verify-export FILE".to_owned()
+            }
+            ([], false) => "all of it; others can check it with: peer verify-export FILE".to_owned(),
+            (missing, _) => format!("not in it, since you have not received them: {}", runs(missing)),
+        };
+        text.push('\n');
+        text.push_str(&self.notice(&what));
+        text
+    }
+
+    pub(super) fn imported(&self, imported: &Imported) -> String {
+        let Imported { channel, entries, from, .. } = imported;
+        let from = match from {
+            ImportedFrom::Export => "nothing was wrong with it",
+            ImportedFrom::Irc => "marked as imported, since nobody has proven who wrote them",
+        };
+        self.notice(&format!("#{channel} is hosted with {}: {from}", count(*entries)))
+    }
+
+    /// What an export is that was checked on its own.
+    pub(super) fn checked(&self, checked: &Checked) -> String {
+        let signed = match &checked.signed {
+            Some(signed) if signed.seq == checked.last => format!("all, at {}", format_utc(signed.at)),
+            Some(signed) => format!("up to entry {}, at {}", signed.seq, format_utc(signed.at)),
+            None if checked.entries == 0 => "there is nothing in it".to_owned(),
+            None => "nothing of it".to_owned(),
+        };
+        let by = if checked.by_host { "its host" } else { "a member" };
+        let mut rows = vec![
+            ("channel", format!("#{} of {}", checked.channel, one_line(checked.owner.name.as_str()))),
+            ("id", checked.id.to_string()),
+            ("host's key", checked.host_key.to_string()),
+            ("exported by", by.to_owned()),
+            ("entries", format!("{}, the last is {}", checked.entries, checked.last)),
+            ("signed", signed),
+        ];
+        if !checked.missing.is_empty() {
+            rows.push(("not in it", runs(&checked.missing)));
+        }
+        if !checked.unproven.is_empty() {
+            rows.push(("not provable", runs(&checked.unproven)));
+        }
+        let end = "nothing is wrong with it, if that key is the one of the channel's host";
+        format!("{}\n{}", facts(self.style, &rows), self.notice(end))
     }
 
     fn log_lines(&self, log: &VerifiedLog, now: Timestamp, lines: &mut Vec<String>) {
@@ -63,11 +115,12 @@ impl Renderer {
 }
 
 fn which(log: &VerifiedLog) -> String {
-    let entries = match log.entries {
-        1 => "1 entry".to_owned(),
-        count => format!("{count} entries"),
-    };
+    let entries = count(log.entries);
     if log.newest { format!(": {entries}") } else { format!(", a log of before ({}): {entries}", log.epoch) }
+}
+
+fn count(entries: u64) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 fn runs(runs: &[Run]) -> String {

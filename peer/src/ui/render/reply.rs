@@ -52,6 +52,9 @@ impl Renderer {
             Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
             Reply::Verified(verified) => self.verified(verified, now),
+            Reply::Exported(exported) => self.exported(exported),
+            Reply::Imported(imported) => self.imported(imported),
+            Reply::Checked(checked) => self.checked(checked),
             Reply::Started(started) => return self.started(started),
             // What was agreed to is told as it happens, and a message is shown.
             Reply::Contact(_) | Reply::Written(_) => return None,

@@ -30,6 +30,7 @@ impl Log {
                 sent_at: Timestamp::from_millis(1),
                 stored_at: Timestamp::from_millis(2),
                 about: None,
+                imported: None,
                 body_hash: Hash::of(b""),
             };
             let body = RawValue::from_string(format!(r#"{{"text":"{seq}"}}"#)).unwrap();

@@ -1,0 +1,159 @@
+//! How entries of a file become a log. It is nobody's until all of it is there: what a crash leaves of it is cleared
+//! before the next import.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::clock::Timestamp;
+use common::entry::{Checkpoint, Header, Position, RawEntry};
+use common::id::{ChannelId, Epoch};
+use common::proto::limits::{CHECKPOINT_EVERY, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES};
+use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
+use common::storage::{Abort, Direction, KeyRange, Store, Table};
+use tokio::sync::mpsc;
+
+use super::{Historian, blocking, file, irc};
+use crate::api::Checked;
+use crate::host::channel::{AppendFailure, Batch, NewEntry};
+use crate::host::log::Log;
+use crate::host::{self, HostError, HostRecord};
+
+/// Channel: the epoch of its log, as long as that is not whole.
+const IMPORTING: Table = Table::new("importing");
+/// How many batches may wait for the disk.
+const WAITING_BATCHES: usize = 4;
+
+type Entries = Vec<(Header, RawEntry)>;
+
+/// Drops what an import has left behind that did not end.
+pub(super) async fn clear_left_overs(store: &Store) -> Result<(), Refusal> {
+    let rows = store.read(|reader| reader.scan(IMPORTING, KeyRange::ALL, usize::MAX, Direction::Forward));
+    for (_, value) in rows.await? {
+        if let Some((id, epoch)) = crate::store::parse::<(ChannelId, Epoch)>(&value) {
+            clear(store, id, epoch).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn clear(store: &Store, id: ChannelId, epoch: Epoch) -> Result<(), Refusal> {
+    Log::new(store.clone(), id, epoch).clear().await?;
+    unmark(store, id).await
+}
+
+async fn unmark(store: &Store, id: ChannelId) -> Result<(), Refusal> {
+    let unmark = store.write(move |transaction| {
+        transaction.delete(IMPORTING, id.0.into_bytes());
+        Ok::<_, Abort>(())
+    });
+    Ok(unmark.await?)
+}
+
+/// The log is whole: from now on it is a channel's.
+pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), Refusal> {
+    let id = record.id;
+    host::keep_record(store, record).await.map_err(HostError::from)?;
+    unmark(store, id).await
+}
+
+/// Appends the entries of a file to the new log of `record`.
+pub(super) async fn append(
+    historian: &Historian,
+    record: &HostRecord,
+    path: PathBuf,
+    looked: Option<Checked>,
+) -> Result<Position, Refusal> {
+    let (id, epoch) = (record.id, record.epoch);
+    let mark = historian.store.write(move |transaction| {
+        transaction.put(IMPORTING, id.0.into_bytes(), crate::store::json(&(id, epoch)));
+        Ok::<_, Abort>(())
+    });
+    mark.await?;
+    let appended = append_all(historian, record, path, looked).await;
+    if appended.is_err() {
+        clear(&historian.store, id, epoch).await?;
+    }
+    appended
+}
+
+async fn append_all(
+    historian: &Historian,
+    record: &HostRecord,
+    path: PathBuf,
+    looked: Option<Checked>,
+) -> Result<Position, Refusal> {
+    let (sender, mut batches) = mpsc::channel::<Entries>(WAITING_BATCHES);
+    let is_export = looked.is_some();
+    let reading = tokio::spawn(blocking(move || read(&path, is_export, sender)));
+    let log = Log::new(historian.store.clone(), record.id, record.epoch);
+    let mut end = Position::start(record.id, record.epoch);
+    while let Some(entries) = batches.recv().await {
+        end = append_batch(historian, record, &log, end, entries).await?;
+    }
+    let read = reading.await.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+    if read != looked {
+        return Err(Refusal::new(Code::BadExport, "the file was changed while it was read"));
+    }
+    Ok(end)
+}
+
+async fn append_batch(
+    historian: &Historian,
+    record: &HostRecord,
+    log: &Log,
+    after: Position,
+    entries: Entries,
+) -> Result<Position, Refusal> {
+    let (mut at, mut new, mut checkpoints) = (after, Vec::with_capacity(entries.len()), Vec::new());
+    for (header, entry) in entries {
+        at = Position { seq: header.seq, hash: at.hash.next(&entry.header), ..at };
+        let bytes = entry.to_bytes().map_err(|error| Refusal::new(Code::BadExport, error.to_string()))?;
+        new.push(NewEntry { position: at, id: header.id, stored_at: header.stored_at, bytes });
+        if at.seq % CHECKPOINT_EVERY == 0 {
+            let checkpoint = Checkpoint { channel: record.id, position: at, time: Timestamp::now() };
+            let signed = Signed::sign(&checkpoint, &historian.identity);
+            checkpoints
+                .push((at.seq, signed.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?));
+        }
+    }
+    let appended = log.append(Batch { after, entries: Arc::new(new) }, checkpoints).await;
+    appended.map_err(|failure| match failure {
+        AppendFailure::Full => Refusal::from(Code::StorageFull),
+        AppendFailure::Unknown => Refusal::from(Code::StorageFailed),
+    })?;
+    Ok(at)
+}
+
+/// Reads the file once more, and hands out its entries in batches.
+fn read(
+    path: &std::path::Path,
+    is_export: bool,
+    sender: mpsc::Sender<Entries>,
+) -> Result<Option<Checked>, Refusal> {
+    let (mut batch, mut bytes) = (Entries::new(), 0);
+    let send = |batch: &mut Entries| {
+        let full = std::mem::take(batch);
+        sender.blocking_send(full).map_err(|_| Refusal::from(Code::GoingAway))
+    };
+    let mut take = |header: Header, entry: RawEntry| {
+        bytes += entry.header.get().len() + entry.body.as_ref().map_or(0, |body| body.get().len());
+        batch.push((header, entry));
+        if batch.len() < MAX_APPEND_ENTRIES && bytes < MAX_APPEND_BYTES {
+            return Ok(());
+        }
+        bytes = 0;
+        send(&mut batch)
+    };
+    let checked = match is_export {
+        true => Some(file::read(path, |_, header, entry| take(header, entry))?.1),
+        false => {
+            irc::read(path, take)?;
+            None
+        }
+    };
+    if !batch.is_empty() {
+        send(&mut batch)?;
+    }
+    Ok(checked)
+}
