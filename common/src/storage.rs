@@ -8,6 +8,7 @@
 //! then the thread (`committer`) and the database under it (`database`, `slot`).
 
 mod committer;
+mod copy;
 mod database;
 mod error;
 mod fault;
@@ -26,12 +27,12 @@ mod view;
 
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use committer::{Command, Committer};
 use database::Database;
@@ -170,6 +171,19 @@ impl Store {
             work(&reader)
         });
         done.await.unwrap_or_else(|error| Err(ReadError::failed(error).into()))
+    }
+
+    /// Makes a copy of the store in the folder `target`, which has what was acknowledged before. Writes wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Closed`], or [`StoreError::Failed`] with what the file system says; a part of the copy may be there
+    /// then.
+    pub async fn copy_to(&self, target: PathBuf) -> Result<(), StoreError> {
+        let (reply, copied) = oneshot::channel();
+        self.commands.send(Command::Copy { target, reply }).await.map_err(|_| StoreError::Closed)?;
+        let copied = copied.await.map_err(|_| StoreError::Closed)?;
+        copied.map_err(|reason| StoreError::Failed { reason })
     }
 
     /// For code on a thread that may block.

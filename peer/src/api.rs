@@ -22,8 +22,8 @@ pub use file::{
     FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState, FileTo, Offered,
 };
 pub use history::{
-    Checked, Exported, Fault, FaultKind, Imported, ImportedFrom, NotAsked, Run, SignedUpTo, Verified,
-    VerifiedLog,
+    BackedUp, Checked, Exported, Fault, FaultKind, Imported, ImportedFrom, NotAsked, Run, SignedUpTo,
+    Verified, VerifiedLog,
 };
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

@@ -3,6 +3,7 @@
 //! In reading order: the form of an export ([`format`]), whether one is what it says ([`check`], pure), files ([`file`]),
 //! and logs of IRC ([`irc`], pure but for reading). This file brings them together with the log and the archive.
 
+mod backup;
 pub mod check;
 pub mod file;
 pub mod format;

@@ -177,6 +177,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Verify { .. }
         | Command::Files(_)
         | Command::Export { .. }
+        | Command::Backup { .. }
         | Command::History { .. } => false,
     }
 }
@@ -222,6 +223,7 @@ impl ui::Node for NodeHandle {
             Command::Verify { channel } => Box::pin(self.verify(channel)).await,
             Command::Files(asked) => Box::pin(self.files(asked)).await,
             Command::Export { channel, path } => Box::pin(self.export(channel, path)).await,
+            Command::Backup { folder } => self.backup(folder).await,
             Command::Import { path, channel, key } => Box::pin(self.import(path, channel, key)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await

@@ -264,6 +264,7 @@ fn taken_along(ken: &mut Peer, folder: &std::path::Path) {
     ken.done(&format!("import {} ubuntu", irc.display()));
     ken.done("history ubuntu");
     ken.refused(&format!("import {} nothing", folder.join("nowhere").display()));
+    ken.done(&format!("backup {}", folder.join("copy").display()));
     let mut checking = bare(folder);
     checking.arg("verify-export").arg(&file);
     let checked = checking.output().unwrap();

@@ -1,9 +1,11 @@
 //! The one thread that writes.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 
 use super::database::Database;
 use super::job::{Job, Verdict};
@@ -15,6 +17,11 @@ use crate::crash::{self, Point};
 /// What the committer is told.
 pub(super) enum Command {
     Write(Box<dyn Job>),
+    /// Copy the store, with all that was submitted before.
+    Copy {
+        target: PathBuf,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// A reader found no database.
     Reopen,
     /// Finish what was submitted before, then end.
@@ -26,11 +33,12 @@ pub(super) enum Command {
 pub(super) struct Committer {
     database: Database,
     commands: Receiver<Command>,
+    copies: Vec<(PathBuf, oneshot::Sender<Result<(), String>>)>,
 }
 
 impl Committer {
     pub fn new(database: Database, commands: Receiver<Command>) -> Self {
-        Self { database, commands }
+        Self { database, commands, copies: Vec::new() }
     }
 
     /// Works until it is told to close, or all handles are gone, and all jobs are answered.
@@ -46,6 +54,10 @@ impl Committer {
             while !jobs.is_empty() {
                 self.commit_group(&mut jobs);
             }
+            for (target, reply) in std::mem::take(&mut self.copies) {
+                // Whoever no longer waits has a copy all the same.
+                let _ = reply.send(self.database.copy_to(&target));
+            }
             self.database.rest();
         }
     }
@@ -53,6 +65,7 @@ impl Committer {
     fn take(&mut self, command: Command, jobs: &mut VecDeque<Box<dyn Job>>) {
         match command {
             Command::Write(job) => jobs.push_back(job),
+            Command::Copy { target, reply } => self.copies.push((target, reply)),
             Command::Reopen => {
                 if let Err(reason) = self.database.reopen_if_failed() {
                     tracing::debug!(reason, "a reader has to wait for the database");

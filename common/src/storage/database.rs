@@ -25,6 +25,8 @@ use super::view::Overlay;
 use crate::crash::{self, Point};
 use crate::files;
 
+/// Where sled has its files, in the data folder.
+pub(super) const SLED_FOLDER: &str = "store";
 /// In the database, under a table name that no table has: what [`Schema`] says.
 const SCHEMA_KEY: &[u8] = b"\0schema";
 
@@ -147,6 +149,15 @@ impl Database {
         Ok(())
     }
 
+    /// Copies all that was acknowledged into another folder.
+    pub fn copy_to(&mut self, target: &Path) -> Result<(), String> {
+        self.reopen_if_failed()?;
+        let db = self.slot.get().map_err(|error| error.to_string())?;
+        db.flush().map_err(|error| error.to_string())?;
+        self.mark.sync();
+        super::copy::copy(&self.folder, target).map_err(|error| format!("{}: {error}", target.display()))
+    }
+
     /// What may be done while nobody waits.
     pub fn rest(&mut self) {
         self.mark.sync_if_due();
@@ -215,7 +226,7 @@ impl From<sled::Error> for SledError {
 }
 
 fn sled_folder(folder: &Path) -> PathBuf {
-    folder.join("store")
+    folder.join(SLED_FOLDER)
 }
 
 fn data_file(folder: &Path) -> PathBuf {

@@ -19,7 +19,7 @@ use super::error::OpenError;
 use crate::files;
 
 /// Beside the database, in the data folder.
-const FILE: &str = "store.mark";
+pub(super) const FILE: &str = "store.mark";
 /// A tree of its own: the row changes with each group, and sled writes a page anew with its neighbours.
 const TREE: &[u8] = b"mark";
 /// Its only row.

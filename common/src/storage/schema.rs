@@ -82,4 +82,4 @@ impl Schema {
 }
 
 /// Beside the database, in the data folder.
-const FILE: &str = "store.json";
+pub(super) const FILE: &str = "store.json";

@@ -1,5 +1,6 @@
 //! The store as its callers see it.
 
+mod copying;
 mod cuts;
 mod faults;
 mod opening;

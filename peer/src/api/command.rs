@@ -152,6 +152,11 @@ pub enum Command {
         /// The file, which must not be there yet.
         path: PathBuf,
     },
+    /// Copy all that this peer keeps, while it runs.
+    Backup {
+        /// Where to, a folder that must not be there yet.
+        folder: PathBuf,
+    },
     /// Make a channel of a file.
     Import {
         /// An export, or a log of IRC.

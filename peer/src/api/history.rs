@@ -203,3 +203,12 @@ pub struct Checked {
     /// Which are, and hang on what is missing below them.
     pub unproven: Vec<Run>,
 }
+
+/// All that this peer keeps was copied.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackedUp {
+    /// Where to.
+    pub folder: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::file::{FileList, FileNote, FileRow, Offered};
-use super::history::{Checked, Exported, Imported, Verified};
+use super::history::{BackedUp, Checked, Exported, Imported, Verified};
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 
@@ -79,6 +79,8 @@ pub enum Reply {
     Exported(Exported),
     /// A channel was made of a file.
     Imported(Imported),
+    /// All that this peer keeps was copied.
+    BackedUp(BackedUp),
     /// What an export is.
     Checked(Box<Checked>),
     /// Somebody was asked for a conversation.

@@ -32,6 +32,11 @@ impl NodeHandle {
         Ok(Reply::Exported(exported))
     }
 
+    /// Copies all that this peer keeps.
+    pub(super) async fn backup(&self, folder: PathBuf) -> Outcome {
+        self.historian.backup(&self.data, folder).await.map(Reply::BackedUp)
+    }
+
     /// Makes a channel of a file, and hosts it.
     pub(super) async fn import(
         &self,

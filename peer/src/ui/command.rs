@@ -149,6 +149,8 @@ pub enum Kind {
     Count,
     /// The name of a file.
     Path,
+    /// The name of a folder.
+    Folder,
     /// The end of a message's id.
     Message,
     /// The name of a channel, or the end of a message's id.
@@ -237,7 +239,7 @@ pub struct Args {
     pub choice: Option<&'static str>,
     /// A [`Kind::Key`].
     pub key: Option<String>,
-    /// A [`Kind::Path`].
+    /// A [`Kind::Path`] or a [`Kind::Folder`].
     pub path: Option<PathBuf>,
     /// [`Flag::Key`].
     pub host_key: Option<PeerKey>,
@@ -304,7 +306,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(TABLE.len(), 61);
+        assert_eq!(TABLE.len(), 62);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -335,6 +337,7 @@ mod tests {
                 Kind::Recipient => "USER|CH".to_owned(),
                 Kind::Key => "KEY".to_owned(),
                 Kind::Path => "FILE".to_owned(),
+                Kind::Folder => "DIR".to_owned(),
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),
                 Kind::Text => "text…".to_owned(),

@@ -194,7 +194,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
         Kind::Recipient => args.to = Some(recipient(text)?),
         Kind::Queue => args.id = Some(queue(spec, text)?),
         Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
-        Kind::Path => args.path = Some(text.into()),
+        Kind::Path | Kind::Folder => args.path = Some(text.into()),
         // Taken verbatim before words are split.
         Kind::Text => args.text = Some(text.to_owned()),
     }

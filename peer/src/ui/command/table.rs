@@ -300,6 +300,15 @@ pub static TABLE: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "backup",
+        group: Group::Account,
+        usage: "DIR",
+        help: "copy all that this peer keeps, its key too, into a new folder, while it runs",
+        args: &[need(Kind::Folder)],
+        build: |args| Some(Action::Perform(Command::Backup { folder: args.path? })),
+        ..ROW
+    },
+    Spec {
         word: "talk",
         group: Group::Channel,
         usage: "[CH|@USER]",

@@ -5,7 +5,9 @@ use common::text::one_line;
 
 use super::Renderer;
 use super::table::facts;
-use crate::api::{Checked, Exported, Imported, ImportedFrom, Run, Verified, VerifiedLog, format_utc};
+use crate::api::{
+    BackedUp, Checked, Exported, Imported, ImportedFrom, Run, Verified, VerifiedLog, format_utc,
+};
 
 /// How many runs of entries are named.
 const MAX_RUNS: usize = 5;
@@ -48,6 +50,13 @@ impl Renderer {
         text.push('\n');
         text.push_str(&self.notice(&what));
         text
+    }
+
+    pub(super) fn backed_up(&self, done: &BackedUp) -> String {
+        let folder = one_line(&done.folder);
+        let whole =
+            self.notice(&format!("{} bytes in {folder}; to start it: peer --data {folder}", done.bytes));
+        format!("{whole}\n{}", self.notice("it has your secret key: whoever has the folder is you"))
     }
 
     pub(super) fn imported(&self, imported: &Imported) -> String {

@@ -54,6 +54,7 @@ impl Renderer {
             Reply::Verified(verified) => self.verified(verified, now),
             Reply::Exported(exported) => self.exported(exported),
             Reply::Imported(imported) => self.imported(imported),
+            Reply::BackedUp(done) => self.backed_up(done),
             Reply::Checked(checked) => self.checked(checked),
             Reply::Started(started) => return self.started(started),
             // What was agreed to is told as it happens, and a message is shown.

@@ -139,7 +139,13 @@ impl Lines<'_> {
                 data-at=(format!("{}:{}", message.epoch, message.seq)) {
                 @if is_head {
                     (picture(&message.from, message.subject))
-                    p.who { b { (person(&message.from, message.author_kind)) } " " (self.time(message, is_own)) }
+                    p.who {
+                        b { (person(&message.from, message.author_kind)) }
+                        @if let Some(from) = &message.imported {
+                            span.state title="Imported: nobody has proven who wrote it" { " (" (from) ")" }
+                        }
+                        " " (self.time(message, is_own))
+                    }
                 } @else {
                     p.who.later { (self.time(message, is_own)) }
                 }

@@ -1,0 +1,45 @@
+//! A copy of a store that is in use: made between two groups of writes, when all that was acknowledged is on disk and
+//! nothing is being written.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::{mark, schema};
+use crate::files;
+
+/// Copies the store in the data folder `folder` into the folder `target`, which is made.
+pub(super) fn copy(folder: &Path, target: &Path) -> io::Result<()> {
+    let (from, to) = (folder.join(super::database::SLED_FOLDER), target.join(super::database::SLED_FOLDER));
+    files::create_private_folder(target)?;
+    files::create_private_folder(&to)?;
+    for entry in fs::read_dir(&from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_unfinished = name.to_string_lossy().ends_with(".generating");
+        if !entry.file_type()?.is_file() || is_unfinished {
+            continue;
+        }
+        match copy_file(&entry.path(), &to.join(&name)) {
+            // A snapshot that sled has replaced meanwhile: the log itself has all that was in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_snapshot(&name.to_string_lossy()) => {
+            }
+            copied => copied?,
+        }
+    }
+    copy_file(&folder.join(mark::FILE), &target.join(mark::FILE))?;
+    // Last: its presence says that the rest is there.
+    copy_file(&folder.join(schema::FILE), &target.join(schema::FILE))?;
+    files::sync_folder(&to)?;
+    files::sync_folder(target)
+}
+
+fn is_snapshot(name: &str) -> bool {
+    name.starts_with("snap.")
+}
+
+/// Copies a file, with its permissions, and waits until it is on disk.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()
+}
