@@ -232,9 +232,6 @@ fn life() -> Vec<Value> {
     {
         charlie.refused(line);
     }
-    charlie.done("leave first");
-    ken.wait("charlie", |event| event["event"] == "left");
-    charlie.done("join first");
     moderated(&mut ken, &mut charlie);
     ken.done("unhost first");
     charlie.wait_connection("first", "retrying");
@@ -309,6 +306,9 @@ fn unwatched(ken: &mut Peer) {
 
 /// What an owner does to a channel, and to an account that is in it.
 fn moderated(ken: &mut Peer, charlie: &mut Peer) {
+    charlie.done("leave first");
+    ken.wait("charlie", |event| event["event"] == "left");
+    charlie.done("join first");
     for line in [
         "authorize first charlie moderator",
         "author first charlie 1",

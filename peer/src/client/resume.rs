@@ -13,7 +13,7 @@ pub struct Progress {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
     /// The next one.
-    Next(Header),
+    Next(Box<Header>),
     /// It was received before.
     Repeat,
     /// Entries are missing before it, or it does not hold together: the connection is not to be trusted further.
@@ -48,7 +48,7 @@ impl Progress {
         }
         at.seq = header.seq;
         at.hash = at.hash.next(&entry.header);
-        Received::Next(header)
+        Received::Next(Box::new(header))
     }
 
     /// Whether the chain of hashes leads to what the host said of its log's head, where both are at the same entry.

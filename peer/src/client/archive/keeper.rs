@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use common::entry::{Hash, Position, RawEntry};
+use common::entry::{Hash, Header, Position, RawEntry};
 use common::id::Epoch;
 use common::name::ChannelName;
 use common::proto::limits::FIRST_TAIL;
@@ -230,7 +230,7 @@ impl Keeper {
         if kept.as_ref().is_some_and(|kept| kept.len() > MAX_VALUE_BYTES) {
             return Received::Broken(format!("entry {seq} is longer than an entry may be"));
         }
-        let message = chat_message(channel, epoch, header.clone(), entry);
+        let message = chat_message(channel, epoch, Header::clone(&header), entry);
         let arrived = Arrived { place: Place { seq, hash }, kept, message };
         self.waiting_bytes += arrived.bytes();
         self.waiting.push_back(arrived);
