@@ -27,6 +27,7 @@ use crate::presence::{self, PresenceConfig, PresenceHandle};
 use crate::session::{FirstName, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
+use crate::ui::terminal::{PutBack, Terminal};
 use crate::ui::{self, Exit};
 
 /// The form of what a peer keeps. Raised when an older program could not read it any more.
@@ -316,12 +317,14 @@ pub async fn run(config: Config, json: bool, shutdown: Shutdown) -> Result<Exit,
     let alarm = peer.alarm.clone();
     let (quit, quitting) = Shutdown::new();
     let shutdown = any(shutdown, quitting, peer.alarm.clone());
+    let at_end = (!json && std::io::stdin().is_terminal()).then(|| PutBack(Terminal::remember()));
+    let terminal = at_end.as_ref().map(|put_back| put_back.0.clone());
     let node = peer.node.clone();
     let events = std::mem::replace(&mut peer.events, Events::new().1);
-    let interfaces = Interfaces { node, data_dir, drain, shutdown };
+    let interfaces = Interfaces { node, data_dir, drain, shutdown, terminal };
     let exit = match web {
         None => {
-            let exit = interfaces.run(json, events).await;
+            let exit = interfaces.run(events).await;
             // Not before: a signal that nobody can give any more counts as given.
             drop(quit);
             Ok(exit)
@@ -329,6 +332,7 @@ pub async fn run(config: Config, json: bool, shutdown: Shutdown) -> Result<Exit,
         Some(address) => interfaces.run_with_page(json, events, address, quit).await,
     };
     let ended = peer.shut_down().await;
+    drop(at_end);
     // What had died may be why the end was slow.
     match alarm.reason() {
         Some(reason) => Err(RunError::Died(reason)),
@@ -342,16 +346,22 @@ struct Interfaces {
     data_dir: PathBuf,
     drain: Duration,
     shutdown: Shutdown,
+    /// The one on standard input, where commands are typed.
+    terminal: Option<Terminal>,
 }
 
 impl Interfaces {
-    async fn run(self, json: bool, events: EventQueue) -> Exit {
-        let Self { node, data_dir, drain, shutdown } = self;
-        if json || !std::io::stdin().is_terminal() {
-            let config = ui::json::JsonConfig { drain, shutdown };
-            ui::json::run_json(node, events, ui::json::stdin(), tokio::io::stdout(), config).await
-        } else {
-            ui::repl::run_repl(node, events, ui::repl::ReplConfig { data_dir, drain, shutdown }).await
+    async fn run(self, events: EventQueue) -> Exit {
+        let Self { node, data_dir, drain, shutdown, terminal } = self;
+        match terminal {
+            Some(terminal) => {
+                let config = ui::repl::ReplConfig { data_dir, drain, shutdown, terminal };
+                ui::repl::run_repl(node, events, config).await
+            }
+            None => {
+                let config = ui::json::JsonConfig { drain, shutdown };
+                ui::json::run_json(node, events, ui::json::stdin(), tokio::io::stdout(), config).await
+            }
         }
     }
 
@@ -362,12 +372,12 @@ impl Interfaces {
         address: SocketAddr,
         quit: ShutdownTrigger,
     ) -> Result<Exit, RunError> {
-        let is_alone = !json && !std::io::stdin().is_terminal();
+        let is_alone = !json && self.terminal.is_none();
         let config = ui::web::WebConfig { address, data_dir: self.data_dir.clone(), quit };
         let started = ui::web::start(self.node.clone(), events, config, !is_alone);
         let (mut web, beside) = started.map_err(|source| RunError::Page { address, source })?;
         let exit = match beside {
-            Some(events) => self.run(json, events).await,
+            Some(events) => self.run(events).await,
             None => {
                 // Whoever does not read it may know where the page is by other means.
                 let _ = writeln!(std::io::stdout(), "page ready address={}", web.link());

@@ -15,7 +15,7 @@ pub mod parse;
 pub mod render;
 pub mod repl;
 mod screen;
-mod terminal;
+pub mod terminal;
 pub mod web;
 
 use std::future::Future;

@@ -198,6 +198,22 @@ fn signals_leave_the_terminal_as_it_was() {
     assert!(!charlie.has_written(b"corr"), "{}", charlie.shown());
 }
 
+/// The line editor comes back to the terminal when a line is done, and that may be while the peer ends.
+#[test]
+fn lines_typed_while_the_peer_ends_leave_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start_tracker(folder.path());
+    for lines_before in [0, 1, 5, 20] {
+        let mut charlie =
+            Terminal::start(&tracker, "charlie", folder.path(), Kind { no_color: true, ..XTERM });
+        charlie.see_line("charlie> ");
+        charlie.type_keys(&"whoami\r".repeat(lines_before));
+        charlie.signal(Signal::TERM);
+        charlie.type_until_the_end("\r");
+        charlie.see_end();
+    }
+}
+
 #[test]
 fn the_end_of_the_input_leaves_and_ctrl_c_clears_first() {
     let folder = tempfile::tempdir().unwrap();

@@ -121,6 +121,10 @@ impl Typist {
 
     fn edit(&mut self, prompt: &str, keep: bool) -> Input {
         self.desk.terminal.set_editing(!self.desk.is_plain);
+        // Asked after it is said that the editor has the terminal: whoever puts it back now undoes that too.
+        if self.desk.terminal.is_over() {
+            return Input::End;
+        }
         let read = self.editor.readline(prompt);
         self.desk.terminal.set_editing(false);
         match read {
@@ -157,6 +161,9 @@ impl Typist {
     fn ask_all(&mut self, asks: &[Ask]) -> Input {
         const NONE_GIVEN: &str = "no password was given; nothing was done";
         self.has_asked = true;
+        if self.desk.terminal.is_over() {
+            return Input::NoSecrets(NONE_GIVEN);
+        }
         // Between two questions as well: both answers may be pasted at once.
         let Ok(silence) = Silence::begin() else { return Input::NoSecrets(NONE_GIVEN) };
         let mut secrets = Vec::with_capacity(asks.len());

@@ -37,6 +37,8 @@ pub struct ReplConfig {
     pub drain: Duration,
     /// Ends the interface, as `quit` does.
     pub shutdown: Shutdown,
+    /// The terminal; whoever remembered it puts it back once more when the process ends.
+    pub terminal: Terminal,
 }
 
 /// Takes commands from the terminal until its user leaves, the signal to stop comes, or the node is gone. What the node
@@ -45,10 +47,9 @@ pub struct ReplConfig {
 /// The terminal is then as it was before. The thread of the line editor may still wait for a key: the process is to
 /// end without waiting for it.
 pub async fn run_repl<N: Node>(node: N, events: EventQueue, config: ReplConfig) -> Exit {
-    let terminal = Terminal::remember();
-    let put_back = PutBack(terminal.clone());
+    let put_back = PutBack(config.terminal.clone());
     let view = View::new();
-    let (turns, inputs) = match editor::start(view.desk(&terminal, &events, &config)) {
+    let (turns, inputs) = match editor::start(view.desk(&events, &config)) {
         Ok(started) => started,
         Err(error) => {
             drop(put_back);
@@ -105,18 +106,18 @@ impl View {
         Self { screen: Screen::default(), known: Arc::default(), render }
     }
 
-    fn desk(&self, terminal: &Terminal, events: &EventQueue, config: &ReplConfig) -> Desk {
+    fn desk(&self, events: &EventQueue, config: &ReplConfig) -> Desk {
         let desk = Desk {
             history: config.data_dir.join(HISTORY_FILE),
             known: Arc::clone(&self.known),
             screen: self.screen.clone(),
             shown: events.shown(),
-            terminal: terminal.clone(),
+            terminal: config.terminal.clone(),
             style: self.render.style,
             is_plain: terminal::is_plain(),
         };
         if !desk.is_plain {
-            terminal.hush();
+            desk.terminal.hush();
         }
         desk
     }

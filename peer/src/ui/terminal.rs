@@ -16,13 +16,19 @@ struct Inner {
     found: Mutex<Option<Termios>>,
     /// Whether the line editor has it, with modes of its own switched on.
     is_editing: AtomicBool,
+    /// Whether it was put back for good: the line editor is not to take it any more.
+    is_over: AtomicBool,
 }
 
 impl Terminal {
     /// Remembers the settings of the terminal on the standard input, and has a panic anywhere put them back.
     pub fn remember() -> Self {
         let found = Mutex::new(tcgetattr(stdin()).ok());
-        let terminal = Self(Arc::new(Inner { found, is_editing: AtomicBool::new(false) }));
+        let terminal = Self(Arc::new(Inner {
+            found,
+            is_editing: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        }));
         let (at_panic, before) = (Arc::downgrade(&terminal.0), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
             if let Some(inner) = at_panic.upgrade() {
@@ -51,20 +57,24 @@ impl Terminal {
         self.0.is_editing.store(is_editing, Ordering::SeqCst);
     }
 
-    /// Puts the settings back as they were found.
-    pub fn put_back(&self) {
-        self.0.put_back();
+    /// Whether the terminal was put back for good.
+    pub fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::SeqCst)
     }
 }
 
-/// Puts the settings back when it goes, also when whoever holds it is not polled to its end. The editor's thread, which
-/// may be blocked for ever, has a clone of the terminal, so the last of these would come too late.
+/// Puts the settings back for good when it goes, also when whoever holds it is not polled to its end. The editor's
+/// thread, which may be blocked for ever, has a clone of the terminal, so the last of these would come too late.
+///
+/// That thread may be on its way into or out of a line just then, and change the settings once more: one of these is to
+/// go when the interface is over, and another one when nothing else is left to be done.
 #[derive(Debug)]
 pub struct PutBack(pub Terminal);
 
 impl Drop for PutBack {
     fn drop(&mut self) {
-        self.0.put_back();
+        self.0.0.is_over.store(true, Ordering::SeqCst);
+        self.0.0.put_back();
     }
 }
 

@@ -149,6 +149,15 @@ impl Terminal {
         written(self).unwrap()
     }
 
+    /// Presses keys for as long as the peer takes them.
+    pub fn type_until_the_end(&mut self, keys: &str) {
+        let started = Instant::now();
+        while !self.has_written(b"code=") && started.elapsed() < LIMIT {
+            self.type_keys(keys);
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// The peer has ended well, and the terminal is as it was.
     pub fn see_end(&mut self) {
         assert_eq!(self.value("code="), "0", "{}", self.shown());

@@ -82,7 +82,9 @@ fn child() {
         events.tell(fake::ready()).await;
         let node = Scripted { fake: FakeNode::default(), events, confirmed: Arc::default() };
         let (trigger, shutdown) = Shutdown::new();
-        let config = ReplConfig { data_dir: data.into(), drain: Duration::from_millis(1), shutdown };
+        let terminal = Terminal::remember();
+        let config =
+            ReplConfig { data_dir: data.into(), drain: Duration::from_millis(1), shutdown, terminal };
         tokio::spawn(async move {
             termination().await.unwrap();
             trigger.request();
