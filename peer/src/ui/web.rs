@@ -13,6 +13,7 @@ mod feed;
 mod find;
 mod frame;
 mod guard;
+mod here;
 mod kept;
 mod live;
 mod model;

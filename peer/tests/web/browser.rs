@@ -177,6 +177,11 @@ impl Browser {
         within(element.send_keys(keys)).await.unwrap();
     }
 
+    /// Types where the focus is.
+    pub async fn keys(&self, keys: impl Into<TypingData>) {
+        within(self.driver.action_chain().send_keys(keys).perform()).await.unwrap();
+    }
+
     /// Presses yes in the page's own window that asks.
     pub async fn agree(&self) {
         self.until("document.getElementById('confirm').open").await;

@@ -37,6 +37,8 @@ async fn two_people_talk_alone() {
     adas.until_shows("#log .message", "hello <b>ada</b>").await;
     adas.until_gone("#contacts .badge").await;
     kens.until("/✓/.test(document.querySelector('#log .own .state').textContent)").await;
+    // In the row of name and time, as it is after a reload.
+    kens.until("document.querySelector('#log .own .state').parentElement.matches('.who')").await;
     adas.write("hello ken").await;
     kens.until_shows("#log .message", "hello ken").await;
     kens.reload().await;

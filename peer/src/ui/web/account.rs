@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::identity::PeerKey;
-use common::name::UserName;
+use common::name::{ChannelName, UserName};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use super::frame::frame;
 use super::page::Page;
 use super::views::{self, AccountView, At, FrameView};
 use super::{broken, visitor_csrf};
-use crate::api::{Command, Identity, Reply, SessionState, Trust};
+use crate::api::{ChannelStatus, Command, Identity, Reply, SessionState, Trust};
 
 /// The page of who the user is.
 pub(super) async fn me(request: HttpRequest, page: web::Data<Page>) -> HttpResponse {
@@ -21,14 +21,17 @@ pub(super) async fn me(request: HttpRequest, page: web::Data<Page>) -> HttpRespo
         Err(refusal) => return broken(&refusal),
     };
     let trust = trust(&page).await;
-    let view = AccountView { identity: &frame.status.identity, trust: trust.as_ref(), sent: None };
+    let hosted = hosted(&frame.status.channels);
+    let view =
+        AccountView { identity: &frame.status.identity, trust: trust.as_ref(), hosted: &hosted, sent: None };
     html(views::page(&frame, "You", views::account_page(&view)))
 }
 
 /// The page of somebody who is not in.
 pub(super) async fn enter(page: &Page, frame: FrameView) -> HttpResponse {
     let trust = trust(page).await;
-    let view = AccountView { identity: &frame.status.identity, trust: trust.as_ref(), sent: None };
+    let view =
+        AccountView { identity: &frame.status.identity, trust: trust.as_ref(), hosted: &[], sent: None };
     let why = page.look(|model| model.notices.since(0).filter(|notice| notice.is_bad).last().cloned());
     let why = why.map(|notice| notice.text);
     html(views::page(&frame, "Welcome", views::enter_page(&view, why.as_deref())))
@@ -75,8 +78,9 @@ pub(super) async fn act(
         return HttpResponse::NoContent().insert_header(("HX-Redirect", "/")).finish();
     }
     let trust = trust(&page).await;
-    let view =
-        AccountView { identity: &identity, trust: trust.as_ref(), sent: Some((&way, &typed, &outcome)) };
+    let hosted = hosted(&page.channels().await.unwrap_or_default());
+    let sent = Some((way.as_str(), typed.as_str(), &outcome));
+    let view = AccountView { identity: &identity, trust: trust.as_ref(), hosted: &hosted, sent };
     let card = views::account_card(&view);
     if outcome.is_ok() { html(card) } else { form_error(card) }
 }
@@ -95,12 +99,19 @@ fn command(way: &str, sent: Sent) -> Option<Result<Command, Refusal>> {
             name().and_then(|name| Ok(Command::Signin { name, password: sent.password.ok_or_else(missing)? }))
         }
         "signout" => Ok(Command::Signout),
+        "invisible" => Ok(Command::Invisible { on: true }),
+        "visible" => Ok(Command::Invisible { on: false }),
         "passwd" => {
             sent.old.zip(sent.password).map(|(old, new)| Command::Passwd { old, new }).ok_or_else(missing)
         }
         "confirm" => sent.key.map(|key| Command::ConfirmTracker { key }).ok_or_else(missing),
         _ => return None,
     })
+}
+
+/// The channels that show others that this machine is up.
+fn hosted(channels: &[ChannelStatus]) -> Vec<ChannelName> {
+    channels.iter().filter(|status| status.hosted).map(|status| status.channel.clone()).collect()
 }
 
 async fn identity(page: &Page) -> Option<Identity> {

@@ -6,6 +6,7 @@ use common::proto::status::{Code, Refusal};
 use serde::Deserialize;
 
 use super::door::{form_error, html};
+use super::model::Notice;
 use super::page::Page;
 use super::views;
 use crate::api::{Command, OutboxCommand};
@@ -33,7 +34,9 @@ pub(super) async fn join(page: web::Data<Page>, named: web::Form<Named>) -> Http
     };
     match joined {
         Ok(channel) => go_to(&page, &views::channel_path(&channel)),
-        Err(refusal) => html(views::toast(&refusal.reason, true)),
+        Err(refusal) => {
+            html(views::toast(&Notice { text: views::why(&refusal.reason), is_bad: true, stays: false }))
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use common::name::{ChannelName, UserName};
 use common::text::one_line;
 
 use super::kept::{KeptTalk, Mark};
-use super::views::{channel_path, private_path};
-use crate::api::{ChannelStatus, ChatMessage, DirectMessage, Event, Identity, OutgoingState};
+use super::views::{channel_path, private_path, why};
+use crate::api::{ChannelStatus, ChatMessage, ChatRequest, DirectMessage, Event, Identity, OutgoingState};
 pub(super) use privates::Privates;
 pub(super) use talk::{Line, Talk, is_mention};
 
@@ -45,6 +45,8 @@ pub(super) struct Model {
 pub(super) struct Notice {
     pub text: String,
     pub is_bad: bool,
+    /// Whether it stays until its reader has closed it.
+    pub stays: bool,
 }
 
 /// A message that the user wants to hear of.
@@ -220,8 +222,10 @@ impl Model {
             }
             Event::Session { reason, .. } => {
                 self.frame += 1;
-                if let Some(line) = line {
-                    self.notice(line, reason.is_some());
+                match (reason, line) {
+                    (Some(reason), _) => self.notice(format!("not signed in: {reason}"), true),
+                    (None, Some(line)) => self.notice(line, false),
+                    (None, None) => {}
                 }
             }
             Event::TrackerKey { .. } => self.frame += 1,
@@ -229,15 +233,24 @@ impl Model {
             Event::ChatOutgoing { user, .. } => self.privates.change(user),
             Event::ChatRequest(request) => {
                 self.know_people();
-                self.notice(
-                    format!("{} asks to talk with you: see People.", request.user),
-                    request.same_name,
-                );
+                let (text, is_bad) = asks(request);
+                self.notices.push(Notice { text, is_bad, stays: is_bad });
+            }
+            Event::Online { .. } | Event::Offline { .. } => {
+                self.know_people();
+                self.notice(line.unwrap_or_default(), false);
+            }
+            Event::Broadcast { .. } => {
+                let text = line.unwrap_or_default();
+                self.notices.push(Notice { text, is_bad: false, stays: true });
             }
             Event::Chat { user, .. } => {
                 self.know_people();
                 self.privates.change(user);
-                self.notice(line.unwrap_or_default().lines().next().unwrap_or_default().to_owned(), false);
+                // The key and what one can type stand on further lines.
+                let line = line.unwrap_or_default();
+                let first = line.lines().next().unwrap_or_default();
+                self.notice(first.strip_suffix(" with the key").unwrap_or(first).to_owned(), false);
             }
             #[allow(unreachable_patterns, reason = "an event that is new here is shown all the same")]
             other => self.other(other, line),
@@ -276,7 +289,8 @@ impl Model {
         }
     }
 
-    fn know_people(&mut self) {
+    /// There is something new about whom the user knows, or who is there.
+    pub fn know_people(&mut self) {
         (self.people, self.frame) = (self.people + 1, self.frame + 1);
     }
 
@@ -332,8 +346,24 @@ impl Model {
     }
 
     fn notice(&mut self, text: String, is_bad: bool) {
-        self.notices.push(Notice { text, is_bad });
+        self.notices.push(Notice { text: why(&text), is_bad, stays: false });
     }
+}
+
+/// How a request is told, and whether something about it is wrong.
+fn asks(request: &ChatRequest) -> (String, bool) {
+    let user = &request.user;
+    if request.new_device {
+        let text = format!(
+            "{user} asks from a device that is not known here. If {user} has not told you of a new device, somebody is \
+             pretending. Nothing is sent to it unless you accept it under People."
+        );
+        return (text, true);
+    }
+    if request.same_name {
+        return (format!("{user} asks to talk with you, and is NOT the {user} you know: see People."), true);
+    }
+    (format!("{user} asks to talk with you: see People."), false)
 }
 
 /// The channel that an event is about, where the terminal's line begins with its name.

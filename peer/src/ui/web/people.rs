@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::door::{form_error, html};
 use super::frame::frame;
+use super::model::Model;
 use super::page::{PAGE_ROWS, Page};
 use super::views::{self, At, PrivateView};
 use super::{broken, visitor_csrf};
@@ -37,6 +38,11 @@ pub(super) async fn people(request: HttpRequest, page: web::Data<Page>) -> HttpR
     html(views::page(&frame, "People", views::people_page(&card)))
 }
 
+/// Whom the user knows and who asks, for a page that is open.
+pub(super) async fn card(page: web::Data<Page>) -> HttpResponse {
+    html(views::people_card(&page.contacts().await, "", None))
+}
+
 /// Does what a form about somebody asks for.
 pub(super) async fn act(
     page: web::Data<Page>,
@@ -49,7 +55,7 @@ pub(super) async fn act(
         Some(Err(refusal)) => Err(refusal),
         None => return HttpResponse::NotFound().finish(),
     };
-    page.change(|model| model.frame += 1);
+    page.change(Model::know_people);
     let is_asking = *verb == "start";
     if let (false, Err(refusal)) = (is_asking, &outcome) {
         page.change(|model| model.say(&refusal.reason));
@@ -67,6 +73,7 @@ fn command(verb: &str, sent: &Sent) -> Option<Result<DirectCommand, Refusal>> {
         "start" => user.map(|user| DirectCommand::Start { user }),
         "accept" => user.map(|user| DirectCommand::Accept { user, key }),
         "reject" => user.map(|user| DirectCommand::Reject { user, key }),
+        "close" => user.map(|user| DirectCommand::Close { user }),
         "block" => user.map(|user| DirectCommand::Block { user }),
         "unblock" => user.map(|user| DirectCommand::Unblock { user }),
         _ => return None,
@@ -128,6 +135,8 @@ async fn log(page: &Page, user: &UserName, before: Option<u64>) -> Markup {
             (views::private_older(&found, PAGE_ROWS))
             (views::private_rows(&found.messages, None, page.zone()))
         },
-        Err(refusal) => markup! { li.notice { p { "The messages cannot be read now: " (refusal.reason) } } },
+        Err(refusal) => {
+            markup! { li.notice { p { "The messages cannot be read now: " (views::why(&refusal.reason)) } } }
+        }
     }
 }

@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer};
 
 use super::guard::{KEY_PATH, LIVE_PATH, guard};
 use super::page::Page;
-use super::{account, actions, assets, door, find, live, own, people, talk};
+use super::{account, actions, assets, door, find, here, live, own, people, talk};
 
 /// How many connections may be open at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -71,7 +71,11 @@ fn routes(config: &mut ServiceConfig) {
         .route("/status", web::get().to(account::status))
         .route("/account/{way}", web::post().to(account::act))
         .route("/people", web::get().to(people::people))
+        .route("/people/card", web::get().to(people::card))
         .route("/people/{verb}", web::post().to(people::act))
+        .route("/here", web::get().to(here::rows))
+        .route("/here/{verb}", web::post().to(here::watch))
+        .route("/broadcast", web::post().to(here::broadcast))
         .service(
             web::scope("/p/{user}")
                 .route("", web::get().to(people::talk))

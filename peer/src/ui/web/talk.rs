@@ -90,7 +90,7 @@ pub(super) fn with_lines<T>(page: &Page, read: Option<Mark>, work: impl FnOnce(&
 }
 
 fn unreadable(refusal: &Refusal) -> Markup {
-    markup! { li.notice { p { "The messages cannot be read now: " (refusal.reason) } } }
+    markup! { li.notice { p { "The messages cannot be read now: " (views::why(&refusal.reason)) } } }
 }
 
 /// What waits to be sent to a channel.

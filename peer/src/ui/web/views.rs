@@ -7,6 +7,7 @@ mod door;
 mod field;
 mod find;
 mod frame;
+mod here;
 mod lines;
 mod people;
 mod private;
@@ -22,10 +23,11 @@ pub(super) use channel::{
 pub(super) use door::{door, link_card, stopped};
 pub(super) use find::{FindView, find_page, found, host_form};
 pub(super) use frame::{At, FrameView, PersonRow, Row, alerts_swap, frame_swap, page, toast, toast_swap};
+pub(super) use here::{HereView, broadcast_form, here};
 pub(super) use lines::{Chain, Lines, lines, log_swap, older, rows};
 pub(super) use people::{people_card, people_page};
 pub(super) use private::{
     PrivateView, place, private_older, private_page, private_rows, standing_swap, state_swap,
 };
 pub(super) use status::status_page;
-pub(super) use words::{channel_path, private_path};
+pub(super) use words::{channel_path, private_path, why};

@@ -54,7 +54,13 @@
   // Who is there is asked anew, but not under the hands of whoever is about to press something there.
   function lookAtPeople() {
     if (by("about-live") && !document.querySelector("#about-live details[open]")) htmx.trigger("#about-live", "people");
+    if (by("people") && !by("ask-user").value) htmx.trigger("#people", "people");
+    lookWhoIsHere();
   }
+  // Of those who are not watched nobody tells: asked when the user comes back to the page.
+  function lookWhoIsHere() { if (by("here")) htmx.trigger("#here", "people"); }
+  window.addEventListener("focus", lookWhoIsHere);
+  setInterval(() => { if (!document.hidden) lookWhoIsHere(); }, 30000);
   // Nor does an answer that was under way already close what was opened meanwhile.
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const isLook = detail.target.id === "about-live" && detail.requestConfig.verb === "get";
@@ -248,7 +254,7 @@
   }
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) {
-      for (const box of addedNodes) if (box.nodeType === 1) setTimeout(() => box.remove(), 12000);
+      for (const box of addedNodes) if (box.nodeType === 1 && !("stays" in box.dataset)) setTimeout(() => box.remove(), 12000);
     }
   }).observe(by("toasts"), { childList: true });
 
@@ -302,7 +308,7 @@
   const places = () => [
     ...entries().map((entry) => ({ href: entry.href, name: entry.dataset.name })),
     { href: "/find", name: "Find or host a channel" },
-    { href: "/people", name: "Talk with somebody" },
+    { href: "/people", name: "Find people" },
     { href: "/status", name: "What is connected" },
     { href: "/me", name: "You" },
   ];

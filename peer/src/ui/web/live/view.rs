@@ -22,6 +22,8 @@ pub(super) struct View {
     talk: Option<TalkView>,
     private: Option<PrivateTalk>,
     frame: Option<u64>,
+    /// As the page was told last; never yet, when it may have been drawn before what is so now.
+    people: Option<u64>,
     notices: u64,
     alerts: u64,
 }
@@ -58,8 +60,11 @@ struct TalkNews {
 impl View {
     /// The view of a page that has just been opened, and shows its channel up to an entry.
     pub async fn open(page: Page, csrf: String, place: Option<Place>, after: Option<String>) -> Self {
-        let (notices, alerts) = page.look(|model| (model.notices.count(), model.alerts.count()));
-        let mut view = Self { page, csrf, talk: None, private: None, frame: None, notices, alerts };
+        let (people, notices, alerts) =
+            page.look(|model| (model.people, model.notices.count(), model.alerts.count()));
+        // Whoever talks does not look at people, and what is beside a talk is asked for when it opens.
+        let people = place.is_some().then_some(people);
+        let mut view = Self { page, csrf, talk: None, private: None, frame: None, people, notices, alerts };
         match place {
             Some(Place::Channel(channel)) => {
                 view.talk = view.watch(channel, after.as_deref().and_then(mark)).await;
@@ -118,7 +123,7 @@ impl View {
     /// Notices, and what the desktop may show.
     fn told(&mut self) -> String {
         let (notices, alerts) = (self.notices, self.alerts);
-        let (news, notices, alerts) = self.page.look(|model| {
+        let (mut news, notices, alerts) = self.page.look(|model| {
             let mut news = String::new();
             for notice in model.notices.since(notices) {
                 news.push_str(&views::toast_swap(notice).into_string());
@@ -129,6 +134,10 @@ impl View {
             (news, model.notices.count(), model.alerts.count())
         });
         (self.notices, self.alerts) = (notices, alerts);
+        let people = self.page.look(|model| model.people);
+        if self.people.replace(people) != Some(people) {
+            news.push_str(&views::people_swap().into_string());
+        }
         news
     }
 

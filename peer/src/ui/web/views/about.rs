@@ -9,7 +9,7 @@ use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::words::{channel_path, day_and_time, name, person, picture};
+use super::words::{channel_path, day_and_time, name, person, picture, why};
 use crate::api::{BansOf, MembersOf};
 use crate::ui::render::role;
 
@@ -55,14 +55,14 @@ pub(in crate::ui::web) fn about(view: &AboutView<'_>) -> Markup {
     html! {
         p #order-said role="status" {
             @match view.said {
-                Some(Err(refusal)) => span.error { (one_line(&refusal.reason)) },
+                Some(Err(refusal)) => span.error { (why(&refusal.reason)) },
                 Some(Ok(Some(said))) => span.done { (one_line(said)) },
                 _ => {}
             }
         }
         @match view.info {
             Ok(info) => (facts(info, desk.as_ref(), view.zone)),
-            Err(refusal) => p.quiet { "What the channel is cannot be asked now: " (one_line(&refusal.reason)) },
+            Err(refusal) => p.quiet { "What the channel is cannot be asked now: " (why(&refusal.reason)) },
         }
         @if let Ok(members) = view.members { (people(members, desk.as_ref())) }
         @if let Some((desk, orders)) = desk.as_ref().zip(view.orders) { (rest(desk, orders, view.members)) }

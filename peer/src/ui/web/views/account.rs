@@ -1,11 +1,12 @@
 //! Who the user is: as a guest, with a new account, or with one that there is.
 
 use common::identity::PeerKey;
+use common::name::ChannelName;
 use common::proto::status::{Code, Refusal};
 use common::text::one_line;
 use maud::{Markup, html};
 
-use super::words::name;
+use super::words::{name, why};
 use crate::api::{Identity, SessionState, Trust};
 use crate::ui::render::fingerprint;
 
@@ -13,6 +14,8 @@ use crate::ui::render::fingerprint;
 pub(in crate::ui::web) struct AccountView<'a> {
     pub identity: &'a Identity,
     pub trust: Option<&'a Trust>,
+    /// The channels that this peer hosts.
+    pub hosted: &'a [ChannelName],
     /// The form that was sent, what was typed as a name, and how it ended.
     pub sent: Option<(&'a str, &'a str, &'a Result<&'a str, Refusal>)>,
 }
@@ -58,7 +61,7 @@ pub(in crate::ui::web) fn enter_page(view: &AccountView<'_>, why: Option<&str>) 
         main #main .sheet.enter {
             div.content {
                 h1 { "Welcome to Natter" }
-                @if let Some(why) = why { p.notice.bad role="status" { (one_line(why)) } }
+                @if let Some(why) = why { p.notice.bad role="status" { (why) } }
                 (account_card(view))
             }
         }
@@ -186,12 +189,13 @@ fn form(view: &AccountView<'_>, way: &Way) -> Markup {
 
 fn said(id: &str, refusal: Option<&Refusal>) -> Markup {
     html! {
-        p id={ (id) "-said" } .error role="alert" { @if let Some(refusal) = refusal { (one_line(&refusal.reason)) } }
+        p id={ (id) "-said" } .error role="alert" { @if let Some(refusal) = refusal { (why(&refusal.reason)) } }
     }
 }
 
 fn signed_in(view: &AccountView<'_>) -> Markup {
     html! {
+        (visibility(view))
         form.card hx-post="/account/passwd" {
             h2 { "Change the password" }
             div.field {
@@ -211,6 +215,28 @@ fn signed_in(view: &AccountView<'_>) -> Markup {
             p.quiet { "This peer is not bound to your account any more." }
             button.danger { "Sign out" }
             (said("signout", view.refusal("signout")))
+        }
+    }
+}
+
+/// Whether others see this account, and what shows it all the same.
+fn visibility(view: &AccountView<'_>) -> Markup {
+    let is_on = view.identity.invisible;
+    let (way, word) = if is_on { ("visible", "Be seen again") } else { ("invisible", "Be invisible") };
+    let hosted = view.hosted.iter().map(|channel| format!("#{channel}")).collect::<Vec<_>>().join(", ");
+    html! {
+        form #visibility .card hx-post=(format!("/account/{way}")) {
+            h2 { @if is_on { "You are invisible" } @else { "Others see you" } }
+            @if is_on {
+                p.quiet { "Others see you as away, on all your devices. You still get everything. Whatever you write shows that you are there." }
+            } @else {
+                p.quiet { "Invisible, you look to everybody as if you were away, on all your devices, and still get everything." }
+            }
+            @if !hosted.is_empty() {
+                p.warning { "You host " (one_line(&hosted)) ": who may join there sees that this machine is up, invisible or not." }
+            }
+            button { (word) }
+            (said("visibility", view.refusal(way)))
         }
     }
 }

@@ -1,18 +1,15 @@
 //! A channel: its messages, what waits to be sent, the place to write, and what it is.
 
-use std::borrow::Cow;
-
 use common::id::Subject;
 use common::name::ChannelName;
 use common::proto::limits::MAX_TEXT_BYTES;
 use common::proto::status::Refusal;
-use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::frame::{TRYING, channel_light};
 use super::text::message_text;
-use super::words::{channel_path, clock, count, day_and_time, name, picture};
+use super::words::{channel_path, clock, count, day_and_time, name, picture, why};
 use crate::api::{ChannelStatus, OutboxItem, OutboxList, OutgoingState, WishedChange};
 
 /// More messages that wait are a number.
@@ -93,7 +90,7 @@ fn said_frame(is_swap: bool, said: &Markup) -> Markup {
 pub(in crate::ui::web) fn composer_said(refusal: Option<(&Refusal, &str)>) -> Markup {
     let said = html! {
         @if let Some((refusal, text)) = refusal {
-            p.error { (one_line(&refusal.reason)) }
+            p.error { (why(&refusal.reason)) }
             template #given-back { (text) }
         }
     };
@@ -145,7 +142,7 @@ pub(in crate::ui::web) fn outbox(list: &OutboxList, me: &dyn Fn() -> Markup, zon
 
 fn waiting(item: &OutboxItem, me: &dyn Fn() -> Markup, zone: &TimeZone) -> Markup {
     let is_refused = item.state == OutgoingState::Refused;
-    let reason = item.reason.as_deref().map(why);
+    let reason = item.reason.as_deref().map(waits_for);
     html! {
         li #{ "o-" (item.id) } .message.head.waiting.refused[is_refused] data-id=(item.id) {
             (me())
@@ -162,11 +159,11 @@ fn waiting(item: &OutboxItem, me: &dyn Fn() -> Markup, zone: &TimeZone) -> Marku
 }
 
 /// What a message waits for; another one that is in its way stands above it here.
-fn why(reason: &str) -> Cow<'_, str> {
+fn waits_for(reason: &str) -> String {
     if reason.starts_with("behind ") {
-        "goes out after the refused one above".into()
+        "goes out after the refused one above".to_owned()
     } else {
-        one_line(reason)
+        why(reason)
     }
 }
 

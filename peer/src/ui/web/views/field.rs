@@ -1,7 +1,7 @@
 //! A card in which one name is typed.
 
+use super::words::why;
 use common::proto::status::Refusal;
-use common::text::one_line;
 use maud::{Markup, html};
 
 /// One field with its button. Why what was typed was not done is said below it.
@@ -30,7 +30,7 @@ impl NameField<'_> {
                 input id=(id) name=(sent_as) value=(typed) required autocomplete="off" maxlength="64" aria-invalid=[refusal.map(|_| "true")] aria-describedby=(said);
                 button.main { (button) }
             }
-            p.error id=(said) role="alert" { @if let Some(refusal) = refusal { (one_line(&refusal.reason)) } }
+            p.error id=(said) role="alert" { @if let Some(refusal) = refusal { (why(&refusal.reason)) } }
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use common::proto::directory::{Listed, View};
 use common::proto::status::Refusal;
-use common::text::one_line;
 use maud::{Markup, html};
 
 use super::field::NameField;
-use super::words::{channel_path, name, person};
+use super::words::{channel_path, name, person, why};
 use crate::api::{Channels, Identity, SessionState};
 
 /// What the page of channels shows.
@@ -31,6 +30,7 @@ pub(in crate::ui::web) fn find_page(view: &FindView<'_>) -> Markup {
                 }
                 ul #found .channels aria-live="polite" { (view.found) }
                 (host_form("", None))
+                p.quiet { "Looking for somebody? " a href="/people" { "See who is here" } "." }
             }
         }
     }
@@ -58,7 +58,7 @@ pub(in crate::ui::web) fn found(
 ) -> Markup {
     html! {
         @match page {
-            Err(refusal) => li.notice { p { "The channels cannot be listed now: " (one_line(&refusal.reason)) } },
+            Err(refusal) => li.notice { p { "The channels cannot be listed now: " (why(&refusal.reason)) } },
             Ok(page) if page.channels.is_empty() => li.notice { p { "No channel is called like that. You can host one." } },
             Ok(page) => {
                 @for listed in &page.channels { (listed_row(listed, is_joined(listed))) }

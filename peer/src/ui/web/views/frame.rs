@@ -4,8 +4,8 @@ use common::name::{ChannelName, UserName};
 use common::text::one_line;
 use maud::{DOCTYPE, Markup, html};
 
-use super::words::{badge, channel_path, name, private_path};
-use crate::api::{ChannelStatus, ContactRow, LinkState, SessionState, StatusReport};
+use super::words::{badge, channel_path, name, private_path, why};
+use crate::api::{ChannelStatus, ContactRow, Identity, LinkState, SessionState, StatusReport};
 use crate::ui::web::assets::asset;
 use crate::ui::web::model::{Alert, Notice};
 
@@ -124,16 +124,19 @@ fn side(frame: &FrameView) -> Markup {
         ul #channels { (channels(&frame.rows, &frame.at)) }
         h2 { "People" }
         ul #contacts { (contacts(frame)) }
-        footer #foot { (foot(me.state, &me.username, &frame.status, &frame.at)) }
+        footer #foot { (foot(me, &frame.status, &frame.at)) }
         (unread_total(frame.unread))
     }
 }
 
-fn foot(state: SessionState, username: &UserName, status: &StatusReport, at: &At) -> Markup {
+fn foot(me: &Identity, status: &StatusReport, at: &At) -> Markup {
     let light = Light::of(status);
-    let kind = match state {
+    let kind = match me.state {
+        SessionState::Account if me.invisible => "invisible",
         SessionState::Account => "account",
         SessionState::Guest => "guest",
+        // The light says why.
+        SessionState::None if status.tracker.state != LinkState::Up => "",
         SessionState::None => "not signed in",
     };
     html! {
@@ -142,7 +145,7 @@ fn foot(state: SessionState, username: &UserName, status: &StatusReport, at: &At
             span { (light.text) }
         }
         a.me href="/me" aria-current=[(*at == At::Me).then_some("page")] {
-            b { (name(username.as_str())) }
+            b { (name(me.username.as_str())) }
             span.quiet { (kind) }
         }
     }
@@ -187,7 +190,7 @@ fn contacts(frame: &FrameView) -> Markup {
     html! {
         li {
             a.entry href="/people" aria-current=[(frame.at == At::People).then_some("page")] {
-                span.sign aria-hidden="true" { "+" } span.label { "Talk with somebody" }
+                span.sign aria-hidden="true" { "+" } span.label { "Find people" }
                 @if frame.asking > 0 { span.badge.at title="Somebody asks to talk" { (badge(frame.asking as u64)) } }
             }
         }
@@ -209,15 +212,13 @@ fn contacts(frame: &FrameView) -> Markup {
 
 /// A channel's state as a class and in words.
 pub(super) fn channel_light(status: &ChannelStatus) -> (&'static str, String) {
-    let reason = status.reason.as_deref().map(one_line);
+    let reason = status.reason.as_deref().map(why);
     match status.state {
         LinkState::Up => ("up", "connected".to_owned()),
         LinkState::Retrying => {
             ("retry", reason.map_or_else(|| "connecting".to_owned(), |reason| format!("{reason}{TRYING}")))
         }
-        LinkState::Down => {
-            ("down", reason.map_or_else(|| "not connected".to_owned(), |reason| reason.into_owned()))
-        }
+        LinkState::Down => ("down", reason.unwrap_or_else(|| "not connected".to_owned())),
     }
 }
 
@@ -259,21 +260,22 @@ pub(in crate::ui::web) fn frame_swap(frame: &FrameView) -> Markup {
     html! {
         ul #channels hx-swap-oob="innerHTML" { (channels(&frame.rows, &frame.at)) }
         ul #contacts hx-swap-oob="innerHTML" { (contacts(frame)) }
-        footer #foot hx-swap-oob="innerHTML" { (foot(me.state, &me.username, &frame.status, &frame.at)) }
+        footer #foot hx-swap-oob="innerHTML" { (foot(me, &frame.status, &frame.at)) }
         span #unread hx-swap-oob="true" hidden data-unread=(frame.unread.0) data-mentions=(frame.unread.1) {}
     }
 }
 
 /// Something said to the user, which goes away by itself.
-pub(in crate::ui::web) fn toast(text: &str, is_bad: bool) -> Markup {
+pub(in crate::ui::web) fn toast(notice: &Notice) -> Markup {
+    let Notice { text, is_bad, stays } = notice;
     html! {
-        div.toast.bad[is_bad] role=[is_bad.then_some("alert")] { p dir="auto" { (one_line(text)) } button.icon type="button" data-close aria-label="Close" { "×" } }
+        div.toast.bad[*is_bad] role=[is_bad.then_some("alert")] data-stays[*stays] { p dir="auto" { (one_line(text)) } button.icon type="button" data-close aria-label="Close" { "×" } }
     }
 }
 
 /// The same for a page that is open.
 pub(in crate::ui::web) fn toast_swap(notice: &Notice) -> Markup {
-    html! { div hx-swap-oob="beforeend:#toasts" { (toast(&notice.text, notice.is_bad)) } }
+    html! { div hx-swap-oob="beforeend:#toasts" { (toast(notice)) } }
 }
 
 /// What the desktop may show.

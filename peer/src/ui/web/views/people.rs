@@ -6,7 +6,8 @@ use common::text::one_line;
 use maud::{Markup, html};
 
 use super::field::NameField;
-use super::words::{name, picture, private_path};
+use super::here::{broadcast_form, here_card};
+use super::words::{name, picture, private_path, why};
 use crate::api::{ContactRow, ContactState, LinkState};
 use crate::ui::render::fingerprint;
 
@@ -15,7 +16,11 @@ pub(in crate::ui::web) fn people_page(card: &Markup) -> Markup {
     html! {
         main #main .sheet {
             header.top { a.back href="/" aria-label="Back to the channels" { "‹" } h1 { "People" } }
-            div.content { (card) }
+            div.content {
+                (card)
+                (here_card())
+                (broadcast_form("", None))
+            }
         }
     }
 }
@@ -30,29 +35,34 @@ pub(in crate::ui::web) fn people_card(
     let of =
         |states: &[ContactState]| rows.iter().filter(|row| states.contains(&row.state)).collect::<Vec<_>>();
     html! {
-        div #people hx-target="this" hx-swap="outerHTML" {
-            @if let Err(refusal) = contacts { p.notice { (one_line(&refusal.reason)) } }
-            (section("Who asks to talk with you", &of(&[ContactState::Asks])))
-            (section("Whom you know", &of(&[ContactState::Contact])))
-            (section("Whom you have asked", &of(&[ContactState::Asked])))
-            (section("Turned down and blocked", &of(&[ContactState::Rejected, ContactState::Blocked])))
+        div #people hx-get="/people/card" hx-trigger="people" hx-target="this" hx-swap="outerHTML" {
+            @if let Err(refusal) = contacts { p.notice { (why(&refusal.reason)) } }
+            (section("Who asks to talk with you", &of(&[ContactState::Asks]), rows))
+            (section("Whom you know", &of(&[ContactState::Contact]), rows))
+            (section("Whom you have asked", &of(&[ContactState::Asked]), rows))
+            (section("Turned down and blocked", &of(&[ContactState::Rejected, ContactState::Blocked]), rows))
             (ask(typed, said))
         }
     }
 }
 
-fn section(title: &str, rows: &[&ContactRow]) -> Markup {
+fn section(title: &str, rows: &[&ContactRow], all: &[ContactRow]) -> Markup {
     html! {
         @if !rows.is_empty() {
             section.card {
                 h2 { (title) }
-                ul.plain.contacts { @for row in rows { (contact(row)) } }
+                ul.plain.contacts { @for row in rows { (contact(row, is_known(row, all))) } }
             }
         }
     }
 }
 
-fn contact(row: &ContactRow) -> Markup {
+/// Whether somebody of this name is a contact already: then whoever asks has another key.
+fn is_known(row: &ContactRow, all: &[ContactRow]) -> bool {
+    all.iter().any(|other| other.state == ContactState::Contact && other.user == row.user)
+}
+
+fn contact(row: &ContactRow, is_known: bool) -> Markup {
     let user = &row.user;
     html! {
         li {
@@ -62,6 +72,11 @@ fn contact(row: &ContactRow) -> Markup {
                 span.quiet { (standing(row)) }
                 @if row.state == ContactState::Asks {
                     @for key in &row.keys { span.key { (fingerprint(*key)) } }
+                    @if is_known {
+                        span.warning {
+                            "This is not the key of the " (name(user.as_str())) " you know. Accept only if they have told you of a new device; else somebody is pretending."
+                        }
+                    }
                 }
             }
             (ways(row))
@@ -90,6 +105,7 @@ fn ways(row: &ContactRow) -> Markup {
             @match row.state {
                 ContactState::Contact => {
                     a.button href=(private_path(user)) { "Write" }
+                    (way(user, "close", "Leave", ""))
                     (hard(user, "block", "Block", &format!("Let nothing of {user} through any more?")))
                 },
                 ContactState::Asks => {

@@ -93,7 +93,7 @@ fn row(message: &DirectMessage, zone: &TimeZone) -> Markup {
             p.who {
                 b { (person(&message.from, message.author_kind)) } " "
                 time title=(day_and_time(message.sent_at, zone)) { (clock(message.sent_at, zone)) }
-                @if message.mine { " " (state(message)) }
+                @if message.mine { " " (state(message, false)) }
                 @if message.late { span.late { " came late" } }
             }
             div.text {
@@ -113,18 +113,18 @@ pub(in crate::ui::web) fn place(message: &DirectMessage) -> String {
     format!("{}:{}:{}", message.clock, message.key, message.number)
 }
 
-fn state(message: &DirectMessage) -> Markup {
+fn state(message: &DirectMessage, is_swap: bool) -> Markup {
     let (sign, word) = match message.state {
         Some(DeliveryState::Read) => ("✓✓", "read"),
         Some(DeliveryState::Delivered) => ("✓", "delivered"),
         _ => ("◷", "queued"),
     };
-    html! { span #{ "s-" (message.id) } .state title=(word) aria-label=(word) { (sign) } }
+    html! { span #{ "s-" (message.id) } .state role="img" title=(word) aria-label=(word) hx-swap-oob=[is_swap.then_some("true")] { (sign) } }
 }
 
 /// How far a message has come, for a page that shows it.
 pub(in crate::ui::web) fn state_swap(message: &DirectMessage) -> Markup {
-    html! { div hx-swap-oob={ "outerHTML:#s-" (message.id) } { (state(message)) } }
+    state(message, true)
 }
 
 /// What stands above a page of a conversation.

@@ -4,7 +4,7 @@ use common::text::one_line;
 use maud::{Markup, html};
 
 use super::frame::{Light, channel_light};
-use super::words::{channel_path, count, name};
+use super::words::{channel_path, count, name, why};
 use crate::api::{ChannelStatus, LinkState, StatusReport};
 use crate::ui::render::fingerprint;
 use crate::ui::web::model::Notice;
@@ -46,7 +46,7 @@ pub(in crate::ui::web) fn status_rows(status: &StatusReport) -> Markup {
 
 fn tracker(status: &StatusReport) -> Markup {
     let tracker = &status.tracker;
-    let reason = tracker.reason.as_deref().map(one_line).unwrap_or_default();
+    let reason = tracker.reason.as_deref().map(why).unwrap_or_default();
     let address = one_line(&tracker.address);
     html! {
         @match tracker.state {
@@ -59,7 +59,7 @@ fn tracker(status: &StatusReport) -> Markup {
 }
 
 fn channel_row(channel: &ChannelStatus) -> Markup {
-    let (class, why) = channel_light(channel);
+    let (class, state) = channel_light(channel);
     let part = match (channel.hosted, channel.joined) {
         (true, _) => "You host it",
         (false, true) => "You are in it",
@@ -71,7 +71,7 @@ fn channel_row(channel: &ChannelStatus) -> Markup {
             span class=(format!("dot {}", if channel.joined || channel.hosted { class } else { "away" })) aria-hidden="true" {}
             a href=(channel_path(&channel.channel)) { "#" (name(channel.channel.as_str())) }
             span.quiet {
-                (part) @if channel.joined { ": " (why) } "."
+                (part) @if channel.joined { ": " (state) } "."
                 @if queued > 0 { " " (count(queued, "message waits", "messages wait")) " to be sent." }
             }
         }

@@ -55,6 +55,23 @@ fn initials(who: &str) -> String {
     if letters.is_empty() { "?".to_owned() } else { letters.to_uppercase() }
 }
 
+/// Why something was not done or is not so, without what one would type on a terminal: here are buttons.
+pub(in crate::ui::web) fn why(reason: &str) -> String {
+    let reason = one_line(reason);
+    let end = ["; type: ", ". To change, type: "].iter().filter_map(|typed| reason.find(typed)).min();
+    let reason = without_code(end.and_then(|end| reason.get(..end)).unwrap_or(&reason));
+    reason.replace("type it again", "do the same again").replace("type: ", "")
+}
+
+/// A sentence without the code for programs at its end.
+fn without_code(reason: &str) -> &str {
+    let is_code = |word: &str| word.contains('_') && word.chars().all(|c| c == '_' || c.is_ascii_lowercase());
+    match reason.strip_suffix(')').and_then(|reason| reason.rsplit_once(" (")) {
+        Some((sentence, word)) if is_code(word) => sentence,
+        _ => reason,
+    }
+}
+
 /// The time of day.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     zoned(at, zone).strftime("%H:%M").to_string()
@@ -109,6 +126,24 @@ mod tests {
         assert_eq!(path("first"), "/c/first");
         assert_eq!(path("book club"), "/c/book%20club");
         assert_eq!(path("Straße"), "/c/Stra%C3%9Fe");
+    }
+
+    #[test]
+    fn reasons_do_not_say_what_to_type() {
+        for (reason, shown) in [
+            ("the name belongs to an account; type: signin ada", "the name belongs to an account"),
+            ("type: join first", "join first"),
+            ("If both confirm it, type: leave x, then join x", "If both confirm it, leave x, then join x"),
+            ("to do it all the same, type it again", "to do it all the same, do the same again"),
+            ("wrong password", "wrong password"),
+            (
+                "the connection was lost: the program is stopping (going_away)",
+                "the connection was lost: the program is stopping",
+            ),
+            ("no answer (timed out)", "no answer (timed out)"),
+        ] {
+            assert_eq!(why(reason), shown);
+        }
     }
 
     #[test]
