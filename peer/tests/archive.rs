@@ -6,49 +6,11 @@
 
 mod support;
 
-use common::link::Link;
-use common::proto::limits::MAX_UNANSWERED_MESSAGES;
 use common::proto::status::Code;
-use futures_util::future::join_all;
 use peer::Config;
 use peer::api::{ChatMessage, Command, Event, HistoryOf, LinkState, Reply};
 use peer::client::CatchUp;
-use support::{Person, Raw, World, named, text_message, until};
-
-/// Somebody who writes very much.
-struct Writer {
-    link: Link,
-    written: u64,
-}
-
-impl Writer {
-    async fn new(world: &World) -> Self {
-        Self::named(world, "writer").await
-    }
-
-    async fn named(world: &World, name: &str) -> Self {
-        let raw = Raw::guest(world, name).await;
-        let record = raw.locate("first").await;
-        let seat = raw.enter(&record, None).await.unwrap();
-        let link = seat.link.clone();
-        let mut reader = seat.read();
-        actix::spawn(async move { while reader.next().await.is_ok() {} });
-        Self { link, written: 0 }
-    }
-
-    async fn write(&mut self, count: u64) {
-        let upto = self.written + count;
-        while self.written < upto {
-            let end = upto.min(self.written + MAX_UNANSWERED_MESSAGES as u64);
-            let answers = (self.written + 1..=end)
-                .map(|number| self.link.send(&text_message(&number.to_string())).unwrap());
-            for stored in join_all(answers.collect::<Vec<_>>()).await {
-                stored.unwrap();
-            }
-            self.written = end;
-        }
-    }
-}
+use support::{Person, World, Writer, named, until};
 
 /// A world with a channel, its host, and somebody who writes there.
 async fn scene() -> (World, Person, Writer) {

@@ -8,6 +8,7 @@ mod raw;
 mod raw_talk;
 mod relay;
 mod world;
+mod writer;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub use {
     raw_talk::{RawTalk, chat_message},
     relay::Relay,
     world::{World, slow_clock},
+    writer::Writer,
 };
 
 /// No wait of a test is longer.

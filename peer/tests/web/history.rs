@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::browser::{Browser, Driver, there_is_one};
 use crate::face::Face;
-use crate::support::{World, join, named, send};
+use crate::support::{World, Writer, join, named, send};
 
 /// Says so many things, numbered, as fast as the outbox takes them.
 async fn say_many(face: &Face, channel: &str, numbers: std::ops::Range<usize>) {
@@ -76,6 +76,46 @@ async fn history_is_scrolled_to_the_first_message() {
     browser.click("#jump").await;
     browser.until("Math.abs(document.getElementById('scroll').scrollTop) < 40").await;
     browser.until("document.getElementById('jump').hidden").await;
+    browser.quit().await;
+    ken.stop().await;
+}
+
+#[actix::test]
+#[expect(clippy::print_stderr, reason = "what it costs is measured here, and not asserted")]
+async fn a_channel_with_ten_thousand_messages_opens_like_any_other() {
+    if !there_is_one() {
+        return;
+    }
+    const MANY: usize = 10_000;
+    const PAINT: &str = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
+    const WEIGHT: &str = "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')) \
+                          .reduce((sum, one) => sum + one.encodedBodySize, 0)";
+    let (world, driver) = (World::new().await, Driver::start());
+    let mut ken = Face::of(&world, "ken").await;
+    ken.host("first").await;
+    Writer::new(&world).await.write(MANY as u64).await;
+    crate::support::until("all have come in", async || {
+        matches!(ken.perform(Command::Connected).await, Ok(Reply::Connected(list)) if list.channels[0].seq == MANY as u64)
+    })
+    .await;
+    let browser = ken.browser(&driver).await;
+    let mut paints = Vec::new();
+    for _ in 0..7 {
+        browser.goto("about:blank").await;
+        browser.goto(&ken.at("/c/first")).await;
+        browser.until(&format!("({PAINT}) !== null")).await;
+        paints.push(browser.js(PAINT).await.as_f64().unwrap().round());
+        browser
+            .until(&format!(
+                "[...document.querySelectorAll('#log .message')].at(-1).dataset.at.endsWith(':{MANY}')"
+            ))
+            .await;
+        // A screenful, however many there are.
+        browser.until("document.querySelectorAll('#log .message').length === 60").await;
+    }
+    let weight = browser.js(WEIGHT).await.as_u64().unwrap();
+    eprintln!("first paint with {MANY} messages, in ms: {paints:?}; all of the page has {weight} bytes");
+    assert!((50_000..150_000).contains(&weight), "{weight}");
     browser.quit().await;
     ken.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peer::api::Command;
+use peer::api::{Command, DirectCommand, Reply};
 
 use crate::browser::{Browser, Driver, there_is_one};
 use crate::face::Face;
@@ -79,12 +79,37 @@ impl Town {
             // One after another, as people talk.
             crate::support::until("it is stored", async || {
                 let list = Command::Outbox(peer::api::OutboxCommand::List { channel: None });
-                matches!(face.perform(list).await, Ok(peer::api::Reply::Outbox(list)) if list.total == 0)
+                matches!(face.perform(list).await, Ok(Reply::Outbox(list)) if list.total == 0)
             })
             .await;
         }
         self.ada.send("book club", "Who has the Woolf? @ken?").await;
         self.grace.send("book club", "Me, until Sunday.").await;
+    }
+
+    /// Two talk alone, and a third one asks.
+    async fn talk_alone(&self) {
+        let direct = |command| Command::Direct(command);
+        let named = |name: &str| name.parse::<common::name::UserName>().unwrap();
+        self.ada.perform(direct(DirectCommand::Start { user: named("ken") })).await.unwrap();
+        let accept = || direct(DirectCommand::Accept { user: named("ada"), key: None });
+        crate::support::until("ken is asked", async || self.ken.perform(accept()).await.is_ok()).await;
+        self.grace.perform(direct(DirectCommand::Start { user: named("ken") })).await.unwrap();
+        let said = [
+            (&self.ada, "ken", "Between us: it is her birthday on Saturday."),
+            (&self.ken, "ada", "I know! I have ordered the cake. `18:00`, in the shed?"),
+            (&self.ada, "ken", "Perfect. Not a word in #garden."),
+        ];
+        for (face, user, text) in said {
+            let message = DirectCommand::Msg { user: named(user), text: text.to_owned() };
+            face.perform(direct(message)).await.unwrap();
+            crate::support::until("it has arrived", async || {
+                let asked = DirectCommand::History { user: named(if user == "ken" { "ada" } else { "ken" }), count: 9, before: None };
+                let other = if user == "ken" { &self.ken } else { &self.ada };
+                matches!(other.perform(direct(asked)).await, Ok(Reply::Conversation(found)) if found.messages.last().is_some_and(|last| last.text.as_deref() == Some(text)))
+            })
+            .await;
+        }
     }
 
     async fn stop(mut self) {
@@ -176,4 +201,71 @@ async fn every_page_can_be_looked_at() {
     newcomer.stop().await;
     laptop.stop().await;
     town.stop().await;
+}
+
+#[actix::test]
+async fn people_and_troubles_can_be_looked_at() {
+    if !there_is_one() {
+        return;
+    }
+    let (mut world, driver) = (World::new().await, Driver::start());
+    let mut town = Town::new(&world).await;
+    town.talk().await;
+    town.talk_alone().await;
+    let browser = town.ken.browser(&driver).await;
+    people(&browser, &town).await;
+    orders(&browser, &town).await;
+    told(&browser, &town).await;
+
+    // Without a tracker, and without the peer.
+    world.stop_tracker().await;
+    browser.goto(&town.ken.at("/status")).await;
+    browser.until_shows("#foot", "No tracker").await;
+    pictures(&browser, "no-tracker").await;
+    browser.goto(&town.ken.at("/c/garden")).await;
+    browser.until_shows("#log", "second frame").await;
+    town.ken.stop().await;
+    browser.until("!document.getElementById('lost').hidden").await;
+    pictures(&browser, "lost").await;
+    town.ken.start_again().await;
+    browser.quit().await;
+    town.stop().await;
+}
+
+async fn people(browser: &Browser, town: &Town) {
+    browser.goto(&town.ken.at("/people")).await;
+    browser.until_shows("#here", "grace").await;
+    pictures(browser, "people").await;
+    browser.goto(&town.ken.at("/p/ada")).await;
+    browser.until_shows("#log", "Not a word").await;
+    pictures(browser, "private").await;
+}
+
+/// What an owner can do.
+async fn orders(browser: &Browser, town: &Town) {
+    browser.goto(&town.ken.at("/c/book%20club")).await;
+    browser.until_shows("#log", "until Sunday").await;
+    browser.click("[data-toggle=about]").await;
+    browser.until_shows("#about .people", "grace").await;
+    pictures(browser, "owner").await;
+    browser.js("(document.querySelector('#about .people details').open = true)").await;
+    pictures(browser, "member").await;
+    browser.click("[data-toggle=about]").await;
+}
+
+/// What is said to everybody, beside a field, and of who is invisible.
+async fn told(browser: &Browser, town: &Town) {
+    browser.goto(&town.ken.at("/find")).await;
+    browser.fill("#host-name", "no/slash").await;
+    browser.click("#host button").await;
+    browser.until_there("#host-name-said:not(:empty)").await;
+    let word = "The tracker moves to another machine tonight at ten; it is back after ten minutes.";
+    town.ada.perform(Command::Broadcast { text: word.to_owned() }).await.unwrap();
+    browser.until_shows("#toasts", "tonight").await;
+    pictures(browser, "slip-and-word").await;
+    town.ken.perform(Command::Invisible { on: true }).await.unwrap();
+    browser.goto(&town.ken.at("/me")).await;
+    browser.until_shows("#visibility", "You are invisible").await;
+    pictures(browser, "invisible").await;
+    town.ken.perform(Command::Invisible { on: false }).await.unwrap();
 }

@@ -10,12 +10,15 @@ mod browser;
 mod entering;
 mod face;
 mod history;
+mod light;
 mod looks;
 mod own;
+mod people;
 mod private;
 mod process;
 #[path = "../process_support/mod.rs"]
 mod process_support;
+mod reading;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;

@@ -112,6 +112,116 @@ async fn an_owner_says_who_may_do_what_and_who_has_to_go() {
     ken.stop().await;
 }
 
+/// What a desktop would show, where nobody looks at the page.
+const DESKTOP: &str = "(window.told = [], document.hasFocus = () => false, \
+    window.Notification = class { \
+        constructor(title, { body }) { window.told.push(title + ': ' + body); } \
+        static permission = 'granted'; \
+        static requestPermission() { window.asked = true; return Promise.resolve('granted'); } \
+    }, true)";
+
+#[actix::test]
+async fn the_desktop_tells_of_who_names_one_once_that_is_wanted() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut charlie) = (Face::of(&world, "ken").await, Face::of(&world, "charlie").await);
+    ken.host("garden").await;
+    charlie.perform(join("garden")).await.unwrap();
+    let browser = ken.browser(&driver).await;
+    browser.goto(&ken.at("/me")).await;
+    browser.js(DESKTOP).await;
+    charlie.send("garden", "ken, unheard").await;
+    browser.until_shows("#channels .badge", "@1").await;
+    browser.until("window.told.length === 0 && window.asked === undefined").await;
+    browser.click("[data-notify]").await;
+    browser.until("window.asked === true").await;
+    browser.until_shows("[data-notify]", "Do not").await;
+    charlie.send("garden", "to nobody").await;
+    charlie.send("garden", "<b>ken</b>, come").await;
+    browser.until("window.told.length === 1").await;
+    let told = browser.js("window.told").await;
+    assert_eq!(told, json!(["charlie in #garden: <b>ken</b>, come"]));
+    // Not from a muted channel, and not any more when that is wanted.
+    browser.goto(&ken.at("/c/garden")).await;
+    browser.click("[data-toggle=about]").await;
+    browser.click("[hx-post$='/mute']").await;
+    browser.until_there("[hx-post$='/unmute']").await;
+    browser.js(DESKTOP).await;
+    charlie.send("garden", "ken, muted").await;
+    browser.until_shows("#log .message", "ken, muted").await;
+    browser.click("[hx-post$='/unmute']").await;
+    browser.until_there("[hx-post$='/mute']").await;
+    browser.js(DESKTOP).await;
+    charlie.send("garden", "ken, heard").await;
+    browser.until("window.told.length === 1 && window.told[0].includes('ken, heard')").await;
+    browser.goto(&ken.at("/me")).await;
+    browser.js(DESKTOP).await;
+    browser.click("[data-notify]").await;
+    browser.until_shows("[data-notify]", "Notify me").await;
+    charlie.send("garden", "ken, too late").await;
+    browser.until_shows("#channels .badge", "@").await;
+    browser.until("window.told.length === 0").await;
+    browser.quit().await;
+    charlie.stop().await;
+    ken.stop().await;
+}
+
+#[actix::test]
+async fn an_owner_stops_hosting_and_gives_a_name_up() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut charlie) = (account(&world, "ken").await, Face::of(&world, "charlie").await);
+    ken.host("garden").await;
+    charlie.perform(join("garden")).await.unwrap();
+    let (kens, charlies) = (ken.browser(&driver).await, charlie.browser(&driver).await);
+    charlies.goto(&charlie.at("/c/garden")).await;
+    kens.goto(&ken.at("/c/garden")).await;
+    kens.write("before").await;
+    kens.until_shows("#log .own", "before").await;
+    kens.click("[data-toggle=about]").await;
+
+    // Kicked: asked for first; out, told why, and the place is empty.
+    press(&kens, "charlie", "kick").await;
+    kens.fill("#why", "enough").await;
+    kens.agree().await;
+    charlies.until_shows("#log .notice", "enough").await;
+    charlies.until_shows("#channels", "None yet").await;
+
+    // A no does nothing; a yes stops it, and everything is there when it is hosted again.
+    kens.click("[hx-post$='/unhost']").await;
+    kens.until("document.getElementById('confirm').open").await;
+    kens.click("#confirm button[value=no]").await;
+    kens.until("!document.getElementById('confirm').open").await;
+    kens.until_shows("#channels", "garden").await;
+    kens.click("[hx-post$='/unhost']").await;
+    kens.agree().await;
+    kens.until_shows("#channels", "None yet").await;
+    kens.goto(&ken.at("/find")).await;
+    kens.fill("#host-name", "garden").await;
+    kens.click("#host button").await;
+    kens.until_shows("#log .own", "before").await;
+
+    // Given up, the name is another's.
+    if kens.js("document.getElementById('main').classList.contains('with-about')").await == json!(false) {
+        kens.click("[data-toggle=about]").await;
+    }
+    kens.click("[hx-post$='/release']").await;
+    kens.agree().await;
+    kens.until_shows("#channels", "None yet").await;
+    charlies.goto(&charlie.at("/find")).await;
+    charlies.fill("#host-name", "garden").await;
+    charlies.click("#host button").await;
+    charlies.until_shows("h1", "#garden").await;
+    kens.quit().await;
+    charlies.quit().await;
+    charlie.stop().await;
+    ken.stop().await;
+}
+
 #[actix::test]
 async fn keys_go_where_they_say_and_nothing_is_heard_of_a_muted_channel() {
     if !there_is_one() {
