@@ -1,5 +1,8 @@
 //! Coming in: by the link, past an unknown tracker, with and without an account.
 
+use common::proto::status::Code;
+use peer::api::Command;
+
 use crate::browser::{Driver, there_is_one};
 use crate::face::Face;
 use crate::support::World;
@@ -61,9 +64,12 @@ async fn an_unknown_tracker_is_shown_before_a_password_goes_there() {
     let key = world.key.to_string();
     let shown = browser.js("document.getElementById('fingerprint').textContent.replaceAll(' ', '')").await;
     assert_eq!(shown, key);
-    browser.fill("#signup-password", PASSWORD).await;
-    browser.click("form[hx-post='/account/signup'] button").await;
-    browser.until_shows("#signup-said", "fingerprint").await;
+    // Until then there is no place for a password, and nothing takes one.
+    browser.until_there("#guest-name").await;
+    browser.until_gone("input[type=password]").await;
+    let password = common::secret::Secret::new(PASSWORD);
+    let refused = ken.perform(Command::Signup { name: None, password }).await.unwrap_err();
+    assert_eq!(refused.code, Code::TrackerUnconfirmed);
     browser.click("form[hx-post='/account/confirm'] button").await;
     browser.until_gone("#fingerprint").await;
 

@@ -80,8 +80,12 @@ async fn history_is_scrolled_to_the_first_message() {
     ken.stop().await;
 }
 
+#[expect(clippy::print_stderr, reason = "what it costs is measured and not asserted")]
+fn say_figures(messages: usize, paints: &[f64], weight: u64) {
+    eprintln!("first paint with {messages} messages, in ms: {paints:?}; all of the page has {weight} bytes");
+}
+
 #[actix::test]
-#[expect(clippy::print_stderr, reason = "what it costs is measured here, and not asserted")]
 async fn a_channel_with_ten_thousand_messages_opens_like_any_other() {
     if !there_is_one() {
         return;
@@ -114,7 +118,7 @@ async fn a_channel_with_ten_thousand_messages_opens_like_any_other() {
         browser.until("document.querySelectorAll('#log .message').length === 60").await;
     }
     let weight = browser.js(WEIGHT).await.as_u64().unwrap();
-    eprintln!("first paint with {MANY} messages, in ms: {paints:?}; all of the page has {weight} bytes");
+    say_figures(MANY, &paints, weight);
     assert!((50_000..150_000).contains(&weight), "{weight}");
     browser.quit().await;
     ken.stop().await;

@@ -29,7 +29,7 @@
     sayRead();
   });
   body.addEventListener("htmx:wsClose", (event) => {
-    if (event.detail.event.code !== 1005) by("lost").hidden = false;
+    if (event.detail.event.code !== 1005 && !by("stopped")) by("lost").hidden = false;
   });
   body.addEventListener("htmx:wsBeforeMessage", () => { atEnd = isAtEnd(); });
   body.addEventListener("htmx:wsAfterMessage", () => {

@@ -78,8 +78,15 @@ pub(in crate::ui::web) fn account_card(view: &AccountView<'_>) -> Markup {
                 p { (standing(state)) }
                 details { summary { "Your peer's key" } p.key { (fingerprint(view.identity.key)) } }
             }
-            @if let Some((key, tracker)) = view.is_unconfirmed() { (confirm(key, tracker, view.refusal("confirm"))) }
-            @if state == SessionState::Account { (signed_in(view)) } @else { (ways_in(view)) }
+            @match view.is_unconfirmed() {
+                // A password is not even asked for before.
+                Some((key, tracker)) => {
+                    (confirm(key, tracker, view.refusal("confirm")))
+                    @if state != SessionState::Account { (form(view, &GUEST)) }
+                }
+                None if state == SessionState::Account => (signed_in(view)),
+                None => (ways_in(view)),
+            }
         }
     }
 }
@@ -100,7 +107,7 @@ fn confirm(key: PeerKey, tracker: &str, refusal: Option<&Refusal>) -> Markup {
             h2 { "Is this the right tracker?" }
             p { "This is the first contact with " b { (one_line(tracker)) } ". Its key's fingerprint is" }
             p.key #fingerprint { (fingerprint(key)) }
-            p { "Compare it with the one that the tracker's operator sees at its start. If it differs, somebody stands in between and would get your password." }
+            p { "Compare it with the one that the tracker's operator sees at its start. If it differs, somebody stands in between and would get your password. If it is the same, you can make an account or sign in." }
             form hx-post="/account/confirm" {
                 input type="hidden" name="key" value=(key);
                 button.main { "It is the same" }

@@ -59,6 +59,7 @@ pub(in crate::ui::web) fn found(
     html! {
         @match page {
             Err(refusal) => li.notice { p { "The channels cannot be listed now: " (why(&refusal.reason)) } },
+            Ok(page) if page.channels.is_empty() && pattern.trim().is_empty() => li.notice { p { "There are no channels yet. Host the first one below." } },
             Ok(page) if page.channels.is_empty() => li.notice { p { "No channel is called like that. You can host one." } },
             Ok(page) => {
                 @for listed in &page.channels { (listed_row(listed, is_joined(listed))) }
