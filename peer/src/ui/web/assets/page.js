@@ -65,6 +65,8 @@
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const isLook = detail.target.id === "about-live" && detail.requestConfig.verb === "get";
     if (isLook && document.querySelector("#about-live details[open]")) detail.shouldSwap = false;
+    // Nor take away what was typed meanwhile.
+    if (detail.target.id === "people" && detail.requestConfig.verb === "get" && by("ask-user").value) detail.shouldSwap = false;
   });
   document.addEventListener("toggle", (event) => {
     if (event.target.matches("#about-live details") && !event.target.open) lookAtPeople();
