@@ -25,6 +25,7 @@ use jiff::tz::TimeZone;
 use super::command::{Group, Spec, TABLE};
 use crate::api::{ChatMessage, Event, LinkState, SessionState};
 use crate::ui::parse::quoted;
+pub(in crate::ui) use files::{bytes, span};
 pub(in crate::ui) use moderation::role_word as role;
 pub use style::Style;
 

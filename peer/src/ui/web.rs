@@ -10,6 +10,7 @@ mod actions;
 mod assets;
 mod door;
 mod feed;
+mod files;
 mod find;
 mod frame;
 mod guard;
@@ -23,6 +24,7 @@ mod people;
 mod safety;
 mod server;
 mod talk;
+mod uploads;
 mod views;
 
 use std::io;
@@ -44,6 +46,7 @@ use crate::events::EventQueue;
 use guard::Visitor;
 use kept::KeptFile;
 use page::{Page, PageParts};
+use uploads::Uploads;
 
 /// How long what is left to take and to answer may take at the end.
 const END_LIMIT: Duration = Duration::from_secs(3);
@@ -85,7 +88,8 @@ pub fn start<N: Node + Sync>(
     let file = KeptFile::of(&config.data_dir);
     let kept = file.load();
     let address = listener.local_addr()?;
-    let page = Page::new(PageParts { node, file, kept, address, quit: config.quit, ending });
+    let uploads = Uploads::of(&config.data_dir);
+    let page = Page::new(PageParts { node, file, kept, uploads, address, quit: config.quit, ending });
     let link = page.new_link().map_err(io::Error::other)?;
     let server = server::serve(listener, page.clone())?;
     let (tell, other) = if beside {

@@ -9,6 +9,7 @@ mod attacks;
 mod browser;
 mod entering;
 mod face;
+mod files;
 mod history;
 mod light;
 mod looks;

@@ -166,7 +166,7 @@ fn shown_name(name: &str) -> String {
 }
 
 /// A number of bytes as people write it.
-fn bytes(count: u64) -> String {
+pub(in crate::ui) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let (mut whole, mut tenths, mut unit) = (count, 0, 0);
     while whole >= 1000 && unit + 1 < UNITS.len() {
@@ -178,7 +178,7 @@ fn bytes(count: u64) -> String {
 }
 
 /// A number of seconds as people say it.
-fn span(seconds: u64) -> String {
+pub(in crate::ui) fn span(seconds: u64) -> String {
     match seconds {
         0..=99 => format!("{seconds} s"),
         100..=5999 => format!("{} min", seconds.div_ceil(60)),

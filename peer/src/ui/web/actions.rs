@@ -34,9 +34,11 @@ pub(super) async fn join(page: web::Data<Page>, named: web::Form<Named>) -> Http
     };
     match joined {
         Ok(channel) => go_to(&page, &views::channel_path(&channel)),
-        Err(refusal) => {
-            html(views::toast(&Notice { text: views::why(&refusal.reason), is_bad: true, stays: false }))
-        }
+        Err(refusal) => html(views::toast(&Notice {
+            text: views::why(&refusal.reason),
+            is_bad: true,
+            ..Notice::default()
+        })),
     }
 }
 

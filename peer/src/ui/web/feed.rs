@@ -6,8 +6,9 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::files;
 use super::page::Page;
-use crate::api::{Command, Event, Reply};
+use crate::api::{Command, Event, FileRow, Reply};
 use crate::events::{EventQueue, Events};
 use crate::ui::render::{Renderer, Style};
 
@@ -25,6 +26,9 @@ pub(super) async fn run(page: Page, queue: Arc<EventQueue>, beside: Option<Event
         let is_entry = matches!(event, Event::Session { .. });
         let said = render.event(&event, Timestamp::now());
         page.change(|model| model.apply(&event, said));
+        if let Event::File(row) = &event {
+            forget_copy(&page, row).await;
+        }
         match &beside {
             Some(beside) => beside.tell(event).await,
             None => queue.shown().add(1),
@@ -38,10 +42,21 @@ pub(super) async fn run(page: Page, queue: Arc<EventQueue>, beside: Option<Event
 /// Learns who and where the user is at the start.
 async fn prime(page: &Page) {
     see_identity(page).await;
+    let (uploads, rows) = (page.uploads().clone(), files::all(page).await);
+    if let Ok(rows) = rows {
+        let _ = tokio::task::spawn_blocking(move || uploads.sweep(&rows)).await;
+    }
     match page.channels().await {
         Ok(channels) => page.change(|model| model.see_channels(&channels)),
         Err(refusal) => tracing::warn!(reason = %refusal, "what is unread is not known"),
     }
+}
+
+/// A copy that was handed over by a browser goes when nobody can ask for it any more.
+async fn forget_copy(page: &Page, row: &FileRow) {
+    let (uploads, row) = (page.uploads().clone(), row.clone());
+    // It is for the next start otherwise.
+    let _ = tokio::task::spawn_blocking(move || uploads.see(&row)).await;
 }
 
 async fn see_identity(page: &Page) {

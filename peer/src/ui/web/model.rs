@@ -12,7 +12,10 @@ use common::text::one_line;
 
 use super::kept::{KeptTalk, Mark};
 use super::views::{channel_path, private_path, why};
-use crate::api::{ChannelStatus, ChatMessage, ChatRequest, DirectMessage, Event, Identity, OutgoingState};
+use crate::api::{
+    ChannelStatus, ChatMessage, ChatRequest, DirectMessage, Event, FileDirection, FileNote, FileRow,
+    FileState, Identity, OutgoingState,
+};
 pub(super) use privates::Privates;
 pub(super) use talk::{Line, Talk, is_mention};
 
@@ -30,6 +33,8 @@ pub(super) struct Model {
     pub privates: Privates,
     /// Changes with whom the user knows and who asks.
     pub people: u64,
+    /// Changes with everything that is offered.
+    pub files: u64,
     /// Said to the user wherever they are.
     pub notices: Told<Notice>,
     /// What a desktop may show.
@@ -41,12 +46,14 @@ pub(super) struct Model {
 }
 
 /// Something that no command asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Notice {
     pub text: String,
     pub is_bad: bool,
     /// Whether it stays until its reader has closed it.
     pub stays: bool,
+    /// Whoever looks at the conversation with this user sees it there.
+    pub about: Option<UserName>,
 }
 
 /// A message that the user wants to hear of.
@@ -234,15 +241,16 @@ impl Model {
             Event::ChatRequest(request) => {
                 self.know_people();
                 let (text, is_bad) = asks(request);
-                self.notices.push(Notice { text, is_bad, stays: is_bad });
+                self.notices.push(Notice { text, is_bad, stays: is_bad, about: None });
             }
             Event::Online { .. } | Event::Offline { .. } => {
                 self.know_people();
                 self.notice(line.unwrap_or_default(), false);
             }
+            Event::File(row) => self.file(row),
             Event::Broadcast { .. } => {
                 let text = line.unwrap_or_default();
-                self.notices.push(Notice { text, is_bad: false, stays: true });
+                self.notices.push(Notice { text, is_bad: false, stays: true, about: None });
             }
             Event::Chat { user, .. } => {
                 self.know_people();
@@ -283,7 +291,7 @@ impl Model {
             self.alerts.push(Alert {
                 title: format!("@{}", message.user),
                 path: private_path(&message.user),
-                text: message.text.clone().unwrap_or_default(),
+                text: message.text.clone().or_else(|| message.file.as_ref().map(said_of)).unwrap_or_default(),
                 tag: message.id.to_string(),
             });
         }
@@ -292,6 +300,20 @@ impl Model {
     /// There is something new about whom the user knows, or who is there.
     pub fn know_people(&mut self) {
         (self.people, self.frame) = (self.people + 1, self.frame + 1);
+    }
+
+    fn file(&mut self, row: &FileRow) {
+        self.files += 1;
+        let path = row.path.as_deref().unwrap_or_default();
+        let reason = row.reason.as_deref().unwrap_or_default();
+        let (text, is_bad) = match (row.state, row.direction) {
+            (FileState::Done, FileDirection::In) => {
+                (format!("{} from {} is here: {path}", row.name, row.user), false)
+            }
+            (FileState::Failed, _) => (format!("{}: {}", row.name, why(reason)), true),
+            _ => return,
+        };
+        self.notices.push(Notice { text, is_bad, stays: false, about: Some(row.user.clone()) });
     }
 
     fn outgoing(&mut self, channel: &ChannelName, state: OutgoingState) {
@@ -346,7 +368,7 @@ impl Model {
     }
 
     fn notice(&mut self, text: String, is_bad: bool) {
-        self.notices.push(Notice { text: why(&text), is_bad, stays: false });
+        self.notices.push(Notice { text: why(&text), is_bad, stays: false, about: None });
     }
 }
 
@@ -364,6 +386,11 @@ fn asks(request: &ChatRequest) -> (String, bool) {
         return (format!("{user} asks to talk with you, and is NOT the {user} you know: see People."), true);
     }
     (format!("{user} asks to talk with you: see People."), false)
+}
+
+/// What the desktop says of a file.
+fn said_of(note: &FileNote) -> String {
+    if note.outcome.is_none() { format!("offers {}", note.name) } else { note.name.clone() }
 }
 
 /// The channel that an event is about, where the terminal's line begins with its name.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::kept::{Kept, KeptBrowser, KeptFile};
 use super::model::Model;
 use super::safety::{Keys, csrf_token};
+use super::uploads::Uploads;
 use crate::api::{
     ChannelStatus, Command, ContactRow, Conversation, DirectCommand, HistoryOf, Outcome, Reply, StatusReport,
 };
@@ -37,6 +38,7 @@ struct Inner {
     changed: watch::Sender<()>,
     keys: Mutex<Keys>,
     file: KeptFile,
+    uploads: Uploads,
     address: SocketAddr,
     zone: TimeZone,
     sockets: Arc<AtomicUsize>,
@@ -49,6 +51,8 @@ pub(super) struct PageParts<N> {
     pub node: N,
     pub file: KeptFile,
     pub kept: Kept,
+    /// Where copies are of what browsers hand over.
+    pub uploads: Uploads,
     /// Where it is served.
     pub address: SocketAddr,
     /// Given when its user wants the peer to stop.
@@ -59,7 +63,7 @@ pub(super) struct PageParts<N> {
 
 impl Page {
     pub fn new<N: Node + Sync>(parts: PageParts<N>) -> Self {
-        let PageParts { node, file, kept, address, quit, ending } = parts;
+        let PageParts { node, file, kept, uploads, address, quit, ending } = parts;
         let browsers = kept.browsers.iter().filter_map(KeptBrowser::to_browser).collect();
         Self(Arc::new(Inner {
             perform: Box::new(move |command| {
@@ -70,6 +74,7 @@ impl Page {
             changed: watch::Sender::new(()),
             keys: Mutex::new(Keys::new(browsers)),
             file,
+            uploads,
             address,
             zone: TimeZone::system(),
             sockets: Arc::default(),
@@ -178,6 +183,11 @@ impl Page {
         let file = self.0.file.clone();
         // Only for comfort: nothing is lost when it fails.
         let _ = tokio::task::spawn_blocking(move || file.save(&Kept { channels, privates, browsers })).await;
+    }
+
+    /// The copies of what browsers have handed over.
+    pub fn uploads(&self) -> &Uploads {
+        &self.0.uploads
     }
 
     /// Where it is served.

@@ -7,6 +7,7 @@ use maud::{Markup, html as markup};
 use serde::Deserialize;
 
 use super::door::{form_error, html};
+use super::files;
 use super::frame::frame;
 use super::model::Model;
 use super::page::{PAGE_ROWS, Page};
@@ -106,7 +107,8 @@ pub(super) async fn talk(
     };
     page.change(|model| model.read_private(&user));
     let log = log(&page, &user, None).await;
-    let view = PrivateView { contact: &contact, log };
+    let files = views::shelf(&files::of(&page, &user).await);
+    let view = PrivateView { contact: &contact, log, files };
     html(views::page(&frame, &format!("@{user}"), views::private_page(&view)))
 }
 

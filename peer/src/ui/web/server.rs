@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer};
 
 use super::guard::{KEY_PATH, LIVE_PATH, guard};
 use super::page::Page;
-use super::{account, actions, assets, door, find, here, live, own, people, talk};
+use super::{account, actions, assets, door, files, find, here, live, own, people, talk};
 
 /// How many connections may be open at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -80,7 +80,10 @@ fn routes(config: &mut ServiceConfig) {
             web::scope("/p/{user}")
                 .route("", web::get().to(people::talk))
                 .route("/newest", web::get().to(people::newest))
-                .route("/older", web::get().to(people::older)),
+                .route("/older", web::get().to(people::older))
+                .route("/upload", web::post().to(files::upload))
+                .route("/path", web::post().to(files::path))
+                .route("/files/{id}/{verb}", web::post().to(files::change)),
         )
         .route("/link", web::post().to(door::new_link))
         .route("/lock", web::post().to(door::lock))

@@ -5,6 +5,7 @@ mod account;
 mod channel;
 mod door;
 mod field;
+mod files;
 mod find;
 mod frame;
 mod here;
@@ -21,6 +22,7 @@ pub(super) use channel::{
     ChannelView, channel_page, composer_said, my_picture, outbox, outbox_swap, people_swap, stale,
 };
 pub(super) use door::{door, link_card, stopped};
+pub(super) use files::{open_swap, over_swap, path_form, shelf};
 pub(super) use find::{FindView, find_page, found, host_form};
 pub(super) use frame::{At, FrameView, PersonRow, Row, alerts_swap, frame_swap, page, toast, toast_swap};
 pub(super) use here::{HereView, broadcast_form, here};

@@ -225,6 +225,69 @@
     }, true);
   }
 
+  // --- files --------------------------------------------------------------------------------------------------------
+  // A page does not know where a file lies: the peer gets a copy, and offers that.
+  function sendFile(file) {
+    const row = document.createElement("li");
+    row.className = "file";
+    const bar = Object.assign(document.createElement("progress"), { max: Math.max(file.size, 1), value: 0 });
+    bar.setAttribute("aria-label", file.name);
+    const stop = Object.assign(document.createElement("button"), { type: "button", textContent: "Cancel" });
+    const words = Object.assign(document.createElement("p"), { className: "what" });
+    words.append(Object.assign(document.createElement("b"), { textContent: file.name }), bar);
+    row.append(words, stop);
+    by("uploads").append(row);
+    const request = new XMLHttpRequest();
+    request.open("POST", `${main.dataset.path}/upload?name=${encodeURIComponent(file.name)}`);
+    request.setRequestHeader("X-Csrf-Token", body.dataset.csrf);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.addEventListener("progress", ({ loaded }) => { bar.value = loaded; });
+    request.addEventListener("loadend", () => {
+      row.remove();
+      if (request.status >= 400) toast(request.responseText || "The peer could not take that file.");
+    });
+    request.addEventListener("error", () => toast(`${file.name} could not be handed over.`));
+    stop.addEventListener("click", () => request.abort());
+    request.send(file);
+  }
+  function sendAll(items) {
+    for (const item of items) {
+      if (item.kind !== "file") continue;
+      if (item.webkitGetAsEntry?.()?.isDirectory) toast("A folder cannot be dropped: press + and write its path.");
+      else sendFile(item.getAsFile());
+    }
+  }
+  const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  // Elsewhere a dropped file would be opened in place of the page.
+  document.addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = user ? "copy" : "none";
+    if (user) main.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) main?.classList.remove("dropping"); });
+  document.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    main?.classList.remove("dropping");
+    if (user) sendAll(event.dataTransfer.items);
+  });
+  if (user) {
+    text.addEventListener("paste", (event) => {
+      if (event.clipboardData.files.length === 0) return;
+      event.preventDefault();
+      sendAll(event.clipboardData.items);
+    });
+    by("pick").addEventListener("change", () => {
+      for (const file of by("pick").files) sendFile(file);
+      by("pick").value = "";
+      by("send-file").close();
+    });
+    body.addEventListener("htmx:afterRequest", ({ detail }) => {
+      if (detail.successful && detail.requestConfig.path.endsWith("/path")) by("send-file").close();
+    });
+  }
+
   // --- buttons ------------------------------------------------------------------------------------------------------
   document.addEventListener("click", (event) => {
     const on = (name) => event.target.closest(`[data-${name}]`);

@@ -7,7 +7,7 @@ use super::{Place, mark};
 use crate::api::ChatMessage;
 use crate::ui::web::frame::frame;
 use crate::ui::web::kept::Mark;
-use crate::ui::web::model::Line;
+use crate::ui::web::model::{Line, Notice};
 use crate::ui::web::page::Page;
 use crate::ui::web::talk::{outbox, with_lines};
 use crate::ui::web::views::{self, At, Chain};
@@ -125,7 +125,9 @@ impl View {
         let (notices, alerts) = (self.notices, self.alerts);
         let (mut news, notices, alerts) = self.page.look(|model| {
             let mut news = String::new();
-            for notice in model.notices.since(notices) {
+            let with = self.private.as_ref().map(|private| &private.user);
+            let is_seen = |notice: &&Notice| notice.about.is_some() && notice.about.as_ref() == with;
+            for notice in model.notices.since(notices).filter(|notice| !is_seen(notice)) {
                 news.push_str(&views::toast_swap(notice).into_string());
             }
             if model.alerts.count() > alerts {

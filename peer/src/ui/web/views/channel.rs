@@ -43,7 +43,7 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
                 }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            (composer(&format!("#{channel}")))
+            (composer(&format!("#{channel}"), false))
             (about_frame(view.status, view.muted))
         }
     }
@@ -66,7 +66,7 @@ fn in_short(why: &str) -> String {
 }
 
 /// Where a message is written.
-pub(super) fn composer(place: &str) -> Markup {
+pub(super) fn composer(place: &str, with_files: bool) -> Markup {
     html! {
         form #composer ws-send autocomplete="off" {
             input type="hidden" name="kind" value="send";
@@ -74,6 +74,9 @@ pub(super) fn composer(place: &str) -> Markup {
             div #editing hidden { span { "You are changing a message that was refused." } button type="button" data-stop-editing { "Leave it" } }
             (said_frame(false, &html! {}))
             div.write {
+                @if with_files {
+                    button.icon type="button" data-open="send-file" title="Send a file" aria-label="Send a file" { "+" }
+                }
                 textarea #text name="text" rows="1" placeholder=(format!("Write to {place}")) aria-label=(format!("Message to {place}"))
                     data-max=(MAX_TEXT_BYTES) autofocus dir="auto" {}
                 button type="submit" title="Send (Enter)" aria-label="Send" { "➤" }

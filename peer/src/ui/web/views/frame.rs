@@ -267,7 +267,7 @@ pub(in crate::ui::web) fn frame_swap(frame: &FrameView) -> Markup {
 
 /// Something said to the user, which goes away by itself.
 pub(in crate::ui::web) fn toast(notice: &Notice) -> Markup {
-    let Notice { text, is_bad, stays } = notice;
+    let Notice { text, is_bad, stays, .. } = notice;
     html! {
         div.toast.bad[*is_bad] role=[is_bad.then_some("alert")] data-stays[*stays] { p dir="auto" { (one_line(text)) } button.icon type="button" data-close aria-label="Close" { "×" } }
     }

@@ -2,32 +2,23 @@
 
 use common::clock::Timestamp;
 use common::entry::TEXT;
-use common::proto::file::FileOutcome;
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::channel::composer;
+use super::files::{Shelf, note, send_dialog, shelf_frame};
 use super::text::message_text;
 use super::words::{clock, day, day_and_time, name, person, picture, private_path, same_day};
-use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, FileNote, LinkState};
+use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, LinkState};
 
 /// What the page of a conversation shows.
 pub(in crate::ui::web) struct PrivateView<'a> {
     pub contact: &'a ContactRow,
     /// The rows, with what stands above them.
     pub log: Markup,
-}
-
-/// What a message says of a file.
-fn file(note: &FileNote) -> String {
-    let name = one_line(&note.name);
-    match note.outcome {
-        None => format!("offers the file {name}; in the terminal: files"),
-        Some(FileOutcome::Done) => format!("has received {name}"),
-        Some(FileOutcome::Rejected) => format!("does not want {name}"),
-        Some(FileOutcome::Cancelled | FileOutcome::Other) => format!("has cancelled {name}"),
-    }
+    /// What is offered, either way.
+    pub files: Shelf,
 }
 
 /// The page of a conversation.
@@ -45,7 +36,8 @@ pub(in crate::ui::web) fn private_page(view: &PrivateView<'_>) -> Markup {
                 div.inner { ol #log role="log" aria-label="Messages" { (view.log) } }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            (composer(&format!("@{user}")))
+            div.below { (shelf_frame(&view.files)) (composer(&format!("@{user}"), true)) }
+            (send_dialog(user))
         }
     }
 }
@@ -100,7 +92,7 @@ fn row(message: &DirectMessage, zone: &TimeZone) -> Markup {
                 @match &message.text {
                     Some(text) => (message_text(text)),
                     None if message.kind == TEXT => p.quiet { "(unreadable)" },
-                    None if message.file.is_some() => p.quiet { (message.file.as_ref().map(file).unwrap_or_default()) },
+                    None if message.file.is_some() => p.quiet { (message.file.as_ref().map(note).unwrap_or_default()) },
                     None => p.quiet { "(" (one_line(&message.kind)) ": a newer version of this program shows it)" },
                 }
             }
