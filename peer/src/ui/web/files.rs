@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::door::{form_error, html};
 use super::page::Page;
 use super::views;
-use crate::api::{Command, FileChange, FileCommand, FileRow, Reply};
+use crate::api::{Command, FileChange, FileCommand, FileRow, FileTo, Reply};
 
 /// What a browser calls a file that it hands over.
 #[derive(Deserialize)]
@@ -63,7 +63,9 @@ pub(super) async fn path(
 }
 
 async fn offer(page: &Page, user: UserName, path: PathBuf) -> Result<(), Refusal> {
-    page.perform(Command::Files(FileCommand::Send { user, paths: vec![path] })).await.map(drop)
+    page.perform(Command::Files(FileCommand::Send { to: FileTo::User(user), paths: vec![path] }))
+        .await
+        .map(drop)
 }
 
 /// Does something with what is offered.
@@ -89,7 +91,7 @@ pub(super) async fn change(
 /// What is offered between the user and somebody, either way.
 pub(super) async fn of(page: &Page, user: &UserName) -> Vec<FileRow> {
     let mut rows = all(page).await.unwrap_or_default();
-    rows.retain(|row| row.user == *user);
+    rows.retain(|row| row.channel.is_none() && row.user.as_deref() == Some(user.as_str()));
     rows
 }
 

@@ -307,13 +307,14 @@ impl Model {
         let path = row.path.as_deref().unwrap_or_default();
         let reason = row.reason.as_deref().unwrap_or_default();
         let (text, is_bad) = match (row.state, row.direction) {
-            (FileState::Done, FileDirection::In) => {
-                (format!("{} from {} is here: {path}", row.name, row.user), false)
-            }
+            (FileState::Done, FileDirection::In) => (
+                format!("{} from {} is here: {path}", row.name, row.user.as_deref().unwrap_or_default()),
+                false,
+            ),
             (FileState::Failed, _) => (format!("{}: {}", row.name, why(reason)), true),
             _ => return,
         };
-        self.notices.push(Notice { text, is_bad, stays: false, about: Some(row.user.clone()) });
+        self.notices.push(Notice { text, is_bad, stays: false, about: private_of(row) });
     }
 
     fn outgoing(&mut self, channel: &ChannelName, state: OutgoingState) {
@@ -370,6 +371,11 @@ impl Model {
     fn notice(&mut self, text: String, is_bad: bool) {
         self.notices.push(Notice { text: why(&text), is_bad, stays: false, about: None });
     }
+}
+
+/// With whom something is sent alone.
+fn private_of(row: &FileRow) -> Option<UserName> {
+    row.user.as_deref().filter(|_| row.channel.is_none())?.parse().ok()
 }
 
 /// How a request is told, and whether something about it is wrong.

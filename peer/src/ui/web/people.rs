@@ -107,7 +107,7 @@ pub(super) async fn talk(
     };
     page.change(|model| model.read_private(&user));
     let log = log(&page, &user, None).await;
-    let files = views::shelf(&files::of(&page, &user).await);
+    let files = views::shelf(&user, &files::of(&page, &user).await);
     let view = PrivateView { contact: &contact, log, files };
     html(views::page(&frame, &format!("@{user}"), views::private_page(&view)))
 }

@@ -181,7 +181,8 @@ mod tests {
         FileRow {
             id: FileId::new(),
             direction: FileDirection::Out,
-            user: "ada".parse().unwrap(),
+            user: Some("ada".into()),
+            channel: None,
             name: "x".into(),
             size: 1,
             files: None,

@@ -284,7 +284,7 @@
       by("send-file").close();
     });
     body.addEventListener("htmx:afterRequest", ({ detail }) => {
-      if (detail.successful && detail.requestConfig.path.endsWith("/path")) by("send-file").close();
+      if (detail.xhr.status < 400 && detail.requestConfig.path.endsWith("/path")) by("send-file").close();
     });
   }
 

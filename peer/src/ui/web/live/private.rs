@@ -54,7 +54,7 @@ impl PrivateTalk {
         if self.files.replace(now) == Some(now) {
             return String::new();
         }
-        let shelf = views::shelf(&files::of(&self.page, &self.user).await);
+        let shelf = views::shelf(&self.user, &files::of(&self.page, &self.user).await);
         let parts = [shelf.open.into_string(), shelf.over.into_string()];
         let before = std::mem::replace(&mut self.shelf, parts);
         let [open, over] = &self.shelf;

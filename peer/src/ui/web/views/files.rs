@@ -24,17 +24,17 @@ pub(in crate::ui::web) struct Shelf {
 }
 
 /// The files of a conversation.
-pub(in crate::ui::web) fn shelf(rows: &[FileRow]) -> Shelf {
+pub(in crate::ui::web) fn shelf(user: &UserName, rows: &[FileRow]) -> Shelf {
     let is_over =
         |row: &&FileRow| matches!(row.state, FileState::Done | FileState::Rejected | FileState::Cancelled);
     let (over, open): (Vec<_>, Vec<_>) = rows.iter().partition(is_over);
     let shown = over.iter().rev().take(SHOWN_OVER);
     Shelf {
-        open: html! { @for row in &open { (file(row)) } },
+        open: html! { @for row in &open { (file(user, row)) } },
         over: html! {
             @if !over.is_empty() {
                 summary { (count(over.len() as u64, "file that is over", "files that are over")) }
-                ul { @for row in shown { (file(row)) } }
+                ul { @for row in shown { (file(user, row)) } }
             }
         },
     }
@@ -61,7 +61,7 @@ pub(in crate::ui::web) fn over_swap(part: &str) -> Markup {
     html! { details #files-over hx-swap-oob="innerHTML" { (maud::PreEscaped(part)) } }
 }
 
-fn file(row: &FileRow) -> Markup {
+fn file(user: &UserName, row: &FileRow) -> Markup {
     let is_moving = matches!(row.state, FileState::Waiting | FileState::Running | FileState::Paused);
     let path =
         row.path.as_deref().filter(|_| row.direction == FileDirection::In && row.state == FileState::Done);
@@ -78,7 +78,7 @@ fn file(row: &FileRow) -> Markup {
                 @if let Some(reason) = &row.reason { p.why { (why(reason)) } }
                 @if let Some(path) = path { p.path { "It is here: " code { (one_line(path)) } } }
             }
-            (ways(row))
+            (ways(user, row))
         }
     }
 }
@@ -122,7 +122,7 @@ fn standing(row: &FileRow) -> String {
     }
 }
 
-fn ways(row: &FileRow) -> Markup {
+fn ways(user: &UserName, row: &FileRow) -> Markup {
     let ways: &[(&str, &str)] = match (row.state, row.direction) {
         (FileState::Offered, FileDirection::In) => &[("accept", "Accept"), ("reject", "Reject")],
         (FileState::Preparing | FileState::Offered, _) => &[("cancel", "Cancel")],
@@ -131,7 +131,7 @@ fn ways(row: &FileRow) -> Markup {
         (FileState::Failed, _) => &[("resume", "Try again"), ("cancel", "Cancel")],
         (FileState::Done | FileState::Rejected | FileState::Cancelled, _) => &[],
     };
-    let path = private_path(&row.user);
+    let path = private_path(user);
     html! {
         @if !ways.is_empty() {
             div.ways {
