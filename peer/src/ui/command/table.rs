@@ -388,7 +388,7 @@ pub static TABLE: &[Spec] = &[
         word: "sendfile",
         group: Group::Direct,
         usage: "USER|CH path…",
-        help: "offer files or folders to a contact, or to all in a channel; paths with spaces go in double quotes",
+        help: "offer files or folders to a contact, or to all in a channel; quote paths with spaces",
         args: &[need(Kind::Recipient), need(Kind::Paths)],
         build: |args| {
             Some(Action::Perform(Command::Files(FileCommand::Send { to: args.to?, paths: args.paths })))
