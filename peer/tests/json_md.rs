@@ -8,7 +8,7 @@ mod process_support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peer::ui::command::TABLE;
+use peer::ui::command::specs;
 use process_support::PASSWORD;
 use process_support::peer::{Peer, bare};
 use process_support::tracker::Tracker;
@@ -409,7 +409,7 @@ fn what_is_said_has_the_documented_form() {
 
 #[test]
 fn every_command_and_every_start_of_a_line_is_documented() {
-    for spec in TABLE {
+    for spec in specs() {
         let is_named = [format!("`{}", spec.word), format!(" {} ", spec.word)];
         assert!(
             is_named.iter().any(|form| DOCUMENT.contains(form.as_str())),

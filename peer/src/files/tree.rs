@@ -9,7 +9,6 @@ use std::io::{self, Read, Write};
 use bao_tree::io::BaoContentItem;
 use bao_tree::io::outboard::PostOrderOutboard;
 use bao_tree::io::sync::{DecodeResponseIter, ReadAt, encode_ranges_validated, outboard_post_order};
-use bao_tree::iter::BaoChunk;
 use bao_tree::{BaoTree, BlockSize, ChunkNum, ChunkRanges};
 use bytes::Bytes;
 use common::entry::Hash;
@@ -43,16 +42,13 @@ pub fn is_start(from: u64, size: u64) -> bool {
     from.is_multiple_of(FILE_BLOCK_BYTES) && (from < size || from == 0)
 }
 
-/// How many bytes are sent from this one on, hashes included.
+/// How many bytes are sent from this one on, hashes included: the tree of n blocks has n - 1 pairs of hashes, and those
+/// of its whole parts before the first block sent are left out.
 pub fn sent_bytes(size: u64, from: u64) -> u64 {
-    let (tree, ranges) = (tree_of(size), from_byte(from));
-    let items = tree.ranges_pre_order_chunks_iter_ref(&ranges, 0);
-    items
-        .map(|item| match item {
-            BaoChunk::Parent { .. } => PAIR_BYTES,
-            BaoChunk::Leaf { size, .. } => size as u64,
-        })
-        .sum()
+    let blocks = size.div_ceil(FILE_BLOCK_BYTES).max(1);
+    let before = from / FILE_BLOCK_BYTES;
+    let left_out = before - u64::from(before.count_ones());
+    size.saturating_sub(from) + (blocks - 1).saturating_sub(left_out) * PAIR_BYTES
 }
 
 /// Writes what is sent from this byte on. What is not as it was when the tree was made is noticed before it is written.

@@ -1,6 +1,6 @@
 //! What may follow what has been typed: completion and hints, from the command table and the names seen. Pure.
 
-use super::command::{self, Arg, Kind, Spec, TABLE};
+use super::command::{self, Arg, Kind, Spec, specs};
 use super::known::Known;
 use super::parse::{find_row, quoted, split_word};
 
@@ -11,7 +11,7 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
     }
     let (word, rest) = split_word(typed);
     if rest.is_empty() {
-        let words = TABLE.iter().map(|spec| spec.word).filter(|word| !word.contains(' '));
+        let words = specs().map(|spec| spec.word).filter(|word| !word.contains(' '));
         return (typed.len() - word.len(), begun_with(word, words));
     }
     let Some((spec, rest)) = row(word, rest) else {
@@ -31,7 +31,7 @@ pub fn complete(typed: &str, known: &Known) -> (usize, Vec<String>) {
         Some(Kind::Who | Kind::Contact | Kind::Users) => begun_with(last, known.people()),
         Some(Kind::Choice(choices)) => begun_with(last, command::shown(choices)),
         Some(Kind::Place) => places(last, known),
-        Some(Kind::Word) => begun_with(last, TABLE.iter().map(|spec| spec.word)),
+        Some(Kind::Word) => begun_with(last, specs().map(|spec| spec.word)),
         Some(Kind::Message) => begun_with(last, known.outgoing()),
         Some(Kind::Queue) => [begun_with(last, known.outgoing()), channels(last, known)].concat(),
         _ => Vec::new(),

@@ -12,7 +12,7 @@ use common::shutdown::{Shutdown, ShutdownTrigger};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::command::{Action, Spec, TABLE};
+use super::command::{Action, Spec, specs};
 use super::parse::{self, Parsed};
 use super::{Exit, Node};
 use crate::api::{Event, Outcome};

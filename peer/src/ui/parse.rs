@@ -8,7 +8,7 @@ use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 
-use super::command::{self, Action, Args, Flag, Kind, Spec, TABLE, shown};
+use super::command::{self, Action, Args, Flag, Kind, Spec, shown, specs};
 use crate::api::{FileTo, WhoIs};
 
 /// The longest line that is looked at.
@@ -341,7 +341,7 @@ fn nearest(typed: &str) -> Option<&'static Spec> {
         return None;
     }
     let typed = typed.to_lowercase();
-    let words = TABLE.iter().flat_map(|spec| spec.words().map(move |word| (spec, word)));
+    let words = specs().flat_map(|spec| spec.words().map(move |word| (spec, word)));
     let slips = words.map(|(spec, word)| {
         // The beginning of a word is the word.
         let begun = typed.len() >= 2 && word.starts_with(&typed);

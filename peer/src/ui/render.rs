@@ -22,7 +22,7 @@ use common::proto::status::{Code, Refusal};
 use common::text::{for_terminal, one_line};
 use jiff::tz::TimeZone;
 
-use super::command::{Group, Spec, TABLE};
+use super::command::{Group, Spec, specs};
 use crate::api::{ChatMessage, Event, LinkState, SessionState};
 use crate::ui::parse::quoted;
 pub(in crate::ui) use files::{bytes, span};
@@ -141,11 +141,11 @@ impl Renderer {
             lines.extend(spec.followed().map(|spec| self.help(Some(spec))));
             return lines.join("\n");
         }
-        let width = TABLE.iter().map(|spec| spec.synopsis().chars().count()).max().unwrap_or_default();
+        let width = specs().map(|spec| spec.synopsis().chars().count()).max().unwrap_or_default();
         let mut lines = Vec::new();
         for group in Group::ALL {
             lines.push(self.style.bold(group.title()));
-            for spec in TABLE.iter().filter(|spec| spec.group == group) {
+            for spec in specs().filter(|spec| spec.group == group) {
                 lines.push(format!("  {:width$}  {}", spec.synopsis(), spec.help));
             }
         }

@@ -139,7 +139,7 @@ impl<'a> ResultLine<'a> {
 
     /// The answer to `help`.
     pub(super) fn help(command: &'a str, tag: Option<&'a str>, about: Option<&'static Spec>) -> Self {
-        let rows = super::TABLE.iter().filter(|spec| about.is_none_or(|about| about.word == spec.word));
+        let rows = super::specs().filter(|spec| about.is_none_or(|about| about.word == spec.word));
         let rows = rows.map(|spec| {
             json!({
                 "command": spec.word,

@@ -1,0 +1,192 @@
+//! What there is, and the channels one is in.
+
+use common::proto::limits::FIRST_TAIL;
+
+use super::{ROW, may, need};
+use crate::api::{Command, DirectCommand};
+use crate::ui::command::{Action, Args, Flag, Group, Kind, Spec, TalkTo};
+
+fn history(args: Args) -> Option<Action> {
+    let (count, before) = (args.count.unwrap_or(FIRST_TAIL), args.before);
+    if let Some(user) = args.user {
+        let asked = DirectCommand::History { user, count, before };
+        return Some(Action::Perform(Command::Direct(asked)));
+    }
+    Some(Action::Perform(Command::History { channel: args.channel?, count, before }))
+}
+
+pub(super) const ROWS: &[Spec] = &[
+    Spec {
+        word: "list",
+        usage: "[pattern] [--after NAME]",
+        help: "the tracker's channels: all, or those whose name contains the pattern (* stands for anything)",
+        args: &[may(Kind::Pattern)],
+        flags: &[Flag::After],
+        build: |args| Some(Action::Perform(Command::List { pattern: args.pattern, after: args.after })),
+        ..ROW
+    },
+    Spec {
+        word: "users",
+        help: "who is at the tracker, and who of those you watch is not",
+        build: |_| Some(Action::Perform(Command::Users)),
+        ..ROW
+    },
+    Spec {
+        word: "connected",
+        help: "the channels this peer has joined or hosts",
+        build: |_| Some(Action::Perform(Command::Connected)),
+        ..ROW
+    },
+    Spec {
+        word: "members",
+        usage: "CH [--authorized]",
+        help: "who is in a channel; or who was given something in it, here or not",
+        args: &[need(Kind::Channel)],
+        flags: &[Flag::Authorized],
+        build: |args| {
+            let granted = args.authorized;
+            Some(Action::Perform(Command::Members { channel: args.channel?, granted }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "info",
+        aliases: &["retrieve"],
+        usage: "CH",
+        help: "what a channel is: owner, age, size, who may do what",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Info { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "status",
+        help: "what is connected and what is not, and why",
+        build: |_| Some(Action::Perform(Command::Status)),
+        ..ROW
+    },
+    Spec {
+        word: "debug",
+        usage: "[CH]",
+        help: "the inside of this peer, or of a channel it hosts",
+        args: &[may(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Debug { channel: args.channel })),
+        ..ROW
+    },
+    Spec {
+        word: "client",
+        help: "this peer itself: who, where, which channels, what waits to be sent",
+        build: |_| Some(Action::Perform(Command::Client)),
+        ..ROW
+    },
+    Spec {
+        word: "help",
+        usage: "[cmd]",
+        help: "all commands, or one of them",
+        args: &[may(Kind::Word)],
+        build: |args| Some(Action::Help(args.word)),
+        ..ROW
+    },
+    Spec {
+        word: "host",
+        group: Group::Channel,
+        usage: "CH",
+        help: "host a channel on this machine, a new one or one of yours",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Host { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "unhost",
+        group: Group::Channel,
+        usage: "CH [--release]",
+        help: "stop hosting a channel; its name stays yours unless you release it",
+        args: &[need(Kind::Channel)],
+        flags: &[Flag::Release],
+        build: |args| {
+            Some(Action::Perform(Command::Unhost { channel: args.channel?, release: args.release }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "join",
+        group: Group::Channel,
+        usage: "CH",
+        help: "join a channel",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Join { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "leave",
+        aliases: &["disconnect"],
+        group: Group::Channel,
+        usage: "CH",
+        help: "leave a channel",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Leave { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "send",
+        group: Group::Channel,
+        usage: "CH text…",
+        help: "write a message: the rest of the line, as it is",
+        args: &[need(Kind::Channel), need(Kind::Text)],
+        build: |args| Some(Action::Perform(Command::Send { channel: args.channel?, text: args.text? })),
+        ..ROW
+    },
+    Spec {
+        word: "history",
+        aliases: &["refresh"],
+        group: Group::Channel,
+        usage: "CH|@USER [n] [--before SEQ]",
+        help: "the newest n messages (50 when not given), or those before one of them",
+        args: &[need(Kind::Place), may(Kind::Count)],
+        flags: &[Flag::Before],
+        build: history,
+        ..ROW
+    },
+    Spec {
+        word: "verify",
+        group: Group::Channel,
+        usage: "CH",
+        help: "check what is kept of a channel against what its host has signed",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Verify { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
+        word: "export",
+        group: Group::Channel,
+        usage: "CH FILE",
+        help: "write a channel, or what you have of it, into a file that can be checked and imported",
+        args: &[need(Kind::Channel), need(Kind::Path)],
+        build: |args| Some(Action::Perform(Command::Export { channel: args.channel?, path: args.path? })),
+        ..ROW
+    },
+    Spec {
+        word: "import",
+        group: Group::Channel,
+        usage: "FILE [CH] [--key KEY]",
+        help: "make a channel of an export, or of logs of IRC, and host it; KEY is that of its old host",
+        args: &[need(Kind::Path), may(Kind::Channel)],
+        flags: &[Flag::Key],
+        build: |args| {
+            let (path, key) = (args.path?, args.host_key);
+            Some(Action::Perform(Command::Import { path, channel: args.channel, key }))
+        },
+        ..ROW
+    },
+    Spec {
+        word: "talk",
+        group: Group::Channel,
+        usage: "[CH|@USER]",
+        help: "make each line a message there, commands begin with / then; /talk alone ends it",
+        args: &[may(Kind::Place)],
+        build: |args| {
+            let user = args.user.map(TalkTo::User);
+            Some(Action::Talk(user.or(args.channel.map(TalkTo::Channel))))
+        },
+        ..ROW
+    },
+];
