@@ -92,6 +92,13 @@ pub struct Browser {
     driver: WebDriver,
 }
 
+/// The page may put another element in the place of one at any time: then it is done with that.
+async fn not_stale(css: &str, act: impl AsyncFn() -> WebDriverResult<()>) {
+    while let Err(error) = act().await {
+        assert!(error.to_string().contains("stale"), "{css} cannot be used: {error}");
+    }
+}
+
 impl Browser {
     pub async fn goto(&self, url: &str) {
         within(self.driver.goto(url)).await.unwrap();
@@ -147,28 +154,27 @@ impl Browser {
     }
 
     pub async fn click(&self, css: &str) {
-        let pressing = async {
-            while let Err(error) = self.try_click(css).await {
-                // The page may put another element in its place at any time.
-                assert!(error.to_string().contains("stale"), "{css} cannot be pressed: {error}");
-            }
-        };
-        within(pressing).await;
+        within(not_stale(css, async || {
+            let element = self.find(css).await?;
+            element.scroll_into_view().await?;
+            element.click().await
+        }))
+        .await;
     }
 
-    async fn try_click(&self, css: &str) -> WebDriverResult<()> {
+    async fn find(&self, css: &str) -> WebDriverResult<WebElement> {
         self.until_there(css).await;
-        let element = self.driver.find(By::Css(css.to_owned())).await?;
-        element.scroll_into_view().await?;
-        element.click().await
+        self.driver.find(By::Css(css.to_owned())).await
     }
 
     /// Types into a field, in place of what is there.
     pub async fn fill(&self, css: &str, text: &str) {
-        self.until_there(css).await;
-        let element = within(self.driver.find(By::Css(css.to_owned()))).await.unwrap();
-        within(element.clear()).await.unwrap();
-        within(element.send_keys(text)).await.unwrap();
+        within(not_stale(css, async || {
+            let element = self.find(css).await?;
+            element.clear().await?;
+            element.send_keys(text).await
+        }))
+        .await;
     }
 
     pub async fn press(&self, css: &str, keys: impl Into<TypingData>) {

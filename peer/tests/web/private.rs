@@ -16,10 +16,10 @@ async fn two_people_talk_alone() {
     // A slip is said beside the field; then she is asked, and agrees.
     kens.goto(&ken.at("/people")).await;
     kens.fill("#ask-user", "no/name").await;
-    kens.click("#people form button").await;
+    kens.click("#ask button").await;
     kens.until_there("#ask-user-said:not(:empty)").await;
     kens.fill("#ask-user", "ada").await;
-    kens.click("#people form button").await;
+    kens.click("#ask button").await;
     adas.until_there("#contacts .badge").await;
     adas.goto(&ada.at("/people")).await;
     adas.until_shows("#people .key", " ").await;

@@ -35,13 +35,13 @@ pub(super) async fn people(request: HttpRequest, page: web::Data<Page>) -> HttpR
         Ok(frame) => frame,
         Err(refusal) => return broken(&refusal),
     };
-    let card = views::people_card(&page.contacts().await, "", None);
+    let card = views::people_card(&page.contacts().await);
     html(views::page(&frame, "People", views::people_page(&card)))
 }
 
 /// Whom the user knows and who asks, for a page that is open.
 pub(super) async fn card(page: web::Data<Page>) -> HttpResponse {
-    html(views::people_card(&page.contacts().await, "", None))
+    html(views::people_card(&page.contacts().await))
 }
 
 /// Does what a form about somebody asks for.
@@ -57,13 +57,17 @@ pub(super) async fn act(
         None => return HttpResponse::NotFound().finish(),
     };
     page.change(Model::know_people);
-    let is_asking = *verb == "start";
-    if let (false, Err(refusal)) = (is_asking, &outcome) {
-        page.change(|model| model.say(&refusal.reason));
+    if *verb == "start" {
+        let typed = if outcome.is_err() { sent.user.as_str() } else { "" };
+        let form = views::ask_form(typed, Some(&outcome));
+        return if outcome.is_ok() { html(form) } else { form_error(form) };
     }
-    let typed = if is_asking && outcome.is_err() { sent.user.as_str() } else { "" };
-    let card = views::people_card(&page.contacts().await, typed, is_asking.then_some(&outcome));
-    if outcome.is_ok() { html(card) } else { form_error(card) }
+    let card = views::people_card(&page.contacts().await);
+    if let Err(refusal) = outcome {
+        page.change(|model| model.say(&refusal.reason));
+        return form_error(card);
+    }
+    html(card)
 }
 
 fn command(verb: &str, sent: &Sent) -> Option<Result<DirectCommand, Refusal>> {

@@ -54,7 +54,7 @@
   // Who is there is asked anew, but not under the hands of whoever is about to press something there.
   function lookAtPeople() {
     if (by("about-live") && !document.querySelector("#about-live details[open]")) htmx.trigger("#about-live", "people");
-    if (by("people") && !by("ask-user").value) htmx.trigger("#people", "people");
+    if (by("people")) htmx.trigger("#people", "people");
     lookWhoIsHere();
   }
   // Of those who are not watched nobody tells: asked when the user comes back to the page.
@@ -65,8 +65,6 @@
   body.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const isLook = detail.target.id === "about-live" && detail.requestConfig.verb === "get";
     if (isLook && document.querySelector("#about-live details[open]")) detail.shouldSwap = false;
-    // Nor take away what was typed meanwhile.
-    if (detail.target.id === "people" && detail.requestConfig.verb === "get" && by("ask-user").value) detail.shouldSwap = false;
   });
   document.addEventListener("toggle", (event) => {
     if (event.target.matches("#about-live details") && !event.target.open) lookAtPeople();

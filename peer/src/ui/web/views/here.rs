@@ -86,7 +86,7 @@ fn talk(view: &HereView<'_>, user: &UserRow) -> Markup {
     html! {
         @match known.map(|row| row.state) {
             Some(ContactState::Contact) => a.button href=(private_path(&user.name)) { "Write" },
-            None => button #{ "ask-" (user.subject) } type="button" hx-post="/people/start" hx-vals=(vals) hx-target="#people" hx-swap="outerHTML" { "Ask to talk" },
+            None => button #{ "ask-" (user.subject) } type="button" hx-post="/people/start" hx-vals=(vals) hx-target="#ask" hx-swap="outerHTML" { "Ask to talk" },
             // What to do with these stands above.
             Some(_) => {},
         }

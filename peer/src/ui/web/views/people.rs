@@ -18,6 +18,7 @@ pub(in crate::ui::web) fn people_page(card: &Markup) -> Markup {
             header.top { a.back href="/" aria-label="Back to the channels" { "‹" } h1 { "People" } }
             div.content {
                 (card)
+                (ask_form("", None))
                 (here_card())
                 (broadcast_form("", None))
             }
@@ -25,12 +26,8 @@ pub(in crate::ui::web) fn people_page(card: &Markup) -> Markup {
     }
 }
 
-/// Who asks, who is known, and a place to ask somebody; with what was typed and how it ended.
-pub(in crate::ui::web) fn people_card(
-    contacts: &Result<Vec<ContactRow>, Refusal>,
-    typed: &str,
-    said: Option<&Result<String, Refusal>>,
-) -> Markup {
+/// Who asks, and who is known.
+pub(in crate::ui::web) fn people_card(contacts: &Result<Vec<ContactRow>, Refusal>) -> Markup {
     let rows = contacts.as_ref().map(Vec::as_slice).unwrap_or_default();
     let of =
         |states: &[ContactState]| rows.iter().filter(|row| states.contains(&row.state)).collect::<Vec<_>>();
@@ -41,7 +38,6 @@ pub(in crate::ui::web) fn people_card(
             (section("Whom you know", &of(&[ContactState::Contact]), rows))
             (section("Whom you have asked", &of(&[ContactState::Asked]), rows))
             (section("Turned down and blocked", &of(&[ContactState::Rejected, ContactState::Blocked]), rows))
-            (ask(typed, said))
         }
     }
 }
@@ -135,12 +131,14 @@ fn hard(user: &UserName, verb: &str, word: &str, question: &str) -> Markup {
     }
 }
 
-fn ask(typed: &str, said: Option<&Result<String, Refusal>>) -> Markup {
+/// A place to ask somebody; with what was typed and how it ended. It stands apart from what is asked for anew all the
+/// time, so that nothing is taken away from under whoever types.
+pub(in crate::ui::web) fn ask_form(typed: &str, said: Option<&Result<String, Refusal>>) -> Markup {
     let refusal = said.and_then(|said| said.as_ref().err());
     let field =
         NameField { id: "ask-user", sent_as: "user", label: "Their name", button: "Ask", typed, refusal };
     html! {
-        form.card hx-post="/people/start" {
+        form #ask .card hx-post="/people/start" hx-swap="outerHTML" {
             h2 { "Talk with somebody alone" }
             p.quiet { "They are asked first. What you say goes straight from your machine to theirs." }
             div.field {
