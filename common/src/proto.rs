@@ -1,9 +1,10 @@
 //! The protocol: what each side may say, as types without any input or output.
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
-//! connection), [`directory`], [`device`], [`knock`] and [`presence`] (to the tracker), [`channel`] (to a host), [`direct`] (from one peer to
-//! another), [`file`] (files, from one peer to another) and [`event`] (pushed); who may do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep
-//! its JSON may go is looked at in [`depth`].
+//! connection), [`directory`], [`device`], [`knock`] and [`presence`] (to the tracker), [`channel`] (to a host),
+//! [`direct`] (from one peer to another), [`mod@file`] (files, from one peer to another) and [`event`] (pushed); who may
+//! do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep its JSON may go is looked at in
+//! [`depth`].
 
 pub mod channel;
 pub mod depth;

@@ -1,6 +1,6 @@
 //! A channel's history taken along: exports, imports, and their check.
 //!
-//! In reading order: the form of an export ([`format`]), whether one is what it says ([`check`], pure), files ([`file`]),
+//! In reading order: the form of an export ([`mod@format`]), whether one is what it says ([`check`], pure), files ([`mod@file`]),
 //! and logs of IRC ([`irc`], pure but for reading). This file brings them together with the log and the archive.
 
 mod backup;
