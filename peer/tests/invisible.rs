@@ -4,9 +4,14 @@
 
 mod support;
 
-use common::proto::status::Code;
+use common::link::Link;
+use common::proto::directory::ChannelRecord;
+use common::proto::session::Purpose;
+use common::proto::status::{Code, Refusal};
+use common::transport::{Expected, Transport};
 use peer::api::{Command, DirectCommand, Event, LinkState, Reply, Visibility, WatchCommand};
-use support::{Person, World, named};
+use peer::tracker_link::hello_for;
+use support::{Person, Raw, World, named, within};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -196,4 +201,32 @@ async fn a_word_to_all_shows_who_is_invisible_and_is_warned_of_first() {
     ada.done(say()).await;
     ken.expect("the word", is_heard).await;
     assert_eq!(users(&ken).await, ["ken"], "to the list they are away all the same");
+}
+
+/// What a host says to somebody who comes for this.
+async fn greeted(raw: &Raw, host: &ChannelRecord, purpose: Purpose) -> Result<(), Refusal> {
+    let transport = Transport::new(raw.identity.clone()).unwrap();
+    let connection = within(transport.dial(Expected::Key(host.host_key), &host.addresses)).await.unwrap();
+    let (link, mut inbox) = Link::open(connection);
+    let answer = within(inbox.ask(&link, &hello_for(purpose))).await;
+    answer.map(drop).map_err(|error| error.into_refusal())
+}
+
+#[actix::test]
+async fn who_is_invisible_hosts_and_is_asked_for_files_as_in_vain_as_for_a_talk() {
+    let world = World::new().await;
+    let (mut ada, bob) = (world.guest("ada").await, Raw::guest(&world, "bob").await);
+    ada.signup(PASSWORD).await;
+    ada.host("garden").await;
+    let host = bob.locate("garden").await;
+    for purpose in [Purpose::Direct, Purpose::File] {
+        greeted(&bob, &host, purpose).await.unwrap();
+    }
+    set_invisible(&ada, true).await;
+    let talk = greeted(&bob, &host, Purpose::Direct).await.unwrap_err();
+    let file = greeted(&bob, &host, Purpose::File).await.unwrap_err();
+    // As what no host serves, whoever it is.
+    let neither = greeted(&bob, &host, Purpose::Control).await.unwrap_err();
+    assert_eq!((&talk, &file), (&neither, &neither));
+    greeted(&bob, &host, Purpose::Channel).await.unwrap();
 }
