@@ -215,7 +215,7 @@ async fn greeted(raw: &Raw, host: &ChannelRecord, purpose: Purpose) -> Result<()
 #[actix::test]
 async fn who_is_invisible_hosts_and_is_asked_for_files_as_in_vain_as_for_a_talk() {
     let world = World::new().await;
-    let (mut ada, bob) = (world.guest("ada").await, Raw::guest(&world, "bob").await);
+    let (ada, bob) = (world.guest("ada").await, Raw::guest(&world, "bob").await);
     ada.signup(PASSWORD).await;
     ada.host("garden").await;
     let host = bob.locate("garden").await;
