@@ -26,7 +26,8 @@ impl Renderer {
                 format!("to fetch {name} from {with}: files accept {id}")
             }
             // Said by the message of the conversation.
-            FileState::Offered if row.have == 0 || is_in => return None,
+            // Nor is it worth a word that somebody goes who has all of it.
+            FileState::Offered if row.have == 0 || row.have == row.size || is_in => return None,
             FileState::Offered => {
                 format!("{name}: {with} is not connected any more, at {} %", self.percent(row))
             }
