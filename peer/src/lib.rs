@@ -3,8 +3,9 @@
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
-//! ([`direct`]), files from one user to another ([`files`]), who of those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`],
-//! [`pace`]), what is kept ([`store`]), and what people see ([`ui`]).
+//! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), who of
+//! those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept
+//! ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
@@ -27,6 +28,8 @@ pub mod session;
 mod simulation;
 mod start;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tracker_link;
 pub mod ui;
 

@@ -5,25 +5,9 @@
 
 mod process_support;
 
-use std::path::Path;
-
-use process_support::peer::Peer;
-use process_support::tracker::Tracker;
+use process_support::peer::{Peer, acquainted};
 use rustix::process::Signal;
 use serde_json::Value;
-
-/// Two who have agreed to talk, and are connected.
-fn scene(folder: &Path) -> (Tracker, Peer, Peer) {
-    let tracker = Tracker::start(&folder.join("tracker"));
-    let (mut ken, mut charlie) =
-        (Peer::enter(&tracker, "ken", folder), Peer::enter(&tracker, "charlie", folder));
-    ken.done("start charlie");
-    charlie.wait("a request", |event| event["event"] == "chat_request");
-    charlie.done("accept ken");
-    ken.wait_connection("@charlie", "up");
-    charlie.wait_connection("@ken", "up");
-    (tracker, ken, charlie)
-}
 
 fn write(peer: &mut Peer, user: &str, text: &str) -> Value {
     peer.done(&format!("msg {user} {text}"))["id"].clone()
@@ -57,7 +41,7 @@ fn conversation(peer: &mut Peer, user: &str) -> Vec<String> {
 #[test]
 fn whoever_closes_the_lid_and_comes_back_gets_everything_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (tracker, mut ken, mut charlie) = scene(folder.path());
+    let (tracker, mut ken, mut charlie) = acquainted(folder.path());
     let first = write(&mut ken, "charlie", "before");
     delivered(&mut ken, &first);
     reads(&mut charlie, "before");
@@ -83,7 +67,7 @@ fn whoever_closes_the_lid_and_comes_back_gets_everything_once() {
 fn kills_of_either_side_while_both_write_lose_and_repeat_nothing() {
     const ROUNDS: usize = 5;
     let folder = tempfile::tempdir().unwrap();
-    let (tracker, mut ken, mut charlie) = scene(folder.path());
+    let (tracker, mut ken, mut charlie) = acquainted(folder.path());
     let (mut by_ken, mut by_charlie) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         // Without waiting for anything but its own disk: the kill comes while messages are on their way.

@@ -8,27 +8,13 @@ mod process_support;
 use std::fs;
 use std::path::Path;
 
-use process_support::peer::Peer;
-use process_support::tracker::Tracker;
+use process_support::peer::{Peer, acquainted};
 use serde_json::Value;
 
 /// How often either side is killed.
 const KILLS: usize = 5;
 /// How large the file is unless `NATTER_FILE_MIB` says otherwise.
 const MIB: usize = 64;
-
-/// Two who have agreed to talk, and are connected.
-fn scene(folder: &Path) -> (Tracker, Peer, Peer) {
-    let tracker = Tracker::start(&folder.join("tracker"));
-    let (mut ken, mut charlie) =
-        (Peer::enter(&tracker, "ken", folder), Peer::enter(&tracker, "charlie", folder));
-    ken.done("start charlie");
-    charlie.wait("a request", |event| event["event"] == "chat_request");
-    charlie.done("accept ken");
-    ken.wait_connection("@charlie", "up");
-    charlie.wait_connection("@ken", "up");
-    (tracker, ken, charlie)
-}
 
 /// A file with bytes that are different everywhere, made piece by piece.
 fn made(path: &Path) {
@@ -61,7 +47,7 @@ fn goes_on(peer: &mut Peer, id: &Value) -> (u64, bool) {
 #[test]
 fn a_file_is_killed_on_both_sides_and_ends_identical() {
     let folder = tempfile::tempdir().unwrap();
-    let (tracker, mut ken, mut charlie) = scene(folder.path());
+    let (tracker, mut ken, mut charlie) = acquainted(folder.path());
     let path = folder.path().join("large.bin");
     made(&path);
     let id = ken.done(&format!("sendfile charlie {}", path.display()))["files"][0]["id"].clone();
@@ -99,7 +85,7 @@ fn a_file_is_killed_on_both_sides_and_ends_identical() {
 #[test]
 fn what_was_there_before_a_kill_is_not_fetched_again() {
     let folder = tempfile::tempdir().unwrap();
-    let (tracker, mut ken, mut charlie) = scene(folder.path());
+    let (tracker, mut ken, mut charlie) = acquainted(folder.path());
     let path = folder.path().join("large.bin");
     made(&path);
     let id = ken.done(&format!("sendfile charlie {}", path.display()))["files"][0]["id"].clone();

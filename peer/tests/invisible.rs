@@ -4,14 +4,11 @@
 
 mod support;
 
-use common::link::Link;
 use common::proto::directory::ChannelRecord;
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
-use common::transport::{Expected, Transport};
 use peer::api::{Command, DirectCommand, Event, LinkState, Reply, Visibility, WatchCommand};
-use peer::tracker_link::hello_for;
-use support::{Person, Raw, World, named, within};
+use support::{Person, Raw, World, named};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -205,11 +202,7 @@ async fn a_word_to_all_shows_who_is_invisible_and_is_warned_of_first() {
 
 /// What a host says to somebody who comes for this.
 async fn greeted(raw: &Raw, host: &ChannelRecord, purpose: Purpose) -> Result<(), Refusal> {
-    let transport = Transport::new(raw.identity.clone()).unwrap();
-    let connection = within(transport.dial(Expected::Key(host.host_key), &host.addresses)).await.unwrap();
-    let (link, mut inbox) = Link::open(connection);
-    let answer = within(inbox.ask(&link, &hello_for(purpose))).await;
-    answer.map(drop).map_err(|error| error.into_refusal())
+    raw.greet(host.host_key, &host.addresses, purpose).await.map(drop)
 }
 
 #[actix::test]

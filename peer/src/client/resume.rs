@@ -64,31 +64,14 @@ pub fn is_possible(position: &Position, channel: ChannelId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use common::clock::Timestamp;
-    use common::entry::{Author, TEXT};
-    use common::id::{Epoch, IdentityKind, MessageId, Subject};
-    use common::identity::PeerKey;
+    use common::id::Epoch;
     use serde_json::value::RawValue;
 
     use super::*;
+    use crate::testing::entry;
 
     fn entries(count: u64) -> Vec<RawEntry> {
-        let key = PeerKey::from_bytes([3; 32]);
-        let entry = |seq| {
-            let header = Header {
-                seq,
-                id: MessageId::new(),
-                kind: TEXT.into(),
-                from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
-                sent_at: Timestamp::from_millis(1),
-                stored_at: Timestamp::from_millis(2),
-                about: None,
-                imported: None,
-                body_hash: Hash::of(b""),
-            };
-            RawEntry::seal(header, RawValue::from_string(r#"{"text":"a"}"#.into()).unwrap()).unwrap().1
-        };
-        (1..=count).map(entry).collect()
+        (1..=count).map(|seq| entry(seq, "a")).collect()
     }
 
     #[test]

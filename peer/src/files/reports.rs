@@ -224,15 +224,7 @@ impl Handler<Ended> for Files {
             (state, _) if state.is_over() => return self.remove_begun(id),
             _ => return,
         }
-        // What it has come to is on disk before anybody is told.
-        let kept = self.keep(id);
-        ctx.spawn(kept.into_actor(self).map(move |kept, files, ctx| {
-            if let Err(refusal) = kept {
-                files.warn(refusal, ctx);
-            }
-            files.tell(id, ctx);
-            files.say(id, ctx);
-        }));
+        self.keep_and_tell(id, ctx);
     }
 }
 

@@ -63,6 +63,11 @@ impl Files {
             }
             Err(refusal) => (transfer.state, transfer.refusal) = (State::Failed, Some(refusal)),
         }
+        self.keep_and_tell(id, ctx);
+    }
+
+    /// What something has come to is on disk before anybody is told, the user and the other side.
+    pub(super) fn keep_and_tell(&mut self, id: FileId, ctx: &mut Context<Self>) {
         let kept = self.keep(id);
         ctx.spawn(kept.into_actor(self).map(move |kept, files, ctx| {
             if let Err(refusal) = kept {

@@ -4,19 +4,15 @@ use std::fs;
 
 use common::entry::Hash;
 use common::id::FileId;
-use common::link::{Link, RequestError};
 use common::proto::direct::ChatMsg;
-use common::proto::file::{FILE, FILE_END, FileGet, FilePart, FolderOffer, Offer};
-use common::proto::session::Purpose;
-use common::proto::status::{Code, Refusal};
-use common::transport::{Address, Expected, Transport};
+use common::proto::file::{FILE, FILE_END, FolderOffer, Offer};
+use common::proto::status::Code;
 use peer::api::{
     Command, DirectCommand, Event, FileChange, FileCommand, FileRow, FileState, FileTo, LinkState, Reply,
 };
-use peer::tracker_link::hello_for;
 use serde_json::json;
 
-use crate::support::{Person, Raw, RawTalk, Relay, World, chat_message, until, within};
+use crate::support::{Person, Raw, RawTalk, Relay, World, chat_message, until};
 
 async fn meet(asks: &mut Person, agrees: &mut Person) {
     let (name, other) = (asks.name().to_owned(), agrees.name().to_owned());
@@ -146,12 +142,11 @@ async fn somebody_elses_file() {
     let mut talk = RawTalk::meet(&eve, "eve", &mut ken).await;
     // A contact to whom it was not offered, and a stranger, learn as much of it as of what there is not.
     for raw in [&eve, &mallory] {
-        let mut wire = Wire::dial(raw, &ken).await;
-        let known = wire.get(raw, id).await;
+        let known = raw.refused_file(&raw.pass, &ken, id).await;
         assert_eq!(known.code, Code::NoSuchFile);
-        assert_eq!(known, wire.get(raw, FileId::new()).await);
+        assert_eq!(known, raw.refused_file(&raw.pass, &ken, FileId::new()).await);
     }
-    let stolen = Wire::dial(&mallory, &ken).await.get(&eve, id).await;
+    let stolen = mallory.refused_file(&eve.pass, &ken, id).await;
     assert_eq!(stolen.code, Code::BadPass);
     // What somebody else says of it changes nothing.
     for outcome in ["done", "cancelled"] {
@@ -167,29 +162,4 @@ async fn somebody_elses_file() {
     accept(&charlie, id).await;
     is(&mut charlie, id, FileState::Done).await;
     assert_eq!(fs::read(charlie.config.downloads.join("secret")).unwrap(), b"for charlie alone");
-}
-
-/// A connection for files, of a program of somebody's own making.
-struct Wire {
-    link: Link,
-    inbox: common::link::Inbox,
-}
-
-impl Wire {
-    async fn dial(raw: &Raw, person: &Person) -> Self {
-        let transport = Transport::new(raw.identity.clone()).unwrap();
-        let place = person.status().await.listen.unwrap();
-        let key = person.whoami().await.key;
-        let connection = within(transport.dial(Expected::Key(key), &[Address::tcp(place)])).await.unwrap();
-        let (link, mut inbox) = Link::open(connection);
-        within(inbox.ask(&link, &hello_for(Purpose::File))).await.unwrap();
-        Self { link, inbox }
-    }
-
-    /// Why it does not get it.
-    async fn get(&mut self, pass_of: &Raw, id: FileId) -> Refusal {
-        let get = FileGet { pass: pass_of.pass.clone(), id, part: FilePart::Content, from: 0 };
-        let got = within(self.inbox.ask(&self.link, &get)).await;
-        got.map_err(RequestError::into_refusal).unwrap_err()
-    }
 }

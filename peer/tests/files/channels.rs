@@ -3,16 +3,11 @@
 use std::fs;
 
 use common::id::FileId;
-use common::link::{Link, RequestError};
-use common::proto::file::{FileGet, FilePart};
-use common::proto::session::Purpose;
 use common::proto::status::Code;
-use common::transport::{Address, Expected, Transport};
 use peer::api::{Command, FileChange, FileCommand, FileState, FileTo, Reply};
-use peer::tracker_link::hello_for;
 
 use crate::scene::{bytes, change, expect, files};
-use crate::support::{Person, Raw, World, within};
+use crate::support::{Person, Raw, World};
 
 /// One hosts a channel, two more are in it.
 async fn scene() -> (World, Person, Person, Person) {
@@ -62,9 +57,9 @@ async fn who_is_not_in_the_channel_finds_no_such_file() {
     let id = offer(&charlie, first(), "secret", b"for those in here").await;
     expect(&mut ada, id, FileState::Offered).await;
     let eve = Raw::guest(&world, "eve").await;
-    let refused = get(&eve, &charlie, id).await;
+    let refused = eve.refused_file(&eve.pass, &charlie, id).await;
     assert_eq!(refused.code, Code::NoSuchFile);
-    assert_eq!(refused, get(&eve, &charlie, FileId::new()).await);
+    assert_eq!(refused, eve.refused_file(&eve.pass, &charlie, FileId::new()).await);
     // Who has left is not in it any more.
     ada.leave("first").await;
     change(&ada, id, FileChange::Accept).await;
@@ -72,17 +67,6 @@ async fn who_is_not_in_the_channel_finds_no_such_file() {
     ada.join("first").await;
     change(&ada, id, FileChange::Resume).await;
     expect(&mut ada, id, FileState::Done).await;
-}
-
-async fn get(raw: &Raw, person: &Person, id: FileId) -> common::proto::status::Refusal {
-    let transport = Transport::new(raw.identity.clone()).unwrap();
-    let place = person.status().await.listen.unwrap();
-    let key = person.whoami().await.key;
-    let connection = within(transport.dial(Expected::Key(key), &[Address::tcp(place)])).await.unwrap();
-    let (link, mut inbox) = Link::open(connection);
-    within(inbox.ask(&link, &hello_for(Purpose::File))).await.unwrap();
-    let get = FileGet { pass: raw.pass.clone(), id, part: FilePart::Content, from: 0 };
-    within(inbox.ask(&link, &get)).await.map_err(RequestError::into_refusal).unwrap_err()
 }
 
 #[actix::test]

@@ -187,3 +187,16 @@ impl Peer {
 pub fn texts(messages: &[Value]) -> Vec<(u64, &str)> {
     messages.iter().map(|one| (one["seq"].as_u64().unwrap(), one["text"].as_str().unwrap())).collect()
 }
+
+/// Ken and charlie, who have agreed to talk, and are connected.
+pub fn acquainted(folder: &Path) -> (Tracker, Peer, Peer) {
+    let tracker = Tracker::start(&folder.join("tracker"));
+    let (mut ken, mut charlie) =
+        (Peer::enter(&tracker, "ken", folder), Peer::enter(&tracker, "charlie", folder));
+    ken.done("start charlie");
+    charlie.wait("a request", |event| event["event"] == "chat_request");
+    charlie.done("accept ken");
+    ken.wait_connection("@charlie", "up");
+    charlie.wait_connection("@ken", "up");
+    (tracker, ken, charlie)
+}

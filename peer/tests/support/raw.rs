@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use common::clock::Timestamp;
 use common::entry::{Position, RawEntry, TEXT};
-use common::id::MessageId;
-use common::identity::Identity;
+use common::id::{FileId, MessageId};
+use common::identity::{Identity, PeerKey};
 use common::link::{CloseReason, Inbound, Inbox, Link, RequestError};
 use common::pass::SignedPass;
 use common::proto::Command;
 use common::proto::channel::{Connect, Connected, Message, Stored};
 use common::proto::directory::{ChannelRecord, Entered, Guest, Locate, Renew};
 use common::proto::event::HostEvent;
+use common::proto::file::{FileGet, FilePart};
 use common::proto::session::Purpose;
 use common::proto::status::Refusal;
 use common::transport::{Address, Expected, Transport};
@@ -19,7 +20,7 @@ use peer::tracker_link::hello_for;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::{World, within};
+use super::{Person, World, within};
 
 /// How many of the host's messages may wait to be looked at.
 const WAITING: usize = 16 * 1024;
@@ -52,11 +53,30 @@ impl Raw {
 
     /// A connection to the channel's host that has said HELLO.
     pub async fn reach(&self, record: &ChannelRecord) -> (Link, Inbox) {
+        self.greet(record.host_key, &record.addresses, Purpose::Channel).await.unwrap()
+    }
+
+    /// A connection to a peer that has said for what it comes, or why it is not welcome.
+    pub async fn greet(
+        &self,
+        key: PeerKey,
+        addresses: &[Address],
+        purpose: Purpose,
+    ) -> Result<(Link, Inbox), Refusal> {
         let transport = Transport::new(self.identity.clone()).unwrap();
-        let connection = within(transport.dial(Expected::Key(record.host_key), &record.addresses)).await;
+        let connection = within(transport.dial(Expected::Key(key), addresses)).await;
         let (link, mut inbox) = Link::open(connection.unwrap());
-        within(inbox.ask(&link, &hello_for(Purpose::Channel))).await.unwrap();
-        (link, inbox)
+        let welcome = within(inbox.ask(&link, &hello_for(purpose))).await;
+        welcome.map(|_| (link, inbox)).map_err(RequestError::into_refusal)
+    }
+
+    /// Asks a peer for a file with somebody's pass: why it does not get it.
+    pub async fn refused_file(&self, pass: &SignedPass, of: &Person, id: FileId) -> Refusal {
+        let addresses = [Address::tcp(of.status().await.listen.unwrap())];
+        let key = of.whoami().await.key;
+        let (link, mut inbox) = self.greet(key, &addresses, Purpose::File).await.unwrap();
+        let get = FileGet { pass: pass.clone(), id, part: FilePart::Content, from: 0 };
+        within(inbox.ask(&link, &get)).await.map_err(RequestError::into_refusal).unwrap_err()
     }
 
     pub async fn enter(&self, record: &ChannelRecord, have: Option<Position>) -> Result<Seat, RequestError> {

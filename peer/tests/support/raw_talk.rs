@@ -13,9 +13,8 @@ use common::proto::knock::Knock;
 use common::proto::session::Purpose;
 use common::proto::status::Refusal;
 use common::proto::{Command, Empty, encode_request};
-use common::transport::{Address, Expected, Transport};
+use common::transport::Address;
 use peer::api::{self, DirectCommand, Event};
-use peer::tracker_link::hello_for;
 use serde_json::value::RawValue;
 
 use super::{Person, Raw, until, within};
@@ -29,10 +28,7 @@ pub struct RawTalk {
 impl RawTalk {
     /// Connects, and says HELLO.
     pub async fn dial(raw: &Raw, place: SocketAddr, key: PeerKey) -> Self {
-        let transport = Transport::new(raw.identity.clone()).unwrap();
-        let connection = within(transport.dial(Expected::Key(key), &[Address::tcp(place)])).await.unwrap();
-        let (link, mut inbox) = Link::open(connection);
-        within(inbox.ask(&link, &hello_for(Purpose::Direct))).await.unwrap();
+        let (link, inbox) = raw.greet(key, &[Address::tcp(place)], Purpose::Direct).await.unwrap();
         Self { link, inbox }
     }
 

@@ -237,9 +237,16 @@ impl Browser {
     }
 
     /// What the browser complained about since the last time, faults of scripts and broken rules among it.
-    pub async fn complaints(&self) -> Vec<String> {
+    async fn complaints(&self) -> Vec<String> {
         let log = within(self.driver.browser_log()).await.unwrap();
         log.into_iter().map(|entry| entry.message).collect()
+    }
+
+    /// No script failed, and nothing went against the page's policy.
+    pub async fn is_content(&self) {
+        let mut said = self.complaints().await;
+        said.retain(|said| said.contains("Content Security Policy") || said.contains("Uncaught"));
+        assert_eq!(said, Vec::<String>::new());
     }
 }
 

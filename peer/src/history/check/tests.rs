@@ -1,6 +1,6 @@
 use common::clock::Timestamp;
-use common::entry::{Author, Position, TEXT};
-use common::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
+use common::entry::Position;
+use common::id::{ChannelId, Epoch, IdentityKind, Subject};
 use common::identity::Identity;
 use common::proto::directory::Owner;
 use common::signed::Signed;
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::client::archive::intervals::Place;
+use crate::testing::entry;
 
 /// The log of a channel, with what can be exported of it.
 struct Scene {
@@ -38,7 +39,7 @@ impl Scene {
             sealed_by: host.key(),
             exported_at: Timestamp::from_millis(1),
         };
-        let entries: Vec<RawEntry> = (1..=count).map(entry).collect();
+        let entries: Vec<RawEntry> = (1..=count).map(|seq| entry(seq, "a")).collect();
         let mut scene = Self { host, head, entries, places: Vec::new() };
         scene.chain();
         scene
@@ -98,23 +99,6 @@ impl Scene {
         lines.push(json(&Line::End(Signed::sign(&seal, by).unwrap())));
         lines
     }
-}
-
-fn entry(seq: u64) -> RawEntry {
-    let key = PeerKey::from_bytes([3; 32]);
-    let header = Header {
-        seq,
-        id: MessageId::new(),
-        kind: TEXT.into(),
-        from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
-        sent_at: Timestamp::from_millis(1),
-        stored_at: Timestamp::from_millis(2),
-        about: None,
-        imported: None,
-        body_hash: Hash::of(b""),
-    };
-    let body = RawValue::from_string(r#"{"text":"a"}"#.into()).unwrap();
-    RawEntry::seal(header, body).unwrap().1
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -200,7 +184,7 @@ fn what_was_left_out_moved_doubled_or_added_is_refused_whoever_seals_it_anew() {
             }
         }
         let mut added = whole.clone();
-        added.push(json(&Line::Entry(entry(7))));
+        added.push(json(&Line::Entry(entry(7, "a"))));
         assert!(matches!(check(&scene.sealed(added, by)), Err(BadExport::Place(_))));
     }
     let mut trailing = scene.sealed(whole.clone(), &scene.host);

@@ -1,13 +1,11 @@
 //! Entries on their way to the disk and to the screen, with connections and a process that end at any point.
 
-use common::clock::Timestamp;
-use common::entry::{Author, Header, TEXT};
-use common::id::{ChannelId, IdentityKind, MessageId, Subject};
-use common::identity::PeerKey;
+use common::id::ChannelId;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::testing::entry;
 
 /// A log, and where its chain is at each entry.
 pub(in crate::client::archive) struct Log {
@@ -20,21 +18,8 @@ impl Log {
     pub fn new(count: u64) -> Self {
         let (channel, epoch) = (ChannelId::new(), Epoch::new());
         let mut log = Self { channel, entries: Vec::new(), places: vec![Position::start(channel, epoch)] };
-        let key = PeerKey::from_bytes([3; 32]);
         for seq in 1..=count {
-            let header = Header {
-                seq,
-                id: MessageId::new(),
-                kind: TEXT.into(),
-                from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
-                sent_at: Timestamp::from_millis(1),
-                stored_at: Timestamp::from_millis(2),
-                about: None,
-                imported: None,
-                body_hash: Hash::of(b""),
-            };
-            let body = RawValue::from_string(format!(r#"{{"text":"{seq}"}}"#)).unwrap();
-            let entry = RawEntry::seal(header, body).unwrap().1;
+            let entry = entry(seq, &seq.to_string());
             let at = log.places[seq as usize - 1];
             log.places.push(Position { epoch, seq, hash: at.hash.next(&entry.header) });
             log.entries.push(entry);

@@ -1,10 +1,10 @@
-use common::entry::{Author, Header, Position, TEXT};
-use common::id::{ChannelId, Epoch, IdentityKind, MessageId, Subject};
-use common::identity::PeerKey;
+use common::entry::Position;
+use common::id::{ChannelId, Epoch};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::testing::entry;
 
 struct Scene {
     channel: ChannelId,
@@ -20,7 +20,7 @@ impl Scene {
         let mut place = Place { seq: 0, hash: Hash::root(channel, epoch) };
         scene.places.push(place);
         for seq in 1..=count {
-            let entry = entry(seq);
+            let entry = entry(seq, "a");
             place = Place { seq, hash: place.hash.next(&entry.header) };
             scene.entries.push(entry);
             scene.places.push(place);
@@ -77,22 +77,6 @@ impl Scene {
     }
 }
 
-fn entry(seq: u64) -> RawEntry {
-    let key = PeerKey::from_bytes([3; 32]);
-    let header = Header {
-        seq,
-        id: MessageId::new(),
-        kind: TEXT.into(),
-        from: Author::new(Subject::Guest(key), "ken".into(), IdentityKind::Guest, key),
-        sent_at: Timestamp::from_millis(1),
-        stored_at: Timestamp::from_millis(2),
-        about: None,
-        imported: None,
-        body_hash: Hash::of(b""),
-    };
-    RawEntry::seal(header, body("a")).unwrap().1
-}
-
 fn body(text: &str) -> Box<RawValue> {
     RawValue::from_string(format!(r#"{{"text":"{text}"}}"#)).unwrap()
 }
@@ -131,7 +115,7 @@ fn what_was_changed_on_the_disk_is_named() {
     let other_text =
         |found: &mut Vec<Found>| found[2].entry.as_mut().unwrap().body = Some(body("something else"));
     assert_eq!(scene.faults(signed(), other_text), [(3, FaultKind::Body)]);
-    let other_entry = |found: &mut Vec<Found>| found[2].entry = Some(entry(3));
+    let other_entry = |found: &mut Vec<Found>| found[2].entry = Some(entry(3, "a"));
     assert_eq!(scene.faults(signed(), other_entry), [(3, FaultKind::Altered)]);
     let erased = |found: &mut Vec<Found>| found[2].entry.as_mut().unwrap().body = None;
     assert_eq!(scene.faults(signed(), erased), [], "what was erased leaves the chain whole");
@@ -173,7 +157,7 @@ proptest! {
         let base = if live { 0 } else { count };
         let interval = scene.interval(0, base, count);
         let mut found = scene.found(interval);
-        found[place].entry = Some(entry(place as u64 + 1));
+        found[place].entry = Some(entry(place as u64 + 1, "a"));
         let audited = scene.audit(scene.signed(&[count]), &[(interval, found)]);
         let faults = audited.faults.iter().map(|fault| (fault.seq, fault.code)).collect::<Vec<_>>();
         if live {
