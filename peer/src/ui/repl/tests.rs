@@ -71,11 +71,19 @@ fn first() -> ChannelStatus {
     }
 }
 
-/// Not a test: what the others start.
+/// Starts this program once more in a terminal, where the same test is the interface.
 #[test]
-#[ignore = "started by the other tests"]
-fn child() {
-    let Some(data) = std::env::var_os(CHILD) else { return };
+fn it_begins_and_ends_by_itself() {
+    if let Some(data) = std::env::var_os(CHILD) {
+        be_the_interface(data.into());
+    }
+    let data = tempfile::tempdir().unwrap();
+    let mut pty = Pty::start(data.path(), "xterm");
+    pty.type_line("quit");
+    pty.see_end();
+}
+
+fn be_the_interface(data_dir: PathBuf) -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let exit = runtime.block_on(async {
         let (events, receiver) = Events::new();
@@ -83,8 +91,7 @@ fn child() {
         let node = Scripted { fake: FakeNode::default(), events, confirmed: Arc::default() };
         let (trigger, shutdown) = Shutdown::new();
         let terminal = Terminal::remember();
-        let config =
-            ReplConfig { data_dir: data.into(), drain: Duration::from_millis(1), shutdown, terminal };
+        let config = ReplConfig { data_dir, drain: Duration::from_millis(1), shutdown, terminal };
         tokio::spawn(async move {
             termination().await.unwrap();
             trigger.request();
@@ -104,7 +111,7 @@ struct Pty {
 
 impl Pty {
     fn start(data: &std::path::Path, term: &str) -> Self {
-        let script = "stty sane; echo before=$(stty -g).; \"$0\" --exact ui::repl::tests::child --ignored --nocapture; \
+        let script = "stty sane; echo before=$(stty -g).; \"$0\" --exact ui::repl::tests::it_begins_and_ends_by_itself --nocapture; \
                       echo; echo code=$?.; echo after=$(stty -g).";
         let mut process = Process::new("sh");
         process.args(["-c", script]).arg(std::env::current_exe().unwrap());
