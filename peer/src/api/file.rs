@@ -41,6 +41,18 @@ pub enum FileTo {
     Named(String),
 }
 
+impl From<UserName> for FileTo {
+    fn from(user: UserName) -> Self {
+        Self::User(user)
+    }
+}
+
+impl From<ChannelName> for FileTo {
+    fn from(channel: ChannelName) -> Self {
+        Self::Channel(channel)
+    }
+}
+
 /// What an entry of a channel offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {

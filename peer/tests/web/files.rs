@@ -142,15 +142,58 @@ async fn a_file_for_nobody_is_said_and_leaves_nothing() {
     drop_file(&kens, "x.txt", "x").await;
     kens.until_there("#toasts .toast.bad").await;
     until("the copy is gone", async || copies(&ken) == 0).await;
-    // In a channel nothing is taken, and the page stays.
-    ken.host("garden").await;
-    kens.goto(&ken.at("/c/garden")).await;
-    kens.until_there("#text").await;
+    // Where nobody is to get it nothing is taken, and the page stays.
+    kens.goto(&ken.at("/find")).await;
     drop_file(&kens, "x.txt", "x").await;
-    kens.write("still here").await;
-    kens.until_shows("#log .own", "still here").await;
+    kens.until_there("#main").await;
     assert_eq!(copies(&ken), 0);
     kens.quit().await;
+    ada.stop().await;
+    ken.stop().await;
+}
+
+#[actix::test]
+async fn a_file_is_offered_in_a_channel_and_fetched_by_who_wants_it() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut ada) = (Face::of(&world, "ken").await, Face::of(&world, "ada").await);
+    ken.host("garden").await;
+    ada.perform(Command::Join { channel: "garden".parse().unwrap() }).await.unwrap();
+    let (kens, adas) = (ken.browser(&driver).await, ada.browser(&driver).await);
+    kens.goto(&ken.at("/c/garden")).await;
+    adas.goto(&ada.at("/c/garden")).await;
+    for browser in [&kens, &adas] {
+        browser.until_there("#text").await;
+    }
+    drop_file(&kens, "a <b> c.txt", "for all").await;
+    adas.until_shows("#log .message", "offers a _b_ c.txt (7 B)").await;
+    adas.until_shows("#files .file", "from ken").await;
+    adas.look(1100, 740, "dark").await;
+    adas.picture("channel-file").await;
+    adas.click("#files [hx-post$='/accept']").await;
+    let there = place(&adas, "a _b_ c.txt").await;
+    assert_eq!(std::fs::read_to_string(there).unwrap(), "for all");
+    // It stays on offer for others, also for a page that is opened later, until he takes it back.
+    kens.goto(&ken.at("/c/garden")).await;
+    kens.until_shows("#files .file", "from you").await;
+    assert_eq!(copies(&ken), 1);
+    kens.look(360, 740, "light").await;
+    kens.until("document.documentElement.scrollWidth <= innerWidth").await;
+    kens.click("#files [hx-post$='/cancel']").await;
+    kens.until_gone("#files .file").await;
+    until("the copy is gone", async || copies(&ken) == 0).await;
+    // A slip in a path is said here as well.
+    kens.click("[data-open=send-file]").await;
+    kens.fill("#send-path", "letters").await;
+    kens.click("#path-form button").await;
+    kens.until_shows("#send-path-said", "whole path").await;
+    for browser in [&kens, &adas] {
+        browser.is_content().await;
+    }
+    kens.quit().await;
+    adas.quit().await;
     ada.stop().await;
     ken.stop().await;
 }

@@ -1,11 +1,11 @@
-//! Files, to and from somebody with whom the user talks alone.
+//! Files, to and from somebody with whom the user talks alone, and in channels.
 
 use std::path::PathBuf;
 
 use actix_web::{HttpResponse, web};
-use common::name::UserName;
 use common::proto::status::{Code, Refusal};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::door::{form_error, html};
 use super::page::Page;
@@ -24,10 +24,10 @@ pub(super) struct Place {
     path: String,
 }
 
-/// Takes a file from the browser, and offers it.
-pub(super) async fn upload(
+/// Takes a file from the browser, and offers it to whomever the path names.
+pub(super) async fn upload<To: Into<FileTo> + DeserializeOwned>(
     page: web::Data<Page>,
-    user: web::Path<UserName>,
+    to: web::Path<To>,
     called: web::Query<Called>,
     body: web::Payload,
 ) -> HttpResponse {
@@ -35,7 +35,7 @@ pub(super) async fn upload(
         Ok(path) => path,
         Err(refusal) => return refused(&refusal),
     };
-    match offer(&page, user.into_inner(), path.clone()).await {
+    match offer(&page, to.into_inner().into(), path.clone()).await {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(refusal) => {
             page.uploads().forget(&path);
@@ -45,34 +45,29 @@ pub(super) async fn upload(
 }
 
 /// Offers what lies on this machine.
-pub(super) async fn path(
+pub(super) async fn path<To: Into<FileTo> + DeserializeOwned>(
     page: web::Data<Page>,
-    user: web::Path<UserName>,
+    to: web::Path<To>,
     place: web::Form<Place>,
 ) -> HttpResponse {
-    let (user, typed) = (user.into_inner(), place.path.trim());
+    let (to, typed) = (to.into_inner().into(), place.path.trim());
     let offered = if typed.starts_with('/') {
-        offer(&page, user.clone(), PathBuf::from(typed)).await
+        offer(&page, to.clone(), PathBuf::from(typed)).await
     } else {
         Err(Refusal::new(Code::BadRequest, "write the whole path: it begins with /"))
     };
     match offered {
-        Ok(()) => html(views::path_form(&user, "", None)),
-        Err(refusal) => form_error(views::path_form(&user, typed, Some(&refusal))),
+        Ok(()) => html(views::path_form(&to, "", None)),
+        Err(refusal) => form_error(views::path_form(&to, typed, Some(&refusal))),
     }
 }
 
-async fn offer(page: &Page, user: UserName, path: PathBuf) -> Result<(), Refusal> {
-    page.perform(Command::Files(FileCommand::Send { to: FileTo::User(user), paths: vec![path] }))
-        .await
-        .map(drop)
+async fn offer(page: &Page, to: FileTo, path: PathBuf) -> Result<(), Refusal> {
+    page.perform(Command::Files(FileCommand::Send { to, paths: vec![path] })).await.map(drop)
 }
 
 /// Does something with what is offered.
-pub(super) async fn change(
-    page: web::Data<Page>,
-    path: web::Path<(UserName, String, String)>,
-) -> HttpResponse {
+pub(super) async fn change(page: web::Data<Page>, path: web::Path<(String, String, String)>) -> HttpResponse {
     let (_, id, verb) = path.into_inner();
     let change = match verb.as_str() {
         "accept" => FileChange::Accept,
@@ -88,10 +83,14 @@ pub(super) async fn change(
     HttpResponse::NoContent().finish()
 }
 
-/// What is offered between the user and somebody, either way.
-pub(super) async fn of(page: &Page, user: &UserName) -> Vec<FileRow> {
+/// What is offered there, either way.
+pub(super) async fn at(page: &Page, place: &FileTo) -> Vec<FileRow> {
     let mut rows = all(page).await.unwrap_or_default();
-    rows.retain(|row| row.channel.is_none() && row.user.as_deref() == Some(user.as_str()));
+    rows.retain(|row| match place {
+        FileTo::User(user) => row.channel.is_none() && row.user.as_deref() == Some(user.as_str()),
+        FileTo::Channel(channel) => row.channel.as_ref() == Some(channel),
+        FileTo::Named(_) => false,
+    });
     rows
 }
 

@@ -1,5 +1,6 @@
 //! The socket of an open page: what has changed goes out, batched; what is written comes in.
 
+mod files;
 mod private;
 mod view;
 

@@ -13,7 +13,7 @@ use super::model::Model;
 use super::page::{PAGE_ROWS, Page};
 use super::views::{self, At, PrivateView};
 use super::{broken, visitor_csrf};
-use crate::api::{Command, ContactRow, DirectCommand, Reply};
+use crate::api::{Command, ContactRow, DirectCommand, FileTo, Reply};
 
 /// What a form about somebody brings.
 #[derive(Deserialize)]
@@ -111,7 +111,8 @@ pub(super) async fn talk(
     };
     page.change(|model| model.read_private(&user));
     let log = log(&page, &user, None).await;
-    let files = views::shelf(&user, &files::of(&page, &user).await);
+    let place = FileTo::User(user.clone());
+    let files = views::shelf(&place, &files::at(&page, &place).await);
     let view = PrivateView { contact: &contact, log, files };
     html(views::page(&frame, &format!("@{user}"), views::private_page(&view)))
 }

@@ -8,6 +8,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpServer};
+use common::name::{ChannelName, UserName};
 
 use super::guard::{KEY_PATH, LIVE_PATH, guard};
 use super::page::Page;
@@ -81,8 +82,8 @@ fn routes(config: &mut ServiceConfig) {
                 .route("", web::get().to(people::talk))
                 .route("/newest", web::get().to(people::newest))
                 .route("/older", web::get().to(people::older))
-                .route("/upload", web::post().to(files::upload))
-                .route("/path", web::post().to(files::path))
+                .route("/upload", web::post().to(files::upload::<UserName>))
+                .route("/path", web::post().to(files::path::<UserName>))
                 .route("/files/{id}/{verb}", web::post().to(files::change)),
         )
         .route("/link", web::post().to(door::new_link))
@@ -95,6 +96,9 @@ fn routes(config: &mut ServiceConfig) {
                 .route("/older", web::get().to(talk::older))
                 .route("/about", web::get().to(own::about))
                 .route("/order/{word}", web::post().to(own::order))
+                .route("/upload", web::post().to(files::upload::<ChannelName>))
+                .route("/path", web::post().to(files::path::<ChannelName>))
+                .route("/files/{id}/{verb}", web::post().to(files::change))
                 .route("/{verb}", web::post().to(actions::channel))
                 .route("/outbox/{id}/{verb}", web::post().to(actions::outbox)),
         );

@@ -8,12 +8,13 @@ use maud::{Markup, html as markup};
 use serde::Deserialize;
 
 use super::door::html;
+use super::files;
 use super::frame::frame;
 use super::kept::Mark;
 use super::page::Page;
 use super::views::{self, At, Chain, ChannelView, Lines};
 use super::{broken, visitor_csrf};
-use crate::api::{Command, HistoryOf, OutboxCommand, OutboxList, Reply};
+use crate::api::{Command, FileTo, HistoryOf, OutboxCommand, OutboxList, Reply};
 
 /// Which older messages are wanted.
 #[derive(Deserialize)]
@@ -42,7 +43,9 @@ pub(super) async fn talk(
         Err(refusal) => unreadable(&refusal),
     };
     let outbox = outbox(&page, &channel).await;
-    let view = ChannelView { status, muted, log, outbox };
+    let place = FileTo::Channel(channel.clone());
+    let files = views::shelf(&place, &files::at(&page, &place).await);
+    let view = ChannelView { status, muted, log, outbox, files };
     html(views::page(&frame, &format!("#{channel}"), views::channel_page(&view)))
 }
 

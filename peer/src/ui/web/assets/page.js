@@ -260,17 +260,17 @@
   document.addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
-    event.dataTransfer.dropEffect = user ? "copy" : "none";
-    if (user) main.classList.add("dropping");
+    event.dataTransfer.dropEffect = text ? "copy" : "none";
+    if (text) main.classList.add("dropping");
   });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) main?.classList.remove("dropping"); });
   document.addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
     main?.classList.remove("dropping");
-    if (user) sendAll(event.dataTransfer.items);
+    if (text) sendAll(event.dataTransfer.items);
   });
-  if (user) {
+  if (text) {
     text.addEventListener("paste", (event) => {
       if (event.clipboardData.files.length === 0) return;
       event.preventDefault();

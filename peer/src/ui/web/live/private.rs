@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use common::id::MessageId;
 use common::name::UserName;
 
-use crate::api::{DeliveryState, DirectMessage};
-use crate::ui::web::files;
+use super::files::FileNews;
+use crate::api::{DeliveryState, DirectMessage, FileTo};
 use crate::ui::web::page::Page;
 use crate::ui::web::people::contact;
 use crate::ui::web::views::{self, place};
@@ -21,50 +21,19 @@ pub(super) struct PrivateTalk {
     last: Option<DirectMessage>,
     /// How far the messages that it shows were when it was told last; what is not in it was not there.
     states: BTreeMap<MessageId, Option<DeliveryState>>,
-    /// How often there was news of files when it was told last.
-    files: Option<u64>,
-    /// What it shows of files: what is open, what is over.
-    shelf: [String; 2],
+    files: FileNews,
 }
 
 impl PrivateTalk {
     pub fn new(page: Page, user: UserName, after: Option<String>) -> Self {
-        Self {
-            page,
-            user,
-            version: None,
-            after,
-            last: None,
-            states: BTreeMap::new(),
-            files: None,
-            shelf: Default::default(),
-        }
+        let files = FileNews::new(page.clone(), FileTo::User(user.clone()));
+        Self { page, user, version: None, after, last: None, states: BTreeMap::new(), files }
     }
 
     /// What has changed since the last time, as parts of the page.
     pub async fn news(&mut self) -> String {
-        let mut news = self.file_news().await;
+        let mut news = self.files.news().await;
         news.push_str(&self.talk_news().await);
-        news
-    }
-
-    /// Only what is another part than before: what its user has opened there stays so.
-    async fn file_news(&mut self) -> String {
-        let now = self.page.look(|model| model.files);
-        if self.files.replace(now) == Some(now) {
-            return String::new();
-        }
-        let shelf = views::shelf(&self.user, &files::of(&self.page, &self.user).await);
-        let parts = [shelf.open.into_string(), shelf.over.into_string()];
-        let before = std::mem::replace(&mut self.shelf, parts);
-        let [open, over] = &self.shelf;
-        let mut news = String::new();
-        if before[0] != *open {
-            news.push_str(&views::open_swap(open).into_string());
-        }
-        if before[1] != *over {
-            news.push_str(&views::over_swap(over).into_string());
-        }
         news
     }
 

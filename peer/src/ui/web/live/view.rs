@@ -2,9 +2,10 @@
 
 use common::name::ChannelName;
 
+use super::files::FileNews;
 use super::private::PrivateTalk;
 use super::{Place, mark};
-use crate::api::ChatMessage;
+use crate::api::{ChatMessage, FileTo};
 use crate::ui::web::frame::frame;
 use crate::ui::web::kept::Mark;
 use crate::ui::web::model::{Line, Notice};
@@ -38,6 +39,7 @@ struct TalkView {
     next: Option<u64>,
     outbox: Option<u64>,
     people: Option<u64>,
+    files: FileNews,
     /// Whether the page was told nothing yet.
     is_new: bool,
     _watch: Watch,
@@ -83,6 +85,7 @@ impl View {
             Some((chain, between)) => (chain, between, Some(next)),
             None => (Chain::default(), Vec::new(), None),
         };
+        let files = FileNews::new(self.page.clone(), FileTo::Channel(channel.clone()));
         Some(TalkView {
             channel,
             chain,
@@ -90,6 +93,7 @@ impl View {
             next,
             outbox: None,
             people: None,
+            files,
             is_new: true,
             _watch: watch,
         })
@@ -168,6 +172,7 @@ impl View {
         if people {
             news.push_str(&views::people_swap().into_string());
         }
+        news.push_str(&talk.files.news().await);
         news
     }
 }

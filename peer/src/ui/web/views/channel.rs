@@ -7,10 +7,11 @@ use common::proto::status::Refusal;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
+use super::files::{Shelf, send_dialog, shelf_frame};
 use super::frame::{TRYING, channel_light};
 use super::text::message_text;
 use super::words::{channel_path, clock, count, day_and_time, name, picture, why};
-use crate::api::{ChannelStatus, OutboxItem, OutboxList, OutgoingState, WishedChange};
+use crate::api::{ChannelStatus, FileTo, OutboxItem, OutboxList, OutgoingState, WishedChange};
 
 /// More messages that wait are a number.
 const SHOWN_OUTBOX: usize = 50;
@@ -22,6 +23,8 @@ pub(in crate::ui::web) struct ChannelView<'a> {
     /// The rows of the log, with what stands above them.
     pub log: Markup,
     pub outbox: Markup,
+    /// What is offered here, either way.
+    pub files: Shelf,
 }
 
 /// A channel's page.
@@ -43,8 +46,9 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
                 }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            (composer(&format!("#{channel}"), false))
+            div.below { (shelf_frame(&view.files)) (composer(&format!("#{channel}"))) }
             (about_frame(view.status, view.muted))
+            (send_dialog(&FileTo::Channel(channel.clone())))
         }
     }
 }
@@ -66,7 +70,7 @@ fn in_short(why: &str) -> String {
 }
 
 /// Where a message is written.
-pub(super) fn composer(place: &str, with_files: bool) -> Markup {
+pub(super) fn composer(place: &str) -> Markup {
     html! {
         form #composer ws-send autocomplete="off" {
             input type="hidden" name="kind" value="send";
@@ -74,9 +78,7 @@ pub(super) fn composer(place: &str, with_files: bool) -> Markup {
             div #editing hidden { span { "You are changing a message that was refused." } button type="button" data-stop-editing { "Leave it" } }
             (said_frame(false, &html! {}))
             div.write {
-                @if with_files {
-                    button.icon type="button" data-open="send-file" title="Send a file" aria-label="Send a file" { "+" }
-                }
+                button.icon type="button" data-open="send-file" title="Send a file" aria-label="Send a file" { "+" }
                 textarea #text name="text" rows="1" placeholder=(format!("Write to {place}")) aria-label=(format!("Message to {place}"))
                     data-max=(MAX_TEXT_BYTES) autofocus dir="auto" {}
                 button type="submit" title="Send (Enter)" aria-label="Send" { "➤" }

@@ -1,16 +1,15 @@
-//! Files, to and from somebody: what is under way, what is over, and how to send one.
+//! Files, to and from somebody or in a channel: what is under way, what is over, and how to send one.
 
-use common::name::UserName;
+use common::proto::file::FileOutcome;
 use common::proto::status::Refusal;
 use common::text::one_line;
 use maud::{Markup, html};
 
 use super::field::NameField;
-use super::words::{count, private_path, why};
-use crate::api::{FileDirection, FileNote, FileRow, FileState};
+use super::words::{channel_path, count, name, private_path, why};
+use crate::api::{FileDirection, FileNote, FileRow, FileState, FileTo};
 use crate::files::progress::percent;
 use crate::ui::render::{bytes, span};
-use common::proto::file::FileOutcome;
 
 /// So many of those that are over are shown.
 const SHOWN_OVER: usize = 50;
@@ -23,18 +22,18 @@ pub(in crate::ui::web) struct Shelf {
     pub over: Markup,
 }
 
-/// The files of a conversation.
-pub(in crate::ui::web) fn shelf(user: &UserName, rows: &[FileRow]) -> Shelf {
+/// The files of a conversation or a channel.
+pub(in crate::ui::web) fn shelf(place: &FileTo, rows: &[FileRow]) -> Shelf {
     let is_over =
         |row: &&FileRow| matches!(row.state, FileState::Done | FileState::Rejected | FileState::Cancelled);
     let (over, open): (Vec<_>, Vec<_>) = rows.iter().partition(is_over);
     let shown = over.iter().rev().take(SHOWN_OVER);
     Shelf {
-        open: html! { @for row in &open { (file(user, row)) } },
+        open: html! { @for row in &open { (file(place, row)) } },
         over: html! {
             @if !over.is_empty() {
                 summary { (count(over.len() as u64, "file that is over", "files that are over")) }
-                ul { @for row in shown { (file(user, row)) } }
+                ul { @for row in shown { (file(place, row)) } }
             }
         },
     }
@@ -61,7 +60,7 @@ pub(in crate::ui::web) fn over_swap(part: &str) -> Markup {
     html! { details #files-over hx-swap-oob="innerHTML" { (maud::PreEscaped(part)) } }
 }
 
-fn file(user: &UserName, row: &FileRow) -> Markup {
+fn file(place: &FileTo, row: &FileRow) -> Markup {
     let is_moving = matches!(row.state, FileState::Waiting | FileState::Running | FileState::Paused);
     let path =
         row.path.as_deref().filter(|_| row.direction == FileDirection::In && row.state == FileState::Done);
@@ -78,15 +77,25 @@ fn file(user: &UserName, row: &FileRow) -> Markup {
                 @if let Some(reason) = &row.reason { p.why { (why(reason)) } }
                 @if let Some(path) = path { p.path { "It is here: " code { (one_line(path)) } } }
             }
-            (ways(user, row))
+            (ways(place, row))
         }
     }
 }
 
-fn way(row: &FileRow) -> &'static str {
-    match row.direction {
-        FileDirection::In => "for you",
-        FileDirection::Out => "from you",
+fn way(row: &FileRow) -> Markup {
+    match (row.direction, &row.user, &row.channel) {
+        (FileDirection::Out, ..) => html! { "from you" },
+        (FileDirection::In, Some(user), Some(_)) => html! { "from " (name(user)) },
+        (FileDirection::In, ..) => html! { "for you" },
+    }
+}
+
+/// The page on which it is offered.
+fn page_path(place: &FileTo) -> String {
+    match place {
+        FileTo::User(user) => private_path(user),
+        FileTo::Channel(channel) => channel_path(channel),
+        FileTo::Named(_) => String::new(),
     }
 }
 
@@ -122,7 +131,7 @@ fn standing(row: &FileRow) -> String {
     }
 }
 
-fn ways(user: &UserName, row: &FileRow) -> Markup {
+fn ways(place: &FileTo, row: &FileRow) -> Markup {
     let ways: &[(&str, &str)] = match (row.state, row.direction) {
         (FileState::Offered, FileDirection::In) => &[("accept", "Accept"), ("reject", "Reject")],
         (FileState::Preparing | FileState::Offered, _) => &[("cancel", "Cancel")],
@@ -131,7 +140,7 @@ fn ways(user: &UserName, row: &FileRow) -> Markup {
         (FileState::Failed, _) => &[("resume", "Try again"), ("cancel", "Cancel")],
         (FileState::Done | FileState::Rejected | FileState::Cancelled, _) => &[],
     };
-    let path = private_path(user);
+    let path = page_path(place);
     html! {
         @if !ways.is_empty() {
             div.ways {
@@ -144,23 +153,32 @@ fn ways(user: &UserName, row: &FileRow) -> Markup {
 }
 
 /// The window in which files are chosen.
-pub(super) fn send_dialog(user: &UserName) -> Markup {
+pub(super) fn send_dialog(to: &FileTo) -> Markup {
     html! {
         dialog #send-file aria-labelledby="send-title" {
-            h2 #send-title { "Send a file to @" (user) }
-            p.quiet { "They are asked first, and it goes straight to their machine. You can also drop files onto the conversation." }
+            @match to {
+                FileTo::User(user) => {
+                    h2 #send-title { "Send a file to @" (name(user.as_str())) }
+                    p.quiet { "They are asked first, and it goes straight to their machine. You can also drop files onto the conversation." }
+                }
+                FileTo::Channel(channel) => {
+                    h2 #send-title { "Offer a file in #" (name(channel.as_str())) }
+                    p.quiet { "Everybody in the channel sees the offer, and who wants it fetches it straight from this machine. You can also drop files onto the messages." }
+                }
+                FileTo::Named(_) => {}
+            }
             div.field {
                 label for="pick" { "Files of this computer" }
                 input #pick type="file" multiple;
             }
-            (path_form(user, "", None))
+            (path_form(to, "", None))
             form method="dialog" { button { "Close" } }
         }
     }
 }
 
 /// Where a path is written; with what was typed, and why it was not taken.
-pub(in crate::ui::web) fn path_form(user: &UserName, typed: &str, refusal: Option<&Refusal>) -> Markup {
+pub(in crate::ui::web) fn path_form(to: &FileTo, typed: &str, refusal: Option<&Refusal>) -> Markup {
     let field = NameField {
         id: "send-path",
         sent_as: "path",
@@ -170,7 +188,7 @@ pub(in crate::ui::web) fn path_form(user: &UserName, typed: &str, refusal: Optio
         refusal,
     };
     html! {
-        form #path-form hx-post=(format!("{}/path", private_path(user))) hx-swap="outerHTML" { div { (field.show()) } }
+        form #path-form hx-post=(format!("{}/path", page_path(to))) hx-swap="outerHTML" { div { (field.show()) } }
     }
 }
 

@@ -9,6 +9,7 @@ use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
+use super::files::note;
 use super::text::message_text;
 use super::words::{channel_path, clock, count, day, day_and_time, person, picture, same_day};
 use crate::api::{ChatMessage, HistoryOf};
@@ -185,6 +186,7 @@ fn body(message: &ChatMessage) -> Markup {
             @match &message.text {
                 Some(text) if message.kind == TEXT => (message_text(text)),
                 None if message.kind == TEXT => p.quiet { "(erased)" },
+                None if let Some(file) = &message.file => p.quiet { (note(file)) },
                 _ => p.quiet { "(" (one_line(&message.kind)) ": a newer version of this program shows it)" },
             }
         }

@@ -10,7 +10,7 @@ use super::channel::composer;
 use super::files::{Shelf, note, send_dialog, shelf_frame};
 use super::text::message_text;
 use super::words::{clock, day, day_and_time, name, person, picture, private_path, same_day};
-use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, LinkState};
+use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, FileTo, LinkState};
 
 /// What the page of a conversation shows.
 pub(in crate::ui::web) struct PrivateView<'a> {
@@ -36,8 +36,8 @@ pub(in crate::ui::web) fn private_page(view: &PrivateView<'_>) -> Markup {
                 div.inner { ol #log role="log" aria-label="Messages" { (view.log) } }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            div.below { (shelf_frame(&view.files)) (composer(&format!("@{user}"), true)) }
-            (send_dialog(user))
+            div.below { (shelf_frame(&view.files)) (composer(&format!("@{user}"))) }
+            (send_dialog(&FileTo::User(user.clone())))
         }
     }
 }
