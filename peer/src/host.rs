@@ -52,7 +52,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
 pub use messages::{Disclosed, HostSummary};
-pub use record::{HostRecord, forget, keep as keep_record, load_records};
+pub use record::{HostRecord, add as add_record, forget, is_kept, keep as keep_record, load_records};
 
 use actor::{Admission, Host};
 use acts::Acts;

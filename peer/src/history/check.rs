@@ -156,7 +156,13 @@ impl Check {
             return Err(BadExport::Line(self.line));
         }
         let line = serde_json::from_slice(bytes).map_err(|_| BadExport::Line(self.line))?;
-        let head = self.head.clone().ok_or(BadExport::Form)?;
+        let head = self.head.take().ok_or(BadExport::Form)?;
+        let found = self.of_line(line, &head);
+        self.head = Some(head);
+        found
+    }
+
+    fn of_line(&mut self, line: Line, head: &Head) -> Result<Option<(Header, RawEntry)>, BadExport> {
         match line {
             Line::Checkpoint(signed) => {
                 let places = self.signed.as_mut().ok_or(BadExport::Place(self.line))?;
@@ -165,11 +171,11 @@ impl Check {
                 places.add(&checkpoint.filter(is_ours).ok_or(BadExport::Foreign(self.line))?);
                 Ok(None)
             }
-            Line::Part(part) => self.begin_part(part, &head).map(|()| None),
+            Line::Part(part) => self.begin_part(part, head).map(|()| None),
             Line::Entry(entry) => self.entry(entry).map(Some),
             Line::End(seal) => {
                 let sealed = seal.verify(&head.sealed_by).map_err(|_| BadExport::Seal)?;
-                self.end(&head, sealed).map(|()| None)
+                self.end(head, sealed).map(|()| None)
             }
         }
     }

@@ -30,7 +30,11 @@ type Entries = Vec<(Header, RawEntry)>;
 pub(super) async fn clear_left_overs(store: &Store) -> Result<(), Refusal> {
     let rows = store.read(|reader| reader.scan(IMPORTING, KeyRange::ALL, usize::MAX, Direction::Forward));
     for (_, value) in rows.await? {
-        if let Some((id, epoch)) = crate::store::parse::<(ChannelId, Epoch)>(&value) {
+        let Some((id, epoch)) = crate::store::parse::<(ChannelId, Epoch)>(&value) else { continue };
+        // What a channel has is not left over, whatever else is noted of it.
+        if host::is_kept(store, id).await? {
+            unmark(store, id).await?;
+        } else {
             clear(store, id, epoch).await?;
         }
     }
@@ -50,11 +54,14 @@ async fn unmark(store: &Store, id: ChannelId) -> Result<(), Refusal> {
     Ok(unmark.await?)
 }
 
-/// The log is whole: from now on it is a channel's.
+/// The log is whole: from now on it is a channel's, and no import's any more.
 pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), Refusal> {
-    let id = record.id;
-    host::keep_record(store, record).await.map_err(HostError::from)?;
-    unmark(store, id).await
+    let keep = store.write(move |transaction| {
+        host::add_record(transaction, &record)?;
+        transaction.delete(IMPORTING, record.id.0.into_bytes());
+        Ok(())
+    });
+    Ok(keep.await.map_err(HostError::from)?)
 }
 
 /// Appends the entries of a file to the new log of `record`.
@@ -156,4 +163,57 @@ fn read(
         send(&mut batch)?;
     }
     Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::IdentityKind;
+    use common::identity::Identity;
+    use common::proto::directory::Owner;
+    use common::storage::{Program, Schema};
+
+    use super::*;
+
+    fn record(name: &str) -> HostRecord {
+        let subject = common::id::Subject::Guest(Identity::generate().unwrap().key());
+        let owner = Owner { subject, name: "ken".parse().unwrap(), kind: IdentityKind::Guest };
+        HostRecord::new(name.parse().unwrap(), owner)
+    }
+
+    async fn append_one(store: &Store, record: &HostRecord) {
+        let mark = (record.id, record.epoch);
+        let log = Log::new(store.clone(), record.id, record.epoch);
+        let after = Position::start(record.id, record.epoch);
+        let entry = crate::testing::entry(1, "kept");
+        let position = Position { seq: 1, hash: after.hash.next(&entry.header), ..after };
+        let (id, stored_at, bytes) =
+            (common::id::MessageId::new(), Timestamp::now(), entry.to_bytes().unwrap());
+        let entries = Arc::new(vec![NewEntry { position, id, stored_at, bytes }]);
+        log.append(Batch { after, entries }, Vec::new()).await.unwrap();
+        let write = store.write(move |transaction| {
+            transaction.put(IMPORTING, mark.0.0.into_bytes(), crate::store::json(&mark));
+            Ok::<_, Abort>(())
+        });
+        write.await.unwrap();
+    }
+
+    #[actix::test]
+    async fn what_an_import_has_left_is_cleared_unless_a_channel_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Schema { program: Program::Peer, version: 1 }).unwrap();
+        let (half, hosted, whole) = (record("half"), record("hosted"), record("whole"));
+        for record in [&half, &hosted, &whole] {
+            append_one(&store, record).await;
+        }
+        // As a kill between two writes would have left it.
+        host::keep_record(&store, hosted.clone()).await.unwrap();
+        keep(&store, whole.clone()).await.unwrap();
+        clear_left_overs(&store).await.unwrap();
+        let is_there = |record: &HostRecord| {
+            Log::new(store.clone(), record.id, record.epoch).entry_at(1).unwrap().is_some()
+        };
+        assert!(!is_there(&half) && is_there(&hosted) && is_there(&whole));
+        let marks = store.reader().scan(IMPORTING, KeyRange::ALL, usize::MAX, Direction::Forward).unwrap();
+        assert!(marks.is_empty(), "none is cleared twice");
+    }
 }

@@ -68,14 +68,27 @@ pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
 /// # Errors
 /// When it is not on disk, or not known to be.
 pub async fn keep(store: &Store, record: HostRecord) -> Result<(), StoreError<BadRecord>> {
-    let write = store.write(move |transaction| {
-        let key = record.id.0.into_bytes();
-        if transaction.get(HOSTED, key)?.is_none() {
-            transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
-        }
-        Ok(())
-    });
-    write.await
+    store.write(move |transaction| add(transaction, &record)).await
+}
+
+/// Keeps a record as a part of something larger, unless there is one of the channel already.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn add(transaction: &mut Transaction<'_>, record: &HostRecord) -> Result<(), Abort<BadRecord>> {
+    let key = record.id.0.into_bytes();
+    if transaction.get(HOSTED, key)?.is_none() {
+        transaction.put(HOSTED, key, serde_json::to_vec(record).map_err(BadRecord::form)?);
+    }
+    Ok(())
+}
+
+/// Whether this peer hosts a channel, or has hosted it and not given it up.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn is_kept(store: &Store, id: ChannelId) -> Result<bool, ReadError> {
+    Ok(store.read(move |reader| reader.get(HOSTED, id.0.into_bytes())).await?.is_some())
 }
 
 /// Changes a record.

@@ -58,6 +58,9 @@ impl NodeHandle {
         let (record, imported) = self.historian.take(import, looked).await?;
         // Not known by a tracker that is away, it is announced when that is back.
         if let Err(refusal) = self.host(record.name).await {
+            if self.hosting.hosts().get(record.id).is_some() {
+                self.hosting.stop(record.id).await?;
+            }
             self.historian.drop_again(record.id, record.epoch).await?;
             return Err(refusal);
         }
