@@ -60,6 +60,8 @@ use unseen::Unseen;
 const MAILBOX: usize = 64;
 /// How many connections may be there that are not a conversation yet.
 const MAX_VISITORS: usize = 256;
+/// How many of these may come from one place.
+const MAX_VISITORS_EACH: usize = MAX_VISITORS / 4;
 
 /// How its user wants private conversations.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use common::identity::PeerKey;
 use common::link::RequestError;
 use common::proto::Empty;
 use common::proto::direct::ChatMsg;
+use common::proto::limits::MAX_CLOCK_JUMP;
 use common::storage::ReadError;
 
 use super::archive::Row;
@@ -16,17 +17,20 @@ use super::{Direct, Phase};
 use crate::api::DeliveryState;
 
 impl Direct {
-    /// From which number on a device is sent what it has not.
+    /// From which number on a device is sent what it has not; nowhere when it says that it has what cannot be.
     pub(super) fn begin_at(
         &mut self,
         contact: ContactId,
         key: PeerKey,
         have: u64,
         ctx: &mut Context<Self>,
-    ) -> u64 {
+    ) -> Option<u64> {
         let me = self.me;
-        let Some(talk) = self.talk(contact, ctx) else { return u64::MAX };
+        let Some(talk) = self.talk(contact, ctx) else { return Some(u64::MAX) };
         let newest = talk.stored.clocks.have(me);
+        if have.saturating_sub(newest) > MAX_CLOCK_JUMP {
+            return None;
+        }
         if have > newest {
             talk.catch_up(me, have);
             self.warn_older_copy(contact, ctx);
@@ -43,7 +47,7 @@ impl Direct {
             self.tell_delivered(contact, delivered, begin, ctx);
         }
         self.keep_book_later(ctx);
-        begin
+        Some(begin)
     }
 
     pub(super) fn pump_contact(&mut self, contact: ContactId, ctx: &mut Context<Self>) {

@@ -16,14 +16,17 @@ use super::book::{ContactId, Heard};
 use super::door::Visitor;
 use super::lines::{ConnId, Place};
 use super::sending::Sending;
-use super::{Conn, Direct, MAX_VISITORS, Phase};
+use super::{Conn, Direct, MAX_VISITORS, MAX_VISITORS_EACH, Phase};
 use crate::api::LinkState;
 
 impl StreamHandler<Visitor> for Direct {
     fn handle(&mut self, Visitor { link, inbox }: Visitor, ctx: &mut Self::Context) {
-        let visitors = self.conns.values().filter(|conn| conn.phase != Phase::Open).count();
+        let visitors = self.conns.values().filter(|conn| conn.phase != Phase::Open);
+        let origins: Vec<_> = visitors.map(|conn| conn.link.origin()).collect();
+        let of_place = origins.iter().filter(|origin| **origin == link.origin()).count();
+        let is_full = origins.len() >= MAX_VISITORS || of_place >= MAX_VISITORS_EACH;
         let is_away = self.stopping || self.unseen.is_on();
-        if is_away || visitors >= MAX_VISITORS {
+        if is_away || is_full {
             let code = if is_away { Code::GoingAway } else { Code::TooManyConnections };
             return link.close_because(code.into());
         }
@@ -171,7 +174,10 @@ impl Direct {
     fn opened(&mut self, id: ConnId, contact: ContactId, have: u64, place: Place, ctx: &mut Context<Self>) {
         let Some(key) = self.conns.get(&id).map(|conn| conn.key) else { return };
         let is_first = place == Place::Taken && self.devices_up(contact) == 1;
-        let begin = self.begin_at(contact, key, have, ctx);
+        let Some(begin) = self.begin_at(contact, key, have, ctx) else {
+            let reason = "what this device has of the conversation is more than anybody can have written";
+            return self.close(id, Refusal::new(Code::BadRequest, reason));
+        };
         let Some(conn) = self.conns.get_mut(&id) else { return };
         (conn.phase, conn.contact) = (Phase::Open, Some(contact));
         conn.sending = Sending::new(begin);

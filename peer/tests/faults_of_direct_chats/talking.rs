@@ -1,6 +1,8 @@
 //! What went wrong once two were talking.
 
+use common::link::CloseReason;
 use common::proto::direct::{LeftChat, Receipt};
+use common::proto::limits::MAX_CHAT_NUMBER;
 use common::proto::status::Code;
 use peer::api::{ChatState, Command, Conversation, DirectCommand, DirectMessage, Event, Reply};
 use serde_json::json;
@@ -158,4 +160,17 @@ async fn a_history_that_is_older_than_the_other_ones() {
     let msg = DirectCommand::Msg { user: "eve".parse().unwrap(), text: "hello".to_owned() };
     ken.done(Command::Direct(msg)).await;
     assert_eq!(talk.message().await.number, 6, "no number comes twice");
+}
+
+/// What a device claims to have uses no numbers up: one that has what nobody can have written is not talked to.
+#[actix::test]
+async fn impossible_position() {
+    let (_world, ken, eve, talk) = scene().await;
+    drop(talk);
+    let mut liar = RawTalk::again_with(&eve, &ken, MAX_CHAT_NUMBER - 1).await;
+    assert!(matches!(liar.end().await, CloseReason::Told(refusal) if refusal.code == Code::BadRequest));
+    ken.done(Command::Direct(DirectCommand::Msg { user: "eve".parse().unwrap(), text: "still".into() }))
+        .await;
+    let mut honest = RawTalk::again(&eve, &ken).await;
+    assert_eq!(honest.message().await.number, 1);
 }
