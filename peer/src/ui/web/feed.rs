@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::files;
 use super::page::Page;
-use crate::api::{Command, Event, FileRow, Reply};
+use crate::api::{Command, Event, FileRow, FileState, Reply};
 use crate::events::{EventQueue, Events};
 use crate::ui::render::{Renderer, Style};
 
@@ -26,7 +26,9 @@ pub(super) async fn run(page: Page, queue: Arc<EventQueue>, beside: Option<Event
         let is_entry = matches!(event, Event::Session { .. });
         let said = render.event(&event, Timestamp::now());
         page.change(|model| model.apply(&event, said));
-        if let Event::File(row) = &event {
+        if let Event::File(row) = &event
+            && matches!(row.state, FileState::Rejected | FileState::Cancelled)
+        {
             forget_copy(&page, row).await;
         }
         match &beside {

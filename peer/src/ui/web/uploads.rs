@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::files::create_private_folder;
@@ -25,6 +26,8 @@ const MAX_UPLOAD_BYTES: u64 = 64 << 30;
 const KEEP_FREE_BYTES: u64 = 256 << 20;
 /// After so many bytes it is asked again how much is free.
 const LOOK_EVERY_BYTES: u64 = 8 << 20;
+/// How long one stays that has arrived.
+const KEPT_WHEN_DONE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many are taken at once.
 const MAX_AT_ONCE: usize = 4;
 /// How many pieces of one may wait for the disk.
@@ -91,9 +94,10 @@ impl Uploads {
         Ok(path)
     }
 
-    /// Forgets the copy of something that will not be asked for any more.
+    /// Forgets the copy of something that will not be asked for any more. One that has arrived stays until a later
+    /// start: the other side may have more devices that want it.
     pub fn see(&self, row: &FileRow) {
-        let is_over = matches!(row.state, FileState::Done | FileState::Rejected | FileState::Cancelled);
+        let is_over = matches!(row.state, FileState::Rejected | FileState::Cancelled);
         if row.direction == FileDirection::Out && is_over {
             row.path.as_deref().into_iter().for_each(|path| self.forget(Path::new(path)));
         }
@@ -111,12 +115,26 @@ impl Uploads {
     /// Forgets all copies that belong to nothing that can still go out: those of a run that was killed.
     pub fn sweep(&self, rows: &[FileRow]) {
         rows.iter().for_each(|row| self.see(row));
+        let is_old = |row: &&FileRow| {
+            row.direction == FileDirection::Out
+                && row.state == FileState::Done
+                && row.path.as_deref().is_some_and(|path| is_older(Path::new(path), KEPT_WHEN_DONE))
+        };
+        for path in rows.iter().filter(is_old).filter_map(|row| row.path.as_deref()) {
+            self.forget(Path::new(path));
+        }
         let kept: Vec<&Path> =
             rows.iter().filter_map(|row| Path::new(row.path.as_deref()?).parent()).collect();
         let Ok(copies) = std::fs::read_dir(&self.folder) else { return };
         let folders = copies.filter_map(|copy| Some(copy.ok()?.path()));
         folders.filter(|folder| !kept.contains(&folder.as_path())).for_each(|folder| remove(&folder));
     }
+}
+
+/// Whether a file has been there for so long, by its own time.
+fn is_older(path: &Path, than: Duration) -> bool {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= than))
 }
 
 fn remove(folder: &Path) {
@@ -222,10 +240,20 @@ mod tests {
         );
         uploads.see(&row(&one, FileState::Running));
         assert!(one.exists());
-        uploads.see(&row(&one, FileState::Done));
-        uploads.see(&row(&own, FileState::Done));
+        uploads.see(&row(&one, FileState::Cancelled));
+        uploads.see(&row(&own, FileState::Cancelled));
         assert!(!one.exists() && own.exists());
-        uploads.sweep(&[row(&two, FileState::Paused)]);
-        assert!(two.exists() && !three.exists());
+        // Another device of theirs may still want what has arrived at one, for a day.
+        let four = uploads.take("four", pieces(1)).await.unwrap();
+        uploads.see(&row(&three, FileState::Done));
+        let old = std::time::SystemTime::now() - KEPT_WHEN_DONE;
+        File::options().write(true).open(&four).unwrap().set_modified(old).unwrap();
+        let five = uploads.take("five", pieces(1)).await.unwrap();
+        uploads.sweep(&[
+            row(&two, FileState::Paused),
+            row(&three, FileState::Done),
+            row(&four, FileState::Done),
+        ]);
+        assert!(two.exists() && three.exists() && !four.exists() && !five.exists());
     }
 }
