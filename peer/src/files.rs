@@ -33,12 +33,13 @@ use common::identity::PeerKey;
 use common::link::Link;
 use common::name::UserName;
 use common::proto::file::{FILE, FILE_END, FileEnd, FileOutcome, Offer};
+use common::proto::limits::MAX_FILES_FETCHED;
 use common::proto::status::{Code, Refusal};
 use common::storage::{ReadError, Store};
 use common::text::one_line;
 use common::transport::Transport;
 use serde_json::value::RawValue;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use handle::{FilesHandle, To};
 
@@ -59,6 +60,9 @@ use shown::Live;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 256;
+/// How many offers are looked through at once: it takes a core and a disk each.
+const MAX_READERS: usize = 2;
+
 /// What files need from the rest of the peer.
 pub struct FilesConfig {
     /// The data folder.
@@ -103,6 +107,9 @@ struct Files {
     /// Who carries offers; there from the beginning, but for the first moment.
     direct: Option<DirectHandle>,
     fetching: HashMap<FileId, Fetching>,
+    /// Who may fetch now, and who may look through what is to be offered.
+    turns: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     preparing: HashMap<FileId, Arc<AtomicBool>>,
     serving: HashMap<ServeId, (FileId, Link)>,
     /// Those that this peer has to do with.
@@ -134,6 +141,8 @@ pub fn start(config: FilesConfig) -> Result<FilesHandle, ReadError> {
         events,
         direct: None,
         fetching: HashMap::new(),
+        turns: Arc::new(Semaphore::new(MAX_FILES_FETCHED)),
+        readers: Arc::new(Semaphore::new(MAX_READERS)),
         preparing: HashMap::new(),
         serving: HashMap::new(),
         channels: HashMap::new(),
@@ -172,6 +181,10 @@ impl Handler<Attach> for Files {
             match (state, self.book.get(id).map(Transfer::direction)) {
                 (State::Accepted, Some(FileDirection::In)) => self.fetch(id, ctx),
                 (State::Preparing, _) => self.prepare_again(id, ctx),
+                // In a copy of the data what stands beside the store is not.
+                (State::Offered, Some(FileDirection::Out)) if !self.kept.has(id) => {
+                    self.look_through_again(id, ctx);
+                }
                 _ => {}
             }
             self.say(id, ctx);
@@ -384,6 +397,31 @@ impl Handler<IsThere> for Files {
         let untold = all.iter().filter(|transfer| transfer.is_of(contact) && transfer.untold.is_some());
         let untold: Vec<FileId> = untold.map(|transfer| transfer.offer.id).collect();
         untold.into_iter().for_each(|id| self.say(id, ctx));
+    }
+}
+
+/// This user lets nothing of a contact through any more, which ends what is under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Parted(ContactId);
+
+impl Handler<Parted> for Files {
+    type Result = ();
+
+    fn handle(&mut self, Parted(contact): Parted, ctx: &mut Self::Context) {
+        let of_them = self.book.all().into_iter().filter(|transfer| transfer.is_of(contact));
+        let of_them: Vec<FileId> = of_them.map(|transfer| transfer.offer.id).collect();
+        for id in of_them {
+            self.hang_up(id);
+            let Some(transfer) = self.book.get_mut(id).filter(|transfer| transfer.state == State::Accepted)
+            else {
+                continue;
+            };
+            transfer.state = State::Paused;
+            self.stop_fetching(id, Stop::Pause);
+            drop(self.keep(id));
+            self.tell(id, ctx);
+        }
     }
 }
 

@@ -164,7 +164,7 @@ pub const MAX_CLOCK_JUMP: u64 = 1 << 32;
 pub const FILE_BLOCK_BYTES: u64 = 256 * 1024;
 /// The largest file or folder: what every program can read out of JSON exactly.
 pub const MAX_FILE_BYTES: u64 = (1 << 53) - 1;
-/// How many files a folder may have.
+/// How many files a folder may have, and how many folders.
 pub const MAX_FOLDER_FILES: u64 = 100_000;
 /// How long the list of a folder's files may be: it is held in memory, and looked through before anything is written.
 pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
@@ -176,6 +176,10 @@ pub const MAX_FILE_PATH_BYTES: usize = 1024;
 pub const MAX_FILE_PATH_DEPTH: usize = 32;
 /// How many files a peer hands out at once; who asks for more is told to come back.
 pub const MAX_FILES_SERVED: usize = 16;
+/// How many of these one device may fetch: nobody takes all the places.
+pub const MAX_FILES_SERVED_EACH: usize = 4;
+/// How many files a peer fetches at once; more wait for their turn.
+pub const MAX_FILES_FETCHED: usize = 32;
 /// How often whoever fetches a file says how far it is; at the latest, since what is silent for
 /// [`SILENCE_LIMIT`] is broken.
 pub const FILE_PROGRESS_EVERY: Duration = Duration::from_millis(500);

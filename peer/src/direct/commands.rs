@@ -201,6 +201,7 @@ impl Handler<Block> for Direct {
         for link in self.links_to(&contact) {
             link.close_because(Code::GoingAway.into());
         }
+        self.files.part_from(contact.id);
         self.announce_one(&contact, ctx);
         let kept = self.keep_book();
         Box::pin(async move { kept.await.map_err(Refusal::from) }.into_actor(self))

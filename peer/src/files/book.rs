@@ -17,8 +17,10 @@ use super::names;
 use crate::api::{FileChange, FileDirection, FileState};
 use crate::direct::book::ContactId;
 
-/// How many are remembered; of those that are over, the oldest are forgotten.
+/// How many are remembered.
 pub const MAX_TRANSFERS: usize = 1000;
+/// How many that others offer in one place may wait for this user: nobody there fills the book for all.
+pub const MAX_WAITING_EACH: usize = 50;
 
 /// Something offered, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,17 @@ pub enum Place {
         /// Where the peer that offers it can be reached.
         addresses: Vec<Address>,
     },
+}
+
+impl Place {
+    /// Whether it is the same conversation or channel.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Contact(one), Self::Contact(other)) => one == other,
+            (Self::Channel { id: one, .. }, Self::Channel { id: other, .. }) => one == other,
+            _ => false,
+        }
+    }
 }
 
 /// What the other side has still to be told.
@@ -128,6 +141,11 @@ impl Transfer {
             State::Cancelled => FileState::Cancelled,
             State::Failed => FileState::Failed,
         }
+    }
+
+    /// Whether somebody else offers it, and this user has not said anything to it.
+    fn is_waiting(&self) -> bool {
+        self.state == State::Offered && self.from.is_some()
     }
 
     /// Whether it is of the conversation with this contact.
@@ -234,23 +252,34 @@ impl Book {
         Self(transfers.into_iter().map(|transfer| (transfer.offer.id, transfer)).collect())
     }
 
-    /// Adds one; which were forgotten for it.
+    /// Adds one; which was forgotten for it: of too many that wait in one place the oldest, else of those that are over,
+    /// else of all that wait.
     ///
     /// # Errors
-    /// `too_many_requests` when none is over.
+    /// `too_many_requests` when no other makes room.
     pub fn add(&mut self, transfer: Transfer) -> Result<Option<FileId>, Refusal> {
-        let mut forgotten = None;
-        if self.0.len() >= MAX_TRANSFERS {
-            let over = self.0.values().filter(|known| known.state.is_over() && known.untold.is_none());
-            let oldest = over.min_by_key(|known| (known.since, known.offer.id)).map(|known| known.offer.id);
+        let is_beside = |known: &Transfer| known.is_waiting() && known.place.is_same(&transfer.place);
+        let beside = self.0.values().filter(|known| is_beside(known)).count();
+        let forgotten = if transfer.is_waiting() && beside >= MAX_WAITING_EACH {
+            self.oldest(is_beside)
+        } else if self.0.len() >= MAX_TRANSFERS {
+            let over = self.oldest(|known| known.state.is_over() && known.untold.is_none());
+            let makes_room = over.or_else(|| self.oldest(Transfer::is_waiting));
             let full = || format!("{MAX_TRANSFERS} files are offered already; type: files, and cancel some");
-            forgotten = Some(oldest.ok_or_else(|| Refusal::new(Code::TooManyRequests, full()))?);
-        }
+            Some(makes_room.ok_or_else(|| Refusal::new(Code::TooManyRequests, full()))?)
+        } else {
+            None
+        };
         if let Some(id) = forgotten {
             self.0.remove(&id);
         }
         self.0.insert(transfer.offer.id, transfer);
         Ok(forgotten)
+    }
+
+    fn oldest(&self, of: impl Fn(&Transfer) -> bool) -> Option<FileId> {
+        let all = self.0.values().filter(|known| of(known));
+        all.min_by_key(|known| (known.since, known.offer.id)).map(|known| known.offer.id)
     }
 
     /// One of them.
@@ -373,12 +402,34 @@ mod tests {
     fn those_that_are_over_make_room() {
         let mut book = Book::default();
         for number in 0..MAX_TRANSFERS as u128 {
-            let state = if number == 7 { State::Done } else { State::Offered };
+            let state = if number == 7 { State::Done } else { State::Accepted };
             book.add(transfer(number, FileDirection::In, state)).unwrap();
         }
         let next = |number| transfer(number, FileDirection::In, State::Offered);
         assert_eq!(book.add(next(5000)).unwrap(), Some(FileId(Uuid::from_u128(7))));
-        assert_eq!(book.add(next(5001)).unwrap_err().code, Code::TooManyRequests);
+        let own = transfer(5001, FileDirection::Out, State::Preparing);
+        assert_eq!(book.add(own.clone()).unwrap(), Some(FileId(Uuid::from_u128(5000))), "one's own go first");
+        let another =
+            Transfer { offer: Offer { id: FileId(Uuid::from_u128(5002)), ..own.offer.clone() }, ..own };
+        assert_eq!(book.add(another).unwrap_err().code, Code::TooManyRequests);
+    }
+
+    #[test]
+    fn who_offers_without_end_pushes_out_what_was_offered_there() {
+        let mut book = Book::default();
+        let there = |number: u128, contact: u128| Transfer {
+            place: Place::Contact(ContactId(Uuid::from_u128(contact))),
+            since: Timestamp::from_millis(u64::try_from(number).unwrap()),
+            ..transfer(number, FileDirection::In, State::Offered)
+        };
+        book.add(there(0, 2)).unwrap();
+        book.add(Transfer { state: State::Accepted, ..there(1, 1) }).unwrap();
+        for number in 2..5000 {
+            book.add(there(number, 1)).unwrap();
+        }
+        assert_eq!(book.all().len(), MAX_WAITING_EACH + 2);
+        let is_there = |number| book.get(FileId(Uuid::from_u128(number))).is_some();
+        assert!(is_there(0) && is_there(1) && is_there(4999) && !is_there(2));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use common::proto::limits::{FILE_BLOCK_BYTES, FILE_PROGRESS_EVERY};
 use common::proto::status::{Code, Refusal};
 use common::transport::{Address, Transport};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
@@ -30,9 +30,14 @@ use crate::session::SessionView;
 
 /// How many pieces wait between the connection and the disk.
 const PIECES: usize = 4;
+/// After so many bytes it is looked whether there is still room on the disk.
+const LOOK_EVERY_BYTES: u64 = 8 * 1024 * 1024;
 /// After so many bytes, or so long, the disk is asked to have what is there.
 const MARK_BYTES: u64 = 32 * 1024 * 1024;
 const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// Whoever offers may ask to be left alone for so long at most.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 /// What a fetching task is asked from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub(super) struct Fetch {
     pub direct: DirectHandle,
     pub transport: Transport,
     pub session: SessionView,
+    /// Who may fetch now.
+    pub turns: Arc<Semaphore>,
     pub wish: watch::Receiver<Wish>,
 }
 
@@ -96,8 +103,8 @@ impl Fetch {
                     if self.have > before {
                         backoff.reset();
                     }
-                    let told = refusal.retry_after_ms.map(Duration::from_millis);
-                    let delay = told.unwrap_or_else(|| backoff.next_delay(random_fraction()));
+                    let told = refusal.retry_after_ms.map(Duration::from_millis).unwrap_or_default();
+                    let delay = backoff.next_delay(random_fraction()).max(told.min(LONGEST_ASKED));
                     if self.wait(refusal, delay).await {
                         break None;
                     }
@@ -144,6 +151,14 @@ impl Fetch {
                 Err(wrong().into())
             };
         }
+        // What is all here needs nobody any more.
+        if self.have == self.offer.size && self.offer.folder.is_none() {
+            let sink = self.sink(&downloads, Content::File { size: self.offer.size }).await?;
+            if sink.have() == self.offer.size {
+                return self.finish(downloads, sink).await;
+            }
+        }
+        let _turn = self.turn().await?;
         let mut wish = self.wish.clone();
         let (mut wire, content) = tokio::select! {
             opened = self.open() => opened?,
@@ -157,6 +172,20 @@ impl Fetch {
             return Err(wrong().into());
         }
         self.finish(downloads, sink).await
+    }
+
+    /// Waits until few enough others are fetched.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Attempt> {
+        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
+            return Ok(turn);
+        }
+        let refusal = Refusal::new(Code::TooManyRequests, "others are fetched first; it goes on by itself");
+        let _ = self.files.send(Waits { id: self.offer.id, refusal }).await;
+        let mut wish = self.wish.clone();
+        tokio::select! {
+            turn = self.turns.clone().acquire_owned() => turn.map_err(|_| Refusal::from(Code::GoingAway).into()),
+            _ = wish.wait_for(|wish| wish.stop.is_some()) => Err(Attempt::Stopped),
+        }
     }
 
     /// Reaches whoever offers it, and fetches the list of a folder.
@@ -354,7 +383,16 @@ impl Writing {
         from: u64,
     ) -> Result<Sink, Refusal> {
         let pieces = Pieces { ready, piece: Bytes::new() };
+        let mut looked = from;
         let received = tree::receive(pieces, root, size, from, |block| {
+            // Others write to the same disk.
+            if self.sink.have() - looked >= LOOK_EVERY_BYTES {
+                looked = self.sink.have();
+                self.sink
+                    .check_space()
+                    .inspect_err(|refusal| self.error = Some(refusal.clone()))
+                    .map_err(io::Error::other)?;
+            }
             self.sink.write(block).inspect_err(|error| self.error = Some(disk(error)))?;
             self.have.store(self.sink.have(), Ordering::Relaxed);
             self.marks.look(&self.sink);

@@ -8,14 +8,14 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
-use common::transport::Address;
+use common::transport::{Address, MAX_DIAL_ADDRESSES};
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
 use super::book::Place;
 use super::commands::{Add, ChangeIt, Find, GetFiles};
 use super::sink::Downloads;
-use super::{Attach, Files, Heard, HeardIn, IsThere, Met, Shutdown, source};
+use super::{Attach, Files, Heard, HeardIn, IsThere, Met, Parted, Shutdown, source};
 use crate::api::{FileChange, FileCommand, FileDirection, FileList, FileRow, Offered, Outcome, Reply};
 use crate::client::ClientHandle;
 use crate::direct::DirectHandle;
@@ -105,6 +105,8 @@ impl FilesHandle {
     /// An entry of a channel offers something. What follows from it is on its way to the disk when this returns.
     pub async fn heard_in(&self, id: ChannelId, name: ChannelName, user: String, offered: Offered) {
         let Offered { body: ChannelOffer { offer, addresses }, key } = offered;
+        // More than can be dialled is not kept.
+        let addresses = addresses.into_iter().take(MAX_DIAL_ADDRESSES).collect();
         let place = Place::Channel { id, name, addresses };
         // When it is gone nothing is fetched any more; it is heard again at the next start.
         let _ = self.addr.send(HeardIn { place, user, offer, key }).await;
@@ -144,6 +146,15 @@ impl FilesHandle {
     /// There is reason to believe that a device of a contact is there. Nobody waits for it: all is tried again by itself.
     pub fn is_there(&self, key: PeerKey, contact: ContactId) {
         let _ = self.addr.try_send(IsThere(key, contact));
+    }
+
+    /// Nothing is to go to a contact or come from them any more. Nobody waits for it.
+    pub fn part_from(&self, contact: ContactId) {
+        let parted = self.addr.clone();
+        actix::spawn(async move {
+            // Gone already is as good.
+            let _ = parted.send(Parted(contact)).await;
+        });
     }
 
     /// Ends what is under way; what is there of it is kept.

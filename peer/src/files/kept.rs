@@ -75,6 +75,11 @@ impl Kept {
         self.folder.join(format!("{id}.{ending}"))
     }
 
+    /// Whether it is there what it takes to hand out an offer.
+    pub fn has(&self, id: FileId) -> bool {
+        self.place(id, "list").exists() && self.place(id, "tree").exists()
+    }
+
     /// Removes what stands beside the store.
     pub fn remove(&self, id: FileId) {
         for ending in ["list", "tree"] {

@@ -7,8 +7,11 @@
 //! devices, and names that are too long.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use common::proto::limits::{MAX_FILE_NAME_BYTES, MAX_FILE_PATH_BYTES, MAX_FILE_PATH_DEPTH};
+use common::proto::limits::{
+    MAX_FILE_NAME_BYTES, MAX_FILE_PATH_BYTES, MAX_FILE_PATH_DEPTH, MAX_FOLDER_FILES,
+};
 use common::proto::status::{Code, Refusal};
 use common::text::one_line;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -79,15 +82,38 @@ fn refused(name: &str, fault: &str) -> Refusal {
 
 /// What some file system takes for the same name.
 fn folded(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
+/// What stands for a text in a map: so many of them fit whatever their length.
+type Digest = [u8; 16];
+
+fn digest(text: &str) -> Digest {
+    let mut digest = Digest::default();
+    blake3::Hasher::new().update(text.as_bytes()).finalize_xof().fill(&mut digest);
+    digest
+}
+
+/// One name in one folder.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// How it is written.
+    written: Digest,
+    /// Its number when it is a folder.
+    folder: Option<u32>,
+}
+
 /// The paths of a folder, as they come in: no two may be the same file on any system, and no file may stand where a
-/// folder is.
+/// folder is. There may be as many folders as files.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// What each is written like, and whether it is a file, by what some system takes for the same.
-    seen: HashMap<String, (String, bool)>,
+    /// By the number of the folder that it is in, and what some system takes for the same name.
+    known: HashMap<(u32, Digest), Known>,
+    /// How many folders there are below the first.
+    folders: u32,
 }
 
 impl Paths {
@@ -97,19 +123,38 @@ impl Paths {
     /// `bad_file_name`, with what is wrong.
     pub fn add(&mut self, path: &str) -> Result<(), Refusal> {
         check_path(path)?;
-        let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-        for folder in folders {
-            match self.seen.get(&folded(folder)) {
-                None => drop(self.seen.insert(folded(folder), (folder.to_owned(), false))),
-                Some((known, false)) if known == folder => {}
-                Some(_) => return Err(refused(path, "is the same as another on some systems")),
+        let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut at = 0;
+        for name in folders.split('/').filter(|name| !name.is_empty()) {
+            at = self.folder(at, name).ok_or_else(|| same(path))?;
+            if u64::from(self.folders) > MAX_FOLDER_FILES {
+                return Err(refused(path, "is in one folder more than there may be"));
             }
         }
-        match self.seen.insert(folded(path), (path.to_owned(), true)) {
+        let known = Known { written: digest(file), folder: None };
+        match self.known.insert((at, digest(&folded(file))), known) {
             None => Ok(()),
-            Some(_) => Err(refused(path, "is the same as another on some systems")),
+            Some(_) => Err(same(path)),
         }
     }
+
+    /// The number of a folder in another; none when something else has its name.
+    fn folder(&mut self, within: u32, name: &str) -> Option<u32> {
+        let written = digest(name);
+        match self.known.entry((within, digest(&folded(name)))) {
+            Entry::Occupied(known) if known.get().written == written => known.get().folder,
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                self.folders += 1;
+                place.insert(Known { written, folder: Some(self.folders) });
+                Some(self.folders)
+            }
+        }
+    }
+}
+
+fn same(path: &str) -> Refusal {
+    refused(path, "is the same as another on some systems")
 }
 
 /// A name that every peer takes, made of one that a file has here.
@@ -239,6 +284,16 @@ mod tests {
         }
         let mut paths = Paths::default();
         ["a/x", "a/y", "b", "c/d/e", "c/d/f"].iter().for_each(|path| paths.add(path).unwrap());
+    }
+
+    #[test]
+    fn folders_are_counted_however_short_their_names_are() {
+        let mut paths = Paths::default();
+        let path = |number: u64| format!("{:x}/{:x}/{:x}/x", number >> 12, number >> 4, number);
+        let taken = (0..MAX_FOLDER_FILES).take_while(|number| paths.add(&path(*number)).is_ok()).count();
+        assert!(taken > 90_000, "{taken}");
+        assert!(paths.add(&path(MAX_FOLDER_FILES)).is_err());
+        assert!(paths.known.len() as u64 <= 2 * MAX_FOLDER_FILES + 32);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use common::id::FileId;
 use common::link::Link;
 use common::proto::file::{FetchState, FileOutcome, FileProgress, Offer};
-use common::proto::limits::MAX_FILES_SERVED;
+use common::proto::limits::{MAX_FILES_SERVED, MAX_FILES_SERVED_EACH};
 use common::proto::status::{Code, Refusal};
 use tokio::time::Duration;
 
@@ -63,7 +63,8 @@ impl Handler<Wanted> for Files {
             State::Paused => return Err(Refusal::from(Code::FilePaused).after(PAUSED_AGAIN)),
             _ => return Err(Code::NoSuchFile.into()),
         }
-        if self.serving.len() >= MAX_FILES_SERVED {
+        let of_key = self.serving.values().filter(|(_, known)| known.peer_key() == link.peer_key()).count();
+        if of_key >= MAX_FILES_SERVED_EACH || self.serving.len() >= MAX_FILES_SERVED {
             return Err(Refusal::from(Code::TooManyRequests).after(PAUSED_AGAIN));
         }
         let offer = transfer.offer.clone();
@@ -162,11 +163,10 @@ impl Handler<Waits> for Files {
     type Result = ();
 
     fn handle(&mut self, Waits { id, refusal }: Waits, ctx: &mut Self::Context) {
-        let is_paused = refusal.code == Code::FilePaused;
         let known = self.live.insert(id, Live::waiting(refusal));
         // Of attempt after attempt the first is news, and so is another reason.
         let is_news = known.is_none_or(|known| !known.waits_like(self.live.get(&id)));
-        if is_news || !is_paused {
+        if is_news {
             self.tell(id, ctx);
         }
     }

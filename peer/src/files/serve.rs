@@ -11,12 +11,14 @@ use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::proto::file::{
     FetchState, FileBytes, FileEvent, FileGet, FilePart, FileProgress, FileRequest, Offer,
 };
-use common::proto::limits::{DRAIN_LIMIT, FILE_BLOCK_BYTES, FILE_GET_LIMIT, OUTGOING_BYTES};
+use common::proto::limits::{
+    DRAIN_LIMIT, FILE_BLOCK_BYTES, FILE_GET_LIMIT, FILE_PROGRESS_EVERY, OUTGOING_BYTES,
+};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Empty, Request};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::kept::Kept;
 use super::reports::{Audience, ForWhom, Served, Told, Wanted};
@@ -41,7 +43,8 @@ pub(super) struct Serving {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(link: Link, mut inbox: Inbox, serving: Serving) {
-    let mut session = Session { link: link.clone(), serving, served: None };
+    let ask_by = Instant::now() + FILE_GET_LIMIT;
+    let mut session = Session { link: link.clone(), serving, served: None, ask_by, heard: None };
     let reason = session.run(&mut inbox).await;
     tracing::debug!(key = %link.peer_key(), reason = ?reason.to_string(), "a connection for files ended");
     session.stop();
@@ -55,28 +58,24 @@ struct Handed {
     id: ServeId,
     offer: Offer,
     is_over: Arc<AtomicBool>,
-    pump: JoinHandle<()>,
+    /// As long as bytes are on their way.
+    pump: Option<JoinHandle<()>>,
 }
 
 struct Session {
     link: Link,
     serving: Serving,
     served: Option<Handed>,
+    /// By when something has to be asked for, as long as no bytes are on their way.
+    ask_by: Instant,
+    /// When whoever fetches said last how far it is, and what it does.
+    heard: Option<(Instant, FetchState)>,
 }
 
 impl Session {
     async fn run(&mut self, inbox: &mut Inbox) -> CloseReason {
         loop {
-            let is_idle = self.served.as_ref().is_none_or(|served| served.pump.is_finished());
-            let next = if is_idle {
-                match timeout(FILE_GET_LIMIT, inbox.next()).await {
-                    Ok(next) => next,
-                    Err(_) => return CloseReason::Unanswered,
-                }
-            } else {
-                inbox.next().await
-            };
-            match next {
+            match self.next(inbox).await {
                 Ok(Inbound::Request(request)) => {
                     if !self.is_written().await {
                         // An answer would stand in the middle of the bytes.
@@ -95,14 +94,35 @@ impl Session {
         }
     }
 
+    /// What comes next. Only what is asked for buys time: a connection that is kept busy otherwise takes a place from others.
+    async fn next(&mut self, inbox: &mut Inbox) -> Result<Inbound, CloseReason> {
+        loop {
+            let ask_by = self.ask_by;
+            let pump = self.served.as_mut().and_then(|served| served.pump.as_mut());
+            let is_idle = pump.is_none();
+            tokio::select! {
+                next = inbox.next() => return next,
+                () = ended(pump) => self.is_idle_from_now(),
+                () = sleep_until(ask_by), if is_idle => return Err(CloseReason::Unanswered),
+            }
+        }
+    }
+
+    fn is_idle_from_now(&mut self) {
+        if let Some(served) = &mut self.served {
+            served.pump = None;
+        }
+        self.ask_by = Instant::now() + FILE_GET_LIMIT;
+    }
+
     /// Whether all that was asked for is on its way, or nearly.
     async fn is_written(&mut self) -> bool {
-        match &mut self.served {
-            Some(served) if !served.pump.is_finished() => {
-                timeout(DRAIN_LIMIT, &mut served.pump).await.is_ok()
-            }
-            _ => true,
+        let Some(pump) = self.served.as_mut().and_then(|served| served.pump.as_mut()) else { return true };
+        let is_written = timeout(DRAIN_LIMIT, pump).await.is_ok();
+        if is_written {
+            self.is_idle_from_now();
         }
+        is_written
     }
 
     async fn asked(&mut self, request: Request) {
@@ -143,8 +163,7 @@ impl Session {
         let (id, offer) = self.serving.files.send(wanted).await.map_err(gone)??;
         let (size, _) = part_of(&offer, get.part)?;
         let is_over = Arc::<AtomicBool>::default();
-        self.served =
-            Some(Handed { id, offer: offer.clone(), is_over: is_over.clone(), pump: tokio::spawn(async {}) });
+        self.served = Some(Handed { id, offer: offer.clone(), is_over: is_over.clone(), pump: None });
         if !tree::is_start(get.from, size) {
             return Err(Refusal::new(Code::BadRequest, "what is asked for begins at no block of it"));
         }
@@ -156,15 +175,23 @@ impl Session {
         if self.link.answer(request, &Ok(FileBytes { bytes })).is_ok()
             && let Some(served) = &mut self.served
         {
-            served.pump = tokio::spawn(pump(self.link.clone(), part, get.from));
+            served.pump = Some(tokio::spawn(pump(self.link.clone(), part, get.from)));
         }
         Ok(())
     }
 
-    fn told(&self, progress: FileProgress) {
+    fn told(&mut self, progress: FileProgress) {
         let Some(served) = self.served.as_ref().filter(|served| served.offer.id == progress.id) else {
             return;
         };
+        // The user is told each time: nobody else decides how often that is.
+        let is_soon = |(at, state): (Instant, FetchState)| {
+            state == progress.state && at.elapsed() < FILE_PROGRESS_EVERY / 2
+        };
+        if self.heard.is_some_and(is_soon) {
+            return;
+        }
+        self.heard = Some((Instant::now(), progress.state));
         if progress.have <= served.offer.size && progress.state != FetchState::Other {
             // One that is not taken is followed by another.
             let _ = self.serving.files.try_send(Told { id: served.id, progress });
@@ -180,6 +207,15 @@ impl Session {
                 let _ = files.send(Served(id)).await;
             });
         }
+    }
+}
+
+/// The end of a task, if there is one.
+async fn ended(task: Option<&mut JoinHandle<()>>) {
+    match task {
+        // However it ended, nothing more comes of it.
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

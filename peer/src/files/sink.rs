@@ -16,8 +16,8 @@ use rustix::fs::{Mode, OFlags, RenameFlags, fstatvfs, openat, renameat_with};
 use super::manifest::Entry;
 use super::names::{self, OWN_PREFIX, numbered};
 
-/// How much is left free on the disk.
-const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+/// How much is left free on the disk: more than the store, which may be on the same, wants for itself.
+const SPARE_BYTES: u64 = 256 * 1024 * 1024;
 /// How many numbers are tried for a name that is taken.
 const MAX_NUMBER: u32 = 10_000;
 
@@ -39,6 +39,11 @@ fn readable(folder: &Dir) -> io::Result<std::fs::File> {
     Ok(std::fs::File::from(openat(folder, ".", flags, Mode::empty())?))
 }
 
+/// How many bytes are free. What cannot be asked is found out by writing.
+fn free(folder: &Dir) -> Option<u64> {
+    fstatvfs(folder.as_fd()).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 impl Downloads {
     /// Opens the folder, and makes it when there is none. Blocks.
     ///
@@ -55,17 +60,15 @@ impl Downloads {
     /// # Errors
     /// `storage_full`, with how much is free.
     pub fn check_space(&self, bytes: u64) -> Result<(), Refusal> {
-        let free = fstatvfs(self.folder.as_fd()).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        match free {
-            Ok(free) if bytes.saturating_add(SPARE_BYTES) > free => {
+        match free(&self.folder) {
+            Some(free) if bytes.saturating_add(SPARE_BYTES) > free => {
                 let path = self.path.display();
                 let reason = format!(
                     "{bytes} bytes do not fit: {free} are free in {path}; make room, or give --downloads"
                 );
                 Err(Refusal::new(Code::StorageFull, reason))
             }
-            // What cannot be asked is found out by writing.
-            Ok(_) | Err(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -183,6 +186,22 @@ impl Sink {
     /// How many bytes are there.
     pub fn have(&self) -> u64 {
         self.have
+    }
+
+    /// Whether anything more fits.
+    ///
+    /// # Errors
+    /// `storage_full`.
+    pub fn check_space(&self) -> Result<(), Refusal> {
+        match free(&self.base) {
+            Some(free) if free < SPARE_BYTES => {
+                let reason = format!(
+                    "the disk for downloads is full: {free} bytes are left, and {SPARE_BYTES} stay free; make room"
+                );
+                Err(Refusal::new(Code::StorageFull, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the first `have` bytes can be there, by the sizes of the files.

@@ -25,7 +25,11 @@ impl Files {
         let is_over = Arc::<AtomicBool>::default();
         self.preparing.insert(id, is_over.clone());
         let kept = self.kept.clone();
-        let preparing = spawn_blocking(move || kept.prepare(id, &listing, is_over));
+        let readers = self.readers.clone();
+        let preparing = async move {
+            let _turn = readers.acquire_owned().await;
+            spawn_blocking(move || kept.prepare(id, &listing, is_over)).await
+        };
         ctx.spawn(preparing.into_actor(self).map(move |prepared, files, ctx| {
             let prepared = prepared.unwrap_or_else(|_| Err(Code::Internal.into()));
             files.prepared(id, prepared, ctx);
@@ -44,6 +48,31 @@ impl Files {
                 Ok(listing) => files.prepare(id, listing, ctx),
                 Err(refusal) => files.prepared(id, Err(refusal), ctx),
             }
+        }));
+    }
+
+    /// Makes anew what stands beside the store, of an offer that stands.
+    pub(super) fn look_through_again(&mut self, id: FileId, ctx: &mut Context<Self>) {
+        let Some(at) = self.book.get(id).and_then(|transfer| transfer.path.clone()) else { return };
+        let (kept, readers) = (self.kept.clone(), self.readers.clone());
+        let looked = async move {
+            let _turn = readers.acquire_owned().await;
+            let look =
+                move || source::list(&at).and_then(|listing| kept.prepare(id, &listing, Arc::default()));
+            spawn_blocking(look).await.unwrap_or_else(|_| Err(Code::Internal.into()))
+        };
+        ctx.spawn(looked.into_actor(self).map(move |looked, files, ctx| {
+            let Some(transfer) = files.book.get_mut(id).filter(|transfer| transfer.state == State::Offered)
+            else {
+                return;
+            };
+            let refusal = match looked {
+                Ok(offer) if offer == transfer.offer => return,
+                Ok(_) => Code::FileChanged.into(),
+                Err(refusal) => refusal,
+            };
+            (transfer.state, transfer.refusal) = (State::Failed, Some(refusal));
+            files.keep_and_tell(id, ctx);
         }));
     }
 
@@ -107,6 +136,7 @@ impl Files {
             direct,
             transport: self.transport.clone(),
             session: self.session.clone(),
+            turns: self.turns.clone(),
             wish: wished,
         };
         self.fetching.insert(id, Fetching { wish, again: false });

@@ -3,11 +3,12 @@
 use std::fs;
 
 use common::id::FileId;
+use common::proto::limits::MAX_FILES_SERVED_EACH;
 use common::proto::status::Code;
 use peer::api::{Command, FileChange, FileCommand, FileState, FileTo, Reply};
 
 use crate::scene::{bytes, change, expect, files};
-use crate::support::{Person, Raw, World};
+use crate::support::{Person, Raw, World, until};
 
 /// One hosts a channel, two more are in it.
 async fn scene() -> (World, Person, Person, Person) {
@@ -67,6 +68,27 @@ async fn who_is_not_in_the_channel_finds_no_such_file() {
     ada.join("first").await;
     change(&ada, id, FileChange::Resume).await;
     expect(&mut ada, id, FileState::Done).await;
+}
+
+#[actix::test]
+async fn nobody_takes_the_places_of_all_who_fetch() {
+    let (world, _ken, charlie, mut ada) = scene().await;
+    let id = offer(&charlie, first(), "wanted", b"by many").await;
+    expect(&mut ada, id, FileState::Offered).await;
+    let eve = Raw::guest(&world, "eve").await;
+    let _seat = eve.enter(&eve.locate("first").await, None).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..MAX_FILES_SERVED_EACH {
+        held.push(eve.fetch(&eve.pass, &charlie, id).await.unwrap());
+    }
+    let refused = eve.refused_file(&eve.pass, &charlie, id).await;
+    assert_eq!(refused.code, Code::TooManyRequests);
+    assert!(refused.retry_after_ms.is_some());
+    change(&ada, id, FileChange::Accept).await;
+    expect(&mut ada, id, FileState::Done).await;
+    // Whoever hangs up may come again.
+    held.clear();
+    until("there is a place again", async || eve.fetch(&eve.pass, &charlie, id).await.is_ok()).await;
 }
 
 #[actix::test]

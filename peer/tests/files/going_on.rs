@@ -3,7 +3,7 @@
 use std::fs;
 
 use common::proto::limits::FILE_BLOCK_BYTES;
-use peer::api::{FileChange, FileState};
+use peer::api::{Command, DirectCommand, FileChange, FileState};
 
 use crate::scene::{Scene, bytes, change, expect, files, state_of};
 
@@ -38,6 +38,21 @@ async fn what_the_sender_has_paused_waits_until_they_go_on() {
     assert_eq!((row.state, row.code), (FileState::Waiting, Some(common::proto::status::Code::FilePaused)));
     change(&scene.ken, id, FileChange::Resume).await;
     assert_eq!(fs::read(scene.arrives(id).await).unwrap(), b"paused at first");
+}
+
+#[actix::test]
+async fn from_who_is_blocked_nothing_is_fetched_any_more() {
+    let mut scene = Scene::new().await;
+    let id = scene.offered("x", b"while they are away").await;
+    scene.ken.stop().await;
+    change(&scene.charlie, id, FileChange::Accept).await;
+    expect(&mut scene.charlie, id, FileState::Waiting).await;
+    scene.charlie.done(Command::Direct(DirectCommand::Block { user: "ken".parse().unwrap() })).await;
+    expect(&mut scene.charlie, id, FileState::Paused).await;
+    scene.charlie.done(Command::Direct(DirectCommand::Unblock { user: "ken".parse().unwrap() })).await;
+    scene.ken.start().await;
+    change(&scene.charlie, id, FileChange::Resume).await;
+    assert_eq!(fs::read(scene.arrives(id).await).unwrap(), b"while they are away");
 }
 
 #[actix::test]

@@ -72,11 +72,17 @@ impl Raw {
 
     /// Asks a peer for a file with somebody's pass: why it does not get it.
     pub async fn refused_file(&self, pass: &SignedPass, of: &Person, id: FileId) -> Refusal {
+        self.fetch(pass, of, id).await.err().expect("it is handed out")
+    }
+
+    /// Asks a peer for a file with somebody's pass: the connection on which its bytes follow.
+    pub async fn fetch(&self, pass: &SignedPass, of: &Person, id: FileId) -> Result<(Link, Inbox), Refusal> {
         let addresses = [Address::tcp(of.status().await.listen.unwrap())];
         let key = of.whoami().await.key;
         let (link, mut inbox) = self.greet(key, &addresses, Purpose::File).await.unwrap();
         let get = FileGet { pass: pass.clone(), id, part: FilePart::Content, from: 0 };
-        within(inbox.ask(&link, &get)).await.map_err(RequestError::into_refusal).unwrap_err()
+        within(inbox.ask(&link, &get)).await.map_err(RequestError::into_refusal)?;
+        Ok((link, inbox))
     }
 
     pub async fn enter(&self, record: &ChannelRecord, have: Option<Position>) -> Result<Seat, RequestError> {
