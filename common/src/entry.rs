@@ -4,6 +4,8 @@
 //! covers the one before it and its own header, and the header names the hash of the body: a body can be erased later
 //! and the chain still holds.
 
+pub mod erasure;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};

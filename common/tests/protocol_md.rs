@@ -165,7 +165,7 @@ fn check_request(exchange: &Exchange) {
         file::FileGet,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
-        channel::Deauthorize, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
+        channel::Deauthorize, channel::Erase, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
     }
 }
 

@@ -22,8 +22,8 @@ pub use file::{
     FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState, FileTo, Offered,
 };
 pub use history::{
-    BackedUp, Checked, Exported, Fault, FaultKind, Imported, ImportedFrom, NotAsked, Run, SignedUpTo,
-    Verified, VerifiedLog,
+    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Fault, FaultKind, Imported, ImportedFrom,
+    NotAsked, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
 };
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix::prelude::*;
-use common::id::{ChannelId, FileId};
+use common::id::{ChannelId, FileId, MessageId};
 use common::identity::PeerKey;
 use common::link::Link;
 use common::name::UserName;
@@ -280,6 +280,7 @@ struct Heard {
 #[rtype(result = "()")]
 struct HeardIn {
     place: Place,
+    entry: MessageId,
     user: String,
     offer: Offer,
     key: PeerKey,
@@ -288,8 +289,38 @@ struct HeardIn {
 impl Handler<HeardIn> for Files {
     type Result = ();
 
-    fn handle(&mut self, HeardIn { place, user, offer, key }: HeardIn, ctx: &mut Self::Context) {
-        self.offered(Ok(offer), place, user, key, ctx);
+    fn handle(&mut self, HeardIn { place, entry, user, offer, key }: HeardIn, ctx: &mut Self::Context) {
+        let (id, own) = (offer.id, self.session.borrow().key);
+        self.offered(Ok(offer), place.clone(), user, key, ctx);
+        let is_it = |known: &&mut Transfer| known.is_said_by(&place, key, own) && known.entry.is_none();
+        if let Some(transfer) = self.book.get_mut(id).filter(is_it) {
+            transfer.entry = Some(entry);
+            drop(self.keep(id));
+        }
+    }
+}
+
+/// Entries of a channel were erased: what they offered is offered no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ErasedIn {
+    channel: ChannelId,
+    entries: Vec<MessageId>,
+}
+
+impl Handler<ErasedIn> for Files {
+    type Result = ();
+
+    fn handle(&mut self, ErasedIn { channel, entries }: ErasedIn, ctx: &mut Self::Context) {
+        for id in self.book.offered_by(channel, &entries) {
+            let is_news =
+                self.book.get_mut(id).is_some_and(|transfer| transfer.ended(FileOutcome::Cancelled));
+            if is_news {
+                self.apply(id, ctx);
+                drop(self.keep(id));
+                self.tell(id, ctx);
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod acts;
 pub mod begin;
 pub mod channel;
 mod effects;
+mod erasing;
 mod fanout;
 pub mod gate;
 pub mod held;

@@ -159,6 +159,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Members { .. }
         | Command::Info { .. }
         | Command::Moderate { .. }
+        | Command::Erase { .. }
         | Command::Host { .. }
         | Command::Import { .. }
         | Command::Unhost { .. }
@@ -221,6 +222,7 @@ impl ui::Node for NodeHandle {
             Command::Direct(DirectCommand::Block { user }) => Box::pin(self.block(user)).await,
             Command::Direct(asked) => Box::pin(self.direct.perform(asked)).await,
             Command::Verify { channel } => Box::pin(self.verify(channel)).await,
+            Command::Erase { channel, seq, why } => self.erase(channel, seq, why).await,
             Command::Files(asked) => Box::pin(self.files(asked)).await,
             Command::Export { channel, path } => Box::pin(self.export(channel, path)).await,
             Command::Backup { folder } => self.backup(folder).await,

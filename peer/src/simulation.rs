@@ -62,4 +62,6 @@ enum Planted {
     OutboxForgotten,
     /// A member is made live although it lacks entries.
     LiveTooSoon,
+    /// A client keeps the body of what the host has erased.
+    ErasureNotFollowed,
 }

@@ -318,6 +318,7 @@ fn moderated(ken: &mut Peer, charlie: &mut Peer) {
         "members first --authorized",
         "deauthorize first charlie",
         "post first everyone",
+        "erase first 1 said in the wrong room",
         "audit first",
         "ban first charlie spam",
         "bans first",
@@ -327,7 +328,7 @@ fn moderated(ken: &mut Peer, charlie: &mut Peer) {
     }
     charlie.wait("being banned", |event| event["event"] == "kicked" && event["banned"] == true);
     charlie.done("join first");
-    for line in ["kick first nobody-here", "view first maybe", "authorize first ken"] {
+    for line in ["kick first nobody-here", "erase first 99999", "view first maybe", "authorize first ken"] {
         ken.refused(line);
     }
 }

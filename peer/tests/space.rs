@@ -199,7 +199,7 @@ fn shown_upto(epoch: Epoch, entries: Vec<Kept>, id: ChannelId, head: Position) -
     let (mut intervals, start) = (Intervals::default(), Position::start(id, epoch));
     intervals.begin(Place { seq: 0, hash: start.hash }).unwrap();
     assert!(intervals.append(1, Place { seq: head.seq, hash: head.hash }));
-    Batch { epoch, entries, intervals, shown: head.seq }
+    Batch { epoch, entries, erasures: Vec::new(), intervals, shown: head.seq }
 }
 
 /// The archive of a member to whom messages come, mostly one by one.

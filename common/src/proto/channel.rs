@@ -36,6 +36,8 @@ closed! {
         History,
         /// What the host has signed of its log.
         Verify,
+        /// Erases the body of an entry.
+        Erase,
         /// Who is in the channel.
         Members,
         /// What the channel is.
@@ -212,6 +214,17 @@ pub struct Checkpoints {
     pub head: Signed<Checkpoint>,
     /// Those of before, in order, at most [`MAX_CHECKPOINTS`](super::limits::MAX_CHECKPOINTS).
     pub checkpoints: Vec<Signed<Checkpoint>>,
+}
+
+/// Erases the body of an entry, at the host and, by an entry of its own, at all who have it. Answered with that entry's
+/// place; asked again, with the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erase {
+    /// The entry.
+    pub seq: u64,
+    /// Why; at most [`MAX_WHY_BYTES`](super::limits::MAX_WHY_BYTES).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Asks who is in the channel.
@@ -473,6 +486,7 @@ commands! {
     "STATUS_OF" StatusOf => StatusReport;
     "HISTORY" History => HistoryPage;
     "VERIFY" Verify => Checkpoints;
+    "ERASE" Erase => Stored;
     "MEMBERS" Members => MemberList;
     "RET_INFO" RetInfo => Info;
     "VIEW" SetView => Moderated;

@@ -56,6 +56,13 @@ pub enum Role {
     Guest,
 }
 
+impl Role {
+    /// Whether the care of the channel is theirs.
+    pub const fn is_in_charge(self) -> bool {
+        matches!(self, Self::Owner | Self::Moderator)
+    }
+}
+
 impl From<Grant> for Role {
     fn from(grant: Grant) -> Self {
         match grant {

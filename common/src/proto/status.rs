@@ -122,6 +122,7 @@ codes! {
     LogBehind "log_behind" ServerError passing "the host has lost part of its log and takes nothing until its owner has recovered it";
     IdReused "id_reused" RequestError lasting "another message with this id was stored already";
     AfterRefused "after_refused" RequestError passing "a message before this one was refused";
+    NoSuchEntry "no_such_entry" RequestError lasting "the channel has no message with this number";
     // Conversations.
     NotContact "not_contact" RequestError lasting "there is no such contact; type: start USER";
     NoRequest "no_request" RequestError lasting "no such request waits; type: contacts";

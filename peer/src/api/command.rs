@@ -143,6 +143,15 @@ pub enum Command {
         /// Which.
         channel: ChannelName,
     },
+    /// Erase a message, for everybody.
+    Erase {
+        /// Where.
+        channel: ChannelName,
+        /// Its number.
+        seq: u64,
+        /// Why.
+        why: Option<String>,
+    },
     /// Files, to and from other users.
     Files(FileCommand),
     /// Write a channel into a file, to take it along.

@@ -1,15 +1,90 @@
 //! What is told of a channel's history as a whole.
 
+use std::collections::BTreeMap;
+
 use common::clock::Timestamp;
 use common::entry::Position;
-use common::id::{ChannelId, Epoch};
+use common::id::{ChannelId, Epoch, MessageId};
 use common::identity::PeerKey;
 use common::name::ChannelName;
 use common::proto::directory::Owner;
 use common::proto::status::Code;
 use serde::Serialize;
 
-use super::reply::rfc3339;
+use super::ChatMessage;
+use super::reply::{rfc3339, rfc3339_if_any};
+
+/// That an entry was erased: what is known of it. Nothing is, of what the host keeps no longer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// The entry that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Whose name that has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When, by the host's clock.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
+    pub at: Option<Timestamp>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Erased {
+    /// By an entry as it is shown.
+    pub fn by(entry: &ChatMessage) -> Self {
+        let why = entry.erases.as_ref().and_then(|erases| erases.why.clone());
+        Self { seq: Some(entry.seq), by: Some(entry.from.clone()), at: Some(entry.stored_at), why }
+    }
+}
+
+/// What an entry of type `erase` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Erases {
+    /// The entry whose body is gone.
+    pub seq: u64,
+    /// Its id.
+    #[serde(skip)]
+    pub id: MessageId,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Messages that are shown together: of what one of them erases, only that.
+pub fn as_erased(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+    let mut erased = BTreeMap::new();
+    for (erases, message) in messages.iter().filter_map(|message| Some((message.erases.as_ref()?, message))) {
+        erased.entry(erases.seq).or_insert_with(|| (erases.id, Erased::by(message)));
+    }
+    let as_it_is_now = |message: ChatMessage| match erased.get(&message.seq) {
+        Some((id, by)) if *id == message.id && message.erases.is_none() => message.without_text(by.clone()),
+        _ => message,
+    };
+    messages.into_iter().map(as_it_is_now).collect()
+}
+
+impl ChatMessage {
+    /// The same, erased.
+    pub fn without_text(self, erased: Erased) -> Self {
+        Self { text: None, file: None, offered: None, erased: Some(erased), ..self }
+    }
+}
+
+/// What came of `erase`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErasedEntry {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The entry whose body is gone.
+    pub seq: u64,
+    /// The entry that says so, for everybody.
+    pub by: u64,
+    /// When the host took that.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: Timestamp,
+}
 
 /// Whether what was received of a channel is what its host has signed.
 #[derive(Clone, Debug, Serialize)]

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::file::{FileList, FileNote, FileRow, Offered};
-use super::history::{BackedUp, Checked, Exported, Imported, Verified};
+use super::history::{BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, Verified};
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 
@@ -75,6 +75,8 @@ pub enum Reply {
     History(HistoryOf),
     /// Whether what was received is what the host has signed.
     Verified(Verified),
+    /// After `erase`.
+    Erased(ErasedEntry),
     /// A channel was written into a file.
     Exported(Exported),
     /// A channel was made of a file.
@@ -443,6 +445,12 @@ pub struct ChatMessage {
     /// What was written; absent for types other than `text`, and for what was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Its body was erased; by whom, as far as it is known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erased>,
+    /// What it erases; only of the type `erase`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erases: Option<Erases>,
     /// What it offers; only of the type `file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<FileNote>,

@@ -7,6 +7,7 @@
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
 
+mod erasing;
 mod history;
 pub mod intervals;
 pub mod keeper;
@@ -16,6 +17,7 @@ mod tests;
 mod verify;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use common::entry::erasure::Erasure;
 use common::entry::{BadEntry, Checkpoint, Hash, RawEntry};
 use common::id::{ChannelId, Epoch};
 use common::proto::limits::CHECKPOINT_EVERY;
@@ -125,6 +127,8 @@ pub struct Batch {
     pub epoch: Epoch,
     /// Entries that come in.
     pub entries: Vec<Kept>,
+    /// What these erase.
+    pub erasures: Vec<Erasure>,
     /// Which there are with them.
     pub intervals: Intervals,
     /// How far they were shown.
@@ -197,10 +201,9 @@ impl Archive {
         let archive = self.clone();
         self.store
             .write(move |transaction| {
-                let Batch { epoch, entries, intervals, shown } = batch;
-                for entry in entries {
-                    transaction.put(ENTRIES, archive.entry_key(epoch, entry.seq), entry.value);
-                }
+                let Batch { epoch, entries, erasures, intervals, shown } = batch;
+                entries.into_iter().try_for_each(|entry| archive.put_entry(transaction, epoch, entry))?;
+                erasures.iter().try_for_each(|erasure| archive.erase(transaction, epoch, erasure))?;
                 let row = crate::store::json(&Row { intervals, shown });
                 transaction.put(INTERVALS, archive.prefix(epoch), row);
                 let (channel, epoch) = (archive.channel.0.as_bytes(), crate::store::json(&epoch));

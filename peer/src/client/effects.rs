@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use common::crash::{self, Point};
-use common::entry::{RawEntry, TEXT, TextBody, check_text};
+use common::entry::{TEXT, TextBody, check_text};
 use common::id::{Epoch, MessageId};
 use common::link::{CloseReason, Inbound, Inbox, Link, RequestError};
 use common::proto::channel::{History, Message as Entry, Pass, StatusOf, Stored};
@@ -157,8 +157,9 @@ impl Client {
             if let Some(offered) = message.offered.clone() {
                 // Before anything says that it was shown: after a crash in between it is heard again.
                 let (files, channel) = (self.files.clone(), self.state.channel().record.id);
-                let (name, from) = (message.channel.clone(), message.from.clone());
-                ctx.wait(async move { files.heard_in(channel, name, from, *offered).await }.into_actor(self));
+                let (name, entry, from) = (message.channel.clone(), message.id, message.from.clone());
+                let heard = async move { files.heard_in(channel, name, entry, from, *offered).await };
+                ctx.wait(heard.into_actor(self));
             }
             // Each future ends when there was room for all that was told; the last one's is enough.
             told = Some(self.events.tell(Event::Message(message)));
@@ -172,22 +173,18 @@ impl Client {
 
     /// Shows the entries that were written, and then not shown, or not known to be, when this peer ended.
     fn show_unshown(&self, epoch: Epoch, ranges: Vec<(u64, u64)>, ctx: &mut Context<Self>) {
-        let archive = self.archive.clone();
+        let (archive, name) = (self.archive.clone(), self.state.channel().name().clone());
         let read = async move {
-            let mut entries = Vec::new();
+            let mut messages = Vec::new();
             for (after, upto) in ranges {
-                entries.extend(archive.read(epoch, after, upto, MAX_SHOWN_AGAIN).await?);
+                for entry in archive.read(epoch, after, upto, MAX_SHOWN_AGAIN).await? {
+                    messages.push(chat_message(&name, epoch, entry.open()?, &entry));
+                }
             }
-            Ok(entries)
+            archive.note_erased(epoch, messages).await
         };
-        ctx.wait(read.into_actor(self).map(move |read, client, ctx| {
-            let name = client.state.channel().name().clone();
-            let opened = read.and_then(|entries: Vec<RawEntry>| {
-                let opened =
-                    entries.into_iter().map(|entry| Ok(chat_message(&name, epoch, entry.open()?, &entry)));
-                opened.collect::<Result<Vec<_>, ArchiveError>>()
-            });
-            match opened {
+        ctx.wait(read.into_actor(self).map(move |read: Result<_, ArchiveError>, client, ctx| {
+            match read {
                 Ok(messages) => client.show(messages, ctx),
                 Err(error) => client.state.not_shown_again(&error.to_string()),
             }
@@ -355,9 +352,8 @@ impl Client {
 
     fn write_batch(&self, batch: Batch, ctx: &mut Context<Self>) {
         crash::here(Point::ClientArchiving);
-        let (archive, since) = (self.archive.clone(), Instant::now());
-        let generation = self.state.generation();
-        let work = async move { archive.keep(batch).await };
+        let (generation, since) = (self.state.generation(), Instant::now());
+        let work = self.keep_batch(batch);
         ctx.spawn(work.into_actor(self).map(move |outcome, client, ctx| {
             if outcome.is_ok() {
                 crash::here(Point::ClientArchived);
@@ -365,6 +361,20 @@ impl Client {
             let outcome = outcome.map_err(Refusal::from);
             client.step(ctx, |state| state.batch_written(generation, since.elapsed(), outcome));
         }));
+    }
+
+    /// Writes a batch. What it erases is offered no longer: before it is written, since after a crash in between it comes
+    /// again.
+    fn keep_batch(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let (archive, files) = (self.archive.clone(), self.files.clone());
+        let channel = self.state.channel().record.id;
+        async move {
+            let erased: Vec<MessageId> = batch.erasures.iter().map(|erasure| erasure.id).collect();
+            if !erased.is_empty() {
+                files.erased_in(channel, erased).await;
+            }
+            archive.keep(batch).await
+        }
     }
 
     /// Writes a change; nothing of it may be told or sent before it is on disk.
@@ -428,10 +438,10 @@ impl Client {
     /// Writes what is still to be written, and how far entries were shown; for the end, which waits for it.
     pub(super) fn keep_last(&mut self) -> impl Future<Output = ()> + use<> {
         self.state.look(super::around(&self.session, &self.events, &self.asking, false));
-        let (archive, batch) = (self.archive.clone(), self.state.last_batch());
+        let last = self.state.last_batch().map(|batch| self.keep_batch(batch));
         async move {
-            if let Some(batch) = batch
-                && let Err(error) = archive.keep(batch).await
+            if let Some(last) = last
+                && let Err(error) = last.await
             {
                 tracing::warn!(err = %error, "the last entries are not in the archive and will come again");
             }

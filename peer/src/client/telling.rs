@@ -1,5 +1,6 @@
 //! How messages are shown: those of the log, and the user's own.
 
+use common::entry::erasure::{EraseBody, Erasure};
 use common::entry::{Header, RawEntry};
 use common::id::{Epoch, MessageId};
 use common::name::ChannelName;
@@ -7,7 +8,7 @@ use common::proto::file::{ChannelOffer, FILE};
 use common::proto::status::{Code, Refusal};
 
 use super::outbox::Wish;
-use crate::api::{ChatMessage, FileNote, Offered};
+use crate::api::{ChatMessage, Erased, Erases, FileNote, Offered};
 
 /// How many digits at the end of an id are shown, and typed, for the whole.
 const SHOWN_DIGITS: usize = 8;
@@ -15,6 +16,10 @@ const SHOWN_DIGITS: usize = 8;
 /// An entry as it is shown.
 pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: &RawEntry) -> ChatMessage {
     let offered = (header.kind == FILE).then(|| offered(&header, entry)).flatten();
+    let erases = Erasure::of(&header, entry).map(|Erasure { seq, id, .. }| {
+        let why = EraseBody::of(&header, entry).and_then(|body| body.why);
+        Erases { seq, id, why }
+    });
     ChatMessage {
         file: offered.as_ref().map(|offered| FileNote::of(&offered.body.offer)),
         offered: offered.map(Box::new),
@@ -26,6 +31,8 @@ pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: 
         author_kind: header.from.kind,
         subject: header.from.subject,
         text: entry.text().filter(|_| header.kind == common::entry::TEXT),
+        erased: entry.body.is_none().then(Erased::default),
+        erases,
         kind: header.kind,
         sent_at: header.sent_at,
         stored_at: header.stored_at,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use common::clock::Timestamp;
-use common::id::{ChannelId, FileId};
+use common::id::{ChannelId, FileId, MessageId};
 use common::identity::PeerKey;
 use common::name::ChannelName;
 use common::proto::file::{FileEnd, FileOutcome, Offer};
@@ -30,6 +30,9 @@ pub struct Transfer {
     /// Where it is offered.
     #[serde(flatten)]
     pub place: Place,
+    /// The entry that offers it in a channel, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<MessageId>,
     /// By whom, or to whom; absent of what this peer offers in a channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -80,6 +83,13 @@ impl Place {
             (Self::Contact(one), Self::Contact(other)) => one == other,
             (Self::Channel { id: one, .. }, Self::Channel { id: other, .. }) => one == other,
             _ => false,
+        }
+    }
+
+    fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Channel { id, .. } => Some(*id),
+            Self::Contact(_) => None,
         }
     }
 }
@@ -151,6 +161,15 @@ impl Transfer {
     /// Whether it is of the conversation with this contact.
     pub fn is_of(&self, contact: ContactId) -> bool {
         self.place == Place::Contact(contact)
+    }
+
+    /// Whether it is an offer in this channel that the device with this key makes; `own` is this device's.
+    pub fn is_said_by(&self, place: &Place, key: PeerKey, own: PeerKey) -> bool {
+        self.channel().is_some() && self.channel() == place.channel() && self.from.unwrap_or(own) == key
+    }
+
+    fn channel(&self) -> Option<ChannelId> {
+        self.place.channel()
     }
 
     /// What the other side is told of how it ended.
@@ -292,6 +311,15 @@ impl Book {
         self.0.get_mut(&id)
     }
 
+    /// What these entries of a channel offer.
+    pub fn offered_by(&self, channel: ChannelId, entries: &[MessageId]) -> Vec<FileId> {
+        let is_it = |transfer: &&Transfer| {
+            transfer.channel() == Some(channel)
+                && transfer.entry.is_some_and(|entry| entries.contains(&entry))
+        };
+        self.0.values().filter(is_it).map(|transfer| transfer.offer.id).collect()
+    }
+
     /// All, the oldest first.
     pub fn all(&self) -> Vec<&Transfer> {
         let mut all: Vec<&Transfer> = self.0.values().collect();
@@ -333,6 +361,7 @@ mod tests {
         Transfer {
             offer: Offer { id, name: "x".into(), size: 9, root: Hash::of(b""), folder: None },
             place: Place::Contact(ContactId(Uuid::from_u128(1))),
+            entry: None,
             user: Some("ken".to_owned()),
             from: (direction == FileDirection::In).then(|| PeerKey::from_bytes([1; 32])),
             state,

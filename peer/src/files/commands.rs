@@ -40,6 +40,7 @@ pub(super) fn new(offer: Offer, place: Place, user: Option<String>, state: State
     Transfer {
         offer,
         place,
+        entry: None,
         user,
         from,
         state,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use actix::Addr;
-use common::id::ChannelId;
+use common::id::{ChannelId, MessageId};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::proto::file::ChannelOffer;
@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use super::book::Place;
 use super::commands::{Add, ChangeIt, Find, GetFiles};
 use super::sink::Downloads;
-use super::{Attach, Files, Heard, HeardIn, IsThere, Met, Parted, Shutdown, source};
+use super::{Attach, ErasedIn, Files, Heard, HeardIn, IsThere, Met, Parted, Shutdown, source};
 use crate::api::{FileChange, FileCommand, FileDirection, FileList, FileRow, Offered, Outcome, Reply};
 use crate::client::ClientHandle;
 use crate::direct::DirectHandle;
@@ -102,14 +102,27 @@ impl FilesHandle {
         let _ = self.addr.send(Met(client)).await;
     }
 
+    /// Entries of a channel are erased: what they offered is offered no longer.
+    pub async fn erased_in(&self, channel: ChannelId, entries: Vec<MessageId>) {
+        // When it is gone nothing is fetched any more.
+        let _ = self.addr.send(ErasedIn { channel, entries }).await;
+    }
+
     /// An entry of a channel offers something. What follows from it is on its way to the disk when this returns.
-    pub async fn heard_in(&self, id: ChannelId, name: ChannelName, user: String, offered: Offered) {
+    pub async fn heard_in(
+        &self,
+        id: ChannelId,
+        name: ChannelName,
+        entry: MessageId,
+        user: String,
+        offered: Offered,
+    ) {
         let Offered { body: ChannelOffer { offer, addresses }, key } = offered;
         // More than can be dialled is not kept.
         let addresses = addresses.into_iter().take(MAX_DIAL_ADDRESSES).collect();
         let place = Place::Channel { id, name, addresses };
         // When it is gone nothing is fetched any more; it is heard again at the next start.
-        let _ = self.addr.send(HeardIn { place, user, offer, key }).await;
+        let _ = self.addr.send(HeardIn { place, entry, user, offer, key }).await;
     }
 
     async fn change(&self, end: String, change: FileChange) -> Result<FileRow, Refusal> {

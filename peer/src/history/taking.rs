@@ -115,8 +115,8 @@ async fn append_batch(
     let (mut at, mut new, mut checkpoints) = (after, Vec::with_capacity(entries.len()), Vec::new());
     for (header, entry) in entries {
         at = Position { seq: header.seq, hash: at.hash.next(&entry.header), ..at };
-        let bytes = entry.to_bytes().map_err(|error| Refusal::new(Code::BadExport, error.to_string()))?;
-        new.push(NewEntry { position: at, id: header.id, stored_at: header.stored_at, bytes });
+        let entry = NewEntry::new(at, &header, &entry);
+        new.push(entry.map_err(|error| Refusal::new(Code::BadExport, error.to_string()))?);
         if at.seq % CHECKPOINT_EVERY == 0 {
             let checkpoint = Checkpoint { channel: record.id, position: at, time: Timestamp::now() };
             let signed = Signed::sign(&checkpoint, &historian.identity);
@@ -188,7 +188,7 @@ mod tests {
         let position = Position { seq: 1, hash: after.hash.next(&entry.header), ..after };
         let (id, stored_at, bytes) =
             (common::id::MessageId::new(), Timestamp::now(), entry.to_bytes().unwrap());
-        let entries = Arc::new(vec![NewEntry { position, id, stored_at, bytes }]);
+        let entries = Arc::new(vec![NewEntry { position, id, stored_at, bytes, erases: None }]);
         log.append(Batch { after, entries }, Vec::new()).await.unwrap();
         let write = store.write(move |transaction| {
             transaction.put(IMPORTING, mark.0.0.into_bytes(), crate::store::json(&mark));

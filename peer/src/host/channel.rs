@@ -16,13 +16,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::Timestamp;
+use common::entry::erasure::ERASE;
 use common::entry::{Author, Header, Position, RawEntry};
-use common::id::MessageId;
+use common::id::{MessageId, RequestId};
 use common::proto::channel::Stored;
 use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_WAITING_BYTES};
 use common::proto::status::{Code, Refusal};
 
-pub use message::{AppendFailure, Batch, ConnId, Content, Effect, Known, NewEntry, NewMessage, Offer};
+pub use message::{
+    AppendFailure, Batch, ConnId, Content, Effect, Known, NewEntry, NewErasure, NewMessage, Offer,
+};
 
 use order::{Order, Taken};
 
@@ -44,8 +47,20 @@ struct Claim {
     /// Whose it is: the first who sent it.
     conn: ConnId,
     /// Whose requests wait for its fate.
-    waiters: Vec<(ConnId, u64)>,
+    waiters: Vec<Waiter>,
 }
+
+/// A request that waits for the fate of a message.
+#[derive(Clone, Copy, Debug)]
+enum Waiter {
+    /// One that has a place among its connection's messages.
+    Slot(ConnId, u64),
+    /// One that is answered whenever its answer is known.
+    Request(ConnId, RequestId),
+}
+
+/// How many requests may wait for the same erasure.
+const MAX_SAME_ERASURES: usize = 64;
 
 /// The state of a channel's log and of those who send into it.
 #[derive(Debug)]
@@ -150,7 +165,7 @@ impl Channel {
             if claim.content != content {
                 return Err(Code::IdReused.into());
             }
-            claim.waiters.push((conn, slot));
+            claim.waiters.push(Waiter::Slot(conn, slot));
             return Ok(None);
         }
         // What is beyond the head was written by an append whose fate is not known.
@@ -161,6 +176,35 @@ impl Channel {
                 Err(Code::IdReused.into())
             };
         }
+        self.wait(Waiter::Slot(conn, slot), conn, message, now).map(|()| None)
+    }
+
+    /// An ERASE request has come that may be done. It has no place among the messages: nothing of one's own follows on it.
+    pub fn erase(&mut self, erasure: NewErasure, now: Timestamp) {
+        let NewErasure { conn, request, entry } = erasure;
+        let waiter = Waiter::Request(conn, request);
+        let is_same = |claim: &&mut Claim| claim.content.kind == ERASE && claim.content.about == entry.about;
+        let outcome = match self.claims.values_mut().find(is_same) {
+            Some(claim) if claim.waiters.len() >= MAX_SAME_ERASURES => Err(Code::TooManyRequests.into()),
+            Some(claim) => {
+                claim.waiters.push(waiter);
+                Ok(())
+            }
+            None => self.wait(waiter, conn, entry, now),
+        };
+        if let Err(refusal) = outcome {
+            self.effects.push_back(Effect::Answer { conn, request, outcome: Err(refusal) });
+        }
+    }
+
+    /// Has an entry wait for the next append, if anything may.
+    fn wait(
+        &mut self,
+        waiter: Waiter,
+        conn: ConnId,
+        message: NewMessage,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if self.is_behind {
             return Err(Code::LogBehind.into());
         }
@@ -172,12 +216,12 @@ impl Channel {
             return Err(Code::TooManyRequests.into());
         }
         self.waiting_bytes += bytes;
-        self.claims.insert(message.id, Claim { content, conn, waiters: vec![(conn, slot)] });
+        self.claims.insert(message.id, Claim { content: message.content(), conn, waiters: vec![waiter] });
         self.waiting.push_back((message, now));
         if let Some(order) = self.conns.get_mut(&conn) {
             order.begin();
         }
-        Ok(None)
+        Ok(())
     }
 
     fn begin_append(&mut self) {
@@ -280,7 +324,12 @@ impl Channel {
     pub fn judge(&mut self, may_send: impl Fn(&Author) -> Result<(), Refusal>) {
         let (mut kept, mut drained) = (VecDeque::new(), Vec::new());
         for (message, at) in std::mem::take(&mut self.waiting) {
-            match may_send(&message.author) {
+            let judged = match message.kind.as_str() {
+                // Whoever may not send any more may still take back what they have written.
+                ERASE => Ok(()),
+                _ => may_send(&message.author),
+            };
+            match judged {
                 Ok(()) => kept.push_back((message, at)),
                 Err(refusal) => {
                     self.waiting_bytes -= message.body.get().len();
@@ -309,8 +358,13 @@ impl Channel {
     /// left and this was the last it had under way.
     fn settle(&mut self, id: MessageId, outcome: &Result<Stored, Refusal>) -> Option<ConnId> {
         let claim = self.claims.remove(&id)?;
-        for (conn, slot) in claim.waiters {
-            self.fill(conn, slot, outcome.clone());
+        for waiter in claim.waiters {
+            match waiter {
+                Waiter::Slot(conn, slot) => self.fill(conn, slot, outcome.clone()),
+                Waiter::Request(conn, request) => {
+                    self.effects.push_back(Effect::Answer { conn, request, outcome: outcome.clone() });
+                }
+            }
         }
         let is_drained = self.conns.get_mut(&claim.conn).is_some_and(Order::end);
         is_drained.then(|| {
@@ -340,13 +394,14 @@ fn seal(head: Position, message: NewMessage, stored_at: Timestamp) -> Result<New
     let NewMessage { id, author, kind, sent_at, about, body, body_hash } = message;
     let seq = head.seq + 1;
     let header = Header { seq, id, kind, from: author, sent_at, stored_at, about, imported: None, body_hash };
-    let sealed =
-        RawEntry::sealed(&header, body).and_then(|raw| Ok((head.hash.next(&raw.header), raw.to_bytes()?)));
-    let (hash, bytes) = sealed.map_err(|error| {
+    let sealed = RawEntry::sealed(&header, body).and_then(|raw| {
+        let position = Position { epoch: head.epoch, seq, hash: head.hash.next(&raw.header) };
+        NewEntry::new(position, &header, &raw)
+    });
+    sealed.map_err(|error| {
         tracing::error!(err = ?error.to_string(), seq, "cannot make an entry");
         Refusal::from(Code::Internal)
-    })?;
-    Ok(NewEntry { position: Position { epoch: head.epoch, seq, hash }, id, stored_at, bytes })
+    })
 }
 
 #[cfg(test)]

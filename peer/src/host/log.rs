@@ -4,6 +4,7 @@
 use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use common::entry::erasure::Erasure;
 use common::entry::{BadEntry, Checkpoint, Hash, Position, RawEntry};
 use common::id::{ChannelId, Epoch, MessageId, Subject};
 use common::proto::channel::{Stored, StoredMessage};
@@ -21,6 +22,8 @@ const ENTRIES: Table = Table::new("log");
 const IDS: Table = Table::new("log_ids");
 /// Channel, epoch and number: the signed checkpoint there.
 const CHECKPOINTS: Table = Table::new("log_checkpoints");
+/// Channel, epoch and number of an entry that was erased: the number of the entry that says so.
+const ERASED: Table = Table::new("log_erased");
 
 const HASH_BYTES: usize = 32;
 
@@ -203,11 +206,11 @@ impl Log {
         }
         for entry in batch.entries.iter() {
             let seq = entry.position.seq;
-            let mut value = BytesMut::with_capacity(HASH_BYTES + entry.bytes.len());
-            value.put_slice(entry.position.hash.as_bytes());
-            value.put_slice(&entry.bytes);
-            transaction.put(ENTRIES, self.entry_key(seq), value);
+            transaction.put(ENTRIES, self.entry_key(seq), row(entry.position.hash, &entry.bytes));
             transaction.put(IDS, self.id_key(entry.id), Bytes::copy_from_slice(&seq.to_be_bytes()));
+            if let Some(erasure) = entry.erases {
+                self.erase(transaction, erasure)?;
+            }
         }
         for (seq, checkpoint) in checkpoints {
             let text = serde_json::to_vec(checkpoint)
@@ -215,6 +218,31 @@ impl Log {
             transaction.put(CHECKPOINTS, self.entry_key(*seq), text);
         }
         Ok(())
+    }
+
+    /// Takes the body away of the entry that is meant: with the entry that says so, so that there is never one without
+    /// the other.
+    fn erase(&self, transaction: &mut Transaction<'_>, erasure: Erasure) -> Result<(), Abort<NotPut>> {
+        let key = self.entry_key(erasure.seq);
+        let Some(value) = transaction.get(ENTRIES, key)? else { return Ok(()) };
+        let (Some(hash), Some(bytes)) = (hash_of(&value), bytes_of(&value)) else { return Ok(()) };
+        let left = erasure.left_of(&bytes).map_err(|error| Abort::Rejected(NotPut::Form(error.to_string())));
+        if let Some(left) = left? {
+            transaction.put(ENTRIES, key, row(hash, &left));
+            if transaction.get(ERASED, key)?.is_none() {
+                transaction.put(ERASED, key, Bytes::copy_from_slice(&erasure.by.to_be_bytes()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the entry that has erased this one, if one has. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn erased_by(&self, seq: u64) -> Result<Option<u64>, ReadError> {
+        let by = self.store.reader().get(ERASED, self.entry_key(seq))?;
+        Ok(by.and_then(|by| by.as_ref().try_into().ok()).map(u64::from_be_bytes))
     }
 
     /// What is stored under a message id. Blocks for as long as the disk takes.
@@ -335,7 +363,7 @@ impl Log {
     /// # Errors
     /// When it is not known to be done.
     pub async fn clear(&self) -> Result<(), StoreError> {
-        for table in [ENTRIES, IDS, CHECKPOINTS] {
+        for table in [ENTRIES, IDS, CHECKPOINTS, ERASED] {
             loop {
                 let keys = KeyRange::prefix(self.prefix());
                 let cleared = self.store.write(move |transaction| {
@@ -387,9 +415,16 @@ enum NotPut {
     /// The log does not end where the host believes.
     #[error("the log ends at {found}, not at {expected}")]
     WrongEnd { found: u64, expected: u64 },
-    /// A checkpoint has no stored form.
-    #[error("a checkpoint cannot be stored: {0}")]
+    /// A checkpoint has no stored form, or what is to be erased is no entry.
+    #[error("not of the expected form: {0}")]
     Form(String),
+}
+
+fn row(hash: Hash, entry: &[u8]) -> BytesMut {
+    let mut value = BytesMut::with_capacity(HASH_BYTES + entry.len());
+    value.put_slice(hash.as_bytes());
+    value.put_slice(entry);
+    value
 }
 
 fn hash_of(value: &[u8]) -> Option<Hash> {

@@ -19,7 +19,9 @@ use tokio::time::{Instant, sleep_until};
 use super::HostHandle;
 use super::channel::ConnId;
 use super::held::{Held, Turn};
-use super::messages::{Asker, Describe, Enter, Entered, Inspect, Leave, ListMembers, Moderate, Post, Renew};
+use super::messages::{
+    Asker, Describe, Enter, Entered, Erase, Inspect, Leave, ListMembers, Moderate, Post, Renew,
+};
 use super::moderation::Order;
 use super::permission::Verb;
 use super::quota::Allowance;
@@ -149,6 +151,7 @@ impl MemberSession {
             HostRequest::StatusOf(asked) => self.reply(id, self.host.status_of(by, asked).await),
             HostRequest::History(asked) => self.reply(id, self.host.history(by, asked).await),
             HostRequest::Verify(asked) => self.reply(id, self.host.verify(by, asked).await),
+            HostRequest::Erase(asked) => self.erase(by, id, asked).await,
             HostRequest::Members(asked) if asked.granted => {
                 self.reply(id, self.host.granted(by, asked.after).await)
             }
@@ -174,6 +177,15 @@ impl MemberSession {
             None => Err(Code::UnknownCommand),
         };
         told.map_or_else(|code| self.reply::<Empty>(request, Err(code.into())), |()| GO_ON)
+    }
+
+    /// Hands an erasure to the host, which answers when it is done. It is an entry, and counts as one.
+    async fn erase(&self, by: Asker, request: RequestId, asked: channel::Erase) -> Flow {
+        if let Err(wait) = self.allowance.take(None) {
+            return self.reply::<Empty>(request, Err(Refusal::from(Code::TooManyRequests).after(wait)));
+        }
+        let told = self.host.tell(Erase { by, request, asked }).await;
+        told.map_or_else(|_| self.reply::<Empty>(request, Err(Code::GoingAway.into())), |()| GO_ON)
     }
 
     async fn renew(&self, renewal: &channel::Pass) -> Result<Empty, Refusal> {

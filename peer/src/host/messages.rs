@@ -143,6 +143,15 @@ pub(super) struct Moderate {
     pub order: Order,
 }
 
+/// ERASE. Answered on the link.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Erase {
+    pub by: Asker,
+    pub request: RequestId,
+    pub asked: channel::Erase,
+}
+
 /// BANS: whom the policy names. What is remembered of them is read past the actor.
 #[derive(Message)]
 #[rtype(result = "Result<Arc<Policy>, Refusal>")]

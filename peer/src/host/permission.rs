@@ -22,7 +22,7 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Members, RetInfo, View, Post,
+    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Erase, Members, RetInfo, View, Post,
     Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
 }
 
@@ -39,6 +39,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::StatusOf(_) => Self::StatusOf,
             HostRequest::History(_) => Self::History,
             HostRequest::Verify(_) => Self::Verify,
+            HostRequest::Erase(_) => Self::Erase,
             HostRequest::Members(_) => Self::Members,
             HostRequest::RetInfo(_) => Self::RetInfo,
             HostRequest::SetView(_) => Self::View,
@@ -67,6 +68,8 @@ enum For {
     Readers,
     /// Those readers who may also send.
     Writers,
+    /// The reader who wrote what it is about, owner and moderators.
+    Authors,
     /// Owner and moderators.
     Moderators,
     /// The owner.
@@ -80,6 +83,7 @@ const fn meant_for(verb: Verb) -> For {
             For::Readers
         }
         Verb::Message => For::Writers,
+        Verb::Erase => For::Authors,
         Verb::View
         | Verb::Post
         | Verb::Authorize
@@ -117,7 +121,12 @@ pub fn decide(who: Standing, verb: Verb, target: Option<Target>, switches: Switc
             let reason = "only those who are authorized may send here";
             return Err(Refusal::new(Code::NotAllowed, reason));
         }
-        For::Moderators if matches!(who.role, Role::Owner | Role::Moderator) => {
+        For::Authors if target == Some(Target::Oneself) || who.role.is_in_charge() => return Ok(()),
+        For::Authors => {
+            let reason = "only whoever wrote a message, the moderators and the owner may erase it";
+            return Err(Refusal::new(Code::NotAllowed, reason));
+        }
+        For::Moderators if who.role.is_in_charge() => {
             return touches(who, verb, target);
         }
         For::Moderators => Code::NotModerator,

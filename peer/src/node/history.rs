@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use common::id::ChannelId;
 use common::identity::PeerKey;
 use common::name::ChannelName;
+use common::proto::channel::{Erase, Stored};
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 
 use super::NodeHandle;
-use crate::api::{Outcome, Reply};
+use crate::api::{ErasedEntry, Outcome, Reply};
 use crate::history::{Import, check};
 use crate::{host, hosting};
 
@@ -30,6 +31,13 @@ impl NodeHandle {
             }
         };
         Ok(Reply::Exported(exported))
+    }
+
+    /// Erases a message, at its host and, by the entry that the host makes of it, at everybody.
+    pub(super) async fn erase(&self, channel: ChannelName, seq: u64, why: Option<String>) -> Outcome {
+        let client = self.known(&channel).await?;
+        let Stored { seq: by, stored_at: at } = client.request(&Erase { seq, why }).await?;
+        Ok(Reply::Erased(ErasedEntry { channel: client.name().clone(), seq, by, at }))
     }
 
     /// Copies all that this peer keeps.

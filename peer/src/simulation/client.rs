@@ -159,7 +159,10 @@ impl World {
             }
             Effect::Ask(question) => self.ask(number, question),
             Effect::Chain(_, proof) => self.chain(number, proof)?,
-            Effect::WriteBatch(batch) => {
+            Effect::WriteBatch(mut batch) => {
+                if self.planted == Some(Planted::ErasureNotFollowed) {
+                    batch.erasures.clear();
+                }
                 let generation = self.running(number).map_or(0, |running| running.state.generation());
                 let job = Job::Batch { batch: Box::new(batch), generation, since: self.now };
                 self.submit(number, job);

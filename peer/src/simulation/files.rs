@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::entry::RawEntry;
+use common::entry::erasure::Erasure;
 use common::id::{ChannelId, Epoch, MessageId};
 
 use super::Planted;
@@ -21,6 +22,7 @@ pub struct ClientFiles {
     pub outbox: BTreeMap<u64, Item>,
     paces: BTreeMap<Vec<u8>, KeptPace>,
     pub entries: BTreeMap<u64, Kept>,
+    erasures: BTreeMap<u64, Erasure>,
     archive: Option<(Epoch, Intervals, u64)>,
 }
 
@@ -49,6 +51,7 @@ impl ClientFiles {
             outbox: BTreeMap::new(),
             paces: BTreeMap::new(),
             entries: BTreeMap::new(),
+            erasures: BTreeMap::new(),
             archive: None,
         }
     }
@@ -74,6 +77,14 @@ impl ClientFiles {
     }
 }
 
+impl ClientFiles {
+    fn put(&mut self, kept: &Kept) {
+        let erasure = self.erasures.get(&kept.seq);
+        let left = erasure.and_then(|erasure| kept.without_body(erasure).ok().flatten());
+        self.entries.insert(kept.seq, left.unwrap_or_else(|| kept.clone()));
+    }
+}
+
 impl Files for ClientFiles {
     type Job = Job;
 
@@ -83,7 +94,13 @@ impl Files for ClientFiles {
             Job::Drop(number, _) => drop(self.outbox.remove(number)),
             Job::Batch { batch, .. } => {
                 for kept in &batch.entries {
-                    self.entries.insert(kept.seq, kept.clone());
+                    self.put(kept);
+                }
+                for erasure in &batch.erasures {
+                    self.erasures.insert(erasure.seq, *erasure);
+                    if let Some(kept) = self.entries.get(&erasure.seq).cloned() {
+                        self.put(&kept);
+                    }
                 }
                 self.archive = Some((batch.epoch, batch.intervals.clone(), batch.shown));
             }

@@ -95,9 +95,14 @@ impl History {
     pub fn check_log(&self, log: &[NewEntry], is_end: bool) -> Checked {
         let mut seen: BTreeMap<usize, (u64, MessageId)> = BTreeMap::new();
         let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+        let erased: BTreeSet<u64> =
+            log.iter().filter_map(|entry| entry.erases.map(|erasure| erasure.seq)).collect();
         for (index, entry) in log.iter().enumerate() {
             let seq = index as u64 + 1;
             ensure(entry.position.seq == seq, || format!("entry {seq} of the log is {:?}", entry.position))?;
+            if entry.erases.is_some() {
+                continue;
+            }
             let place = self.by_id.get(&entry.id).copied();
             let Some(number) = place else { return ensure(false, || format!("{seq} was never written")) };
             let place = &self.places[number];
@@ -107,9 +112,14 @@ impl History {
             ensure(before.is_none_or(|before| before < number), || {
                 format!("client {}: message {number} overtook {before:?} as entry {seq}", place.client)
             })?;
-            let text = RawEntry::from_bytes(&entry.bytes).ok().and_then(|entry| entry.text());
+            let raw = RawEntry::from_bytes(&entry.bytes).ok();
             let written = place.versions.iter().find(|(id, _)| *id == entry.id).map(|(_, text)| text.clone());
-            ensure(text == written, || format!("entry {seq} has another text than was written"))?;
+            if erased.contains(&seq) {
+                ensure(raw.is_some_and(|raw| raw.body.is_none()), || format!("entry {seq} is not erased"))?;
+            } else {
+                let text = raw.and_then(|raw| raw.text());
+                ensure(text == written, || format!("entry {seq} has another text than was written"))?;
+            }
             ensure(!place.cancelled, || format!("message {number} was told cancelled, and is entry {seq}"))?;
             ensure(!place.replaced.contains(&entry.id), || format!("entry {seq} was told replaced"))?;
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use common::clock::Timestamp;
+use common::entry::erasure::{ERASE, EraseBody};
 use common::entry::{Author, Hash, RawEntry};
 use common::id::{IdentityKind, MessageId, RequestId, Subject};
 use common::link::NotTaken;
@@ -16,12 +17,14 @@ use common::proto::limits::{CATCH_UP_BYTES, MAX_PAGE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Empty, Request, event};
 
+use serde_json::value::to_raw_value;
+
 use super::disk::{Disk, Luck, Outcome};
 use super::history::{Checked, ensure};
 use super::log::{Job, LogFile};
 use super::world::{What, World};
 use super::{Planted, Side};
-use crate::host::channel::{AppendFailure, Channel, ConnId, Effect, NewEntry, NewMessage, Offer};
+use crate::host::channel::{AppendFailure, Channel, ConnId, Effect, NewEntry, NewErasure, NewMessage, Offer};
 use crate::host::seats::{Arrival, Seats};
 
 /// The most entries in one page; few, so that pages are many.
@@ -231,6 +234,28 @@ impl World {
         };
         let known = known.filter(|_| message.is_ok());
         host.channel.offer(Offer { conn, request, restart, message }, known, now);
+    }
+
+    /// Somebody who may has an entry erased. Nobody is there to be answered.
+    pub fn host_erases(&mut self) -> Checked {
+        let now = Timestamp::from_millis(self.now);
+        let head = self.host.disk.read().head().seq;
+        let Some(head) = head.checked_sub(1) else { return Ok(()) };
+        let seq = self.random.within(0, head) + 1;
+        let (id, request) = (MessageId(self.random.uuid()), RequestId(self.random.uuid()));
+        let body = EraseBody { seq, why: None };
+        let (Some(header), Ok(body)) = (self.host.disk.read().header_at(seq), to_raw_value(&body)) else {
+            return ensure(false, || format!("there is no entry {seq}"));
+        };
+        let Some(host) = self.host.running.as_mut().filter(|host| !host.closing) else { return Ok(()) };
+        if header.kind == ERASE || seq > host.channel.head().seq {
+            return Ok(());
+        }
+        let body_hash = Hash::of(body.get().as_bytes());
+        let (author, about) = (header.from, Some(header.id));
+        let entry = NewMessage { id, author, kind: ERASE.to_owned(), sent_at: now, about, body, body_hash };
+        host.channel.erase(NewErasure { conn: ConnId(u64::MAX), request, entry }, now);
+        self.host_apply()
     }
 
     fn host_page(&mut self, wire: u64, id: RequestId, asked: AskedPage) {

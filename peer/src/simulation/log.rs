@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::entry::{Position, RawEntry};
+use common::entry::{Header, Position, RawEntry};
 use common::id::{ChannelId, Epoch, MessageId, RequestId, Subject};
 use common::proto::channel::Stored;
 
@@ -47,6 +47,11 @@ impl LogFile {
         Some(Known { stored, content: Content::from(&header) })
     }
 
+    pub fn header_at(&self, seq: u64) -> Option<Header> {
+        let entry = self.entries.get(seq.checked_sub(1)? as usize)?;
+        RawEntry::from_bytes(&entry.bytes).ok()?.open().ok()
+    }
+
     pub fn has(&self, id: MessageId, seq: u64) -> bool {
         self.ids.get(&id).is_some_and(|index| *index as u64 + 1 == seq)
     }
@@ -63,6 +68,12 @@ impl Files for LogFile {
         for entry in batch.entries.iter() {
             self.ids.insert(entry.id, self.entries.len());
             self.entries.push(entry.clone());
+            if let Some(erasure) = entry.erases
+                && let Some(target) = self.entries.get_mut(erasure.seq as usize - 1)
+                && let Ok(Some(left)) = erasure.left_of(&target.bytes)
+            {
+                target.bytes = left;
+            }
         }
         true
     }

@@ -93,4 +93,5 @@ planted! {
     showing_that_counts_too_soon_is_found ToldIsShown;
     an_outbox_that_is_not_read_is_found OutboxForgotten;
     a_member_that_is_live_too_soon_is_found LiveTooSoon;
+    a_client_that_keeps_what_is_erased_is_found ErasureNotFollowed;
 }

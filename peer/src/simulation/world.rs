@@ -52,6 +52,7 @@ pub enum What {
     HostWrites(u64),
     HostFlushed(u64),
     HostStarts,
+    Erase,
     ClientStarts(usize),
     ClientWrites(usize, u64),
     ClientFlushed(usize, u64),
@@ -232,6 +233,7 @@ impl World {
             self.later(1, What::User(number));
         }
         self.later(2000, What::Fault);
+        self.later(3000, What::Erase);
         self.later(FAULTS_FOR, What::Heal);
         let end = self.now + FAULTS_FOR + 2 * WELL_WITHIN;
         while let Some(((at, _), what)) = self.events.pop_first() {
@@ -292,6 +294,11 @@ impl World {
                 self.host_flushed(luck)
             }
             What::HostStarts if self.host.running.is_none() => self.start_host(),
+            What::Erase if !self.is_calm => {
+                let next = self.random.mostly(20_000, 60_000);
+                self.later(next, What::Erase);
+                self.host_erases()
+            }
             What::ClientStarts(number) if self.clients[number].running.is_none() => {
                 self.plan_session(number);
                 self.start_client(number)

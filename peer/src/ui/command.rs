@@ -133,6 +133,8 @@ pub enum Kind {
     Users,
     /// The name of a user, an account's id or a guest's key.
     Who,
+    /// The number of a message in its channel.
+    Entry,
     /// The name of somebody else.
     Contact,
     /// The name of a channel.
@@ -251,6 +253,8 @@ pub struct Args {
     pub authorized: bool,
     /// [`Flag::Before`].
     pub before: Option<u64>,
+    /// A [`Kind::Entry`].
+    pub seq: Option<u64>,
     /// [`Flag::Release`].
     pub release: bool,
     /// One for each of [`Spec::secrets`].
@@ -306,12 +310,12 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(specs().count(), 62);
+        assert_eq!(specs().count(), 63);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
     fn arg_is_reason(spec: &Spec) -> bool {
-        spec.group == Group::Owner
+        spec.group == Group::Owner || spec.word == "erase"
     }
 
     #[test]
@@ -324,6 +328,7 @@ mod tests {
                 Kind::User => "name".to_owned(),
                 Kind::Users => "name…".to_owned(),
                 Kind::Who => "user".to_owned(),
+                Kind::Entry => "SEQ".to_owned(),
                 Kind::Contact => "USER".to_owned(),
                 Kind::Channel => "CH".to_owned(),
                 Kind::Place => "CH|@USER".to_owned(),

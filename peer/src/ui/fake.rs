@@ -85,6 +85,8 @@ pub(crate) fn ready() -> Event {
 
 pub(crate) fn message(seq: u64, text: &str) -> ChatMessage {
     ChatMessage {
+        erased: None,
+        erases: None,
         file: None,
         offered: None,
         channel: "first".parse().unwrap(),

@@ -183,6 +183,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
             let word = text.strip_prefix('/').unwrap_or(text);
             args.word = Some(command::find(word).ok_or_else(|| unknown(word))?.0);
         }
+        Kind::Entry => args.seq = Some(seq(spec, text)?),
         Kind::Count => {
             let count = text.parse().ok().filter(|count| (1..=MAX_PAGE_ROWS).contains(count));
             let wrong = || usage(spec, &format!("n is a number from 1 to {MAX_PAGE_ROWS}"));
@@ -209,10 +210,7 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
     };
     match flag {
         Flag::After => args.after = Some(value()?.to_owned()),
-        Flag::Before => {
-            let seq = value()?.parse().map_err(|_| usage(spec, "SEQ is the number of a message"))?;
-            args.before = Some(seq);
-        }
+        Flag::Before => args.before = Some(seq(spec, value()?)?),
         Flag::Key => {
             let wrong = |_| usage(spec, "KEY is a whole key of 64 digits");
             args.host_key = Some(value()?.parse().map_err(wrong)?);
@@ -221,6 +219,10 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
         Flag::Release => args.release = true,
     }
     Ok(())
+}
+
+fn seq(spec: &Spec, text: &str) -> Result<u64, Refusal> {
+    text.parse().map_err(|_| usage(spec, "SEQ is the number of a message; history shows them"))
 }
 
 /// The rest of the line after exactly one space, as it is.

@@ -206,15 +206,17 @@ impl Renderer {
         if let Some(note) = &message.file {
             return format!("{head} {}", self.file_note(note, true));
         }
-        match &message.text {
-            Some(text) if message.kind == TEXT => format!("{head} {}", for_terminal(text, INDENT)),
-            _ if message.kind == TEXT => format!("{head} {}", self.style.dim("(erased)")),
-            _ => {
-                let kind = one_line(&message.kind);
-                let what = format!("({kind}: a newer version of this program shows it)");
-                format!("{head} {}", self.style.dim(&what))
-            }
+        if let Some(text) = message.text.as_ref().filter(|_| message.kind == TEXT) {
+            return format!("{head} {}", for_terminal(text, INDENT));
         }
+        let what = match (&message.erased, &message.erases) {
+            (Some(erased), _) => format!("({})", self.erased(erased, now)),
+            (None, Some(erases)) => history::erases_what(erases),
+            (None, None) => {
+                format!("({}: a newer version of this program shows it)", one_line(&message.kind))
+            }
+        };
+        format!("{head} {}", self.style.dim(&what))
     }
 
     fn connection(&self, to: &str, state: LinkState, reason: Option<&str>) -> String {

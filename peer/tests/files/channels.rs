@@ -102,6 +102,24 @@ async fn what_is_taken_back_in_a_channel_can_not_be_fetched() {
 }
 
 #[actix::test]
+async fn an_offer_that_is_erased_is_no_offer_any_more_for_anybody() {
+    let (_world, mut ken, mut charlie, mut ada) = scene().await;
+    let id = offer(&charlie, first(), "oops", b"oops").await;
+    expect(&mut ken, id, FileState::Offered).await;
+    expect(&mut ada, id, FileState::Offered).await;
+    ada.stop().await;
+    charlie.reads("first", 1).await;
+    ken.done(Command::Erase { channel: "first".parse().unwrap(), seq: 1, why: None }).await;
+    for person in [&mut ken, &mut charlie] {
+        expect(person, id, FileState::Cancelled).await;
+    }
+    ada.start().await;
+    expect(&mut ada, id, FileState::Cancelled).await;
+    let message = ada.history("first").await.remove(0);
+    assert_eq!((message.file, message.erased.unwrap().by.as_deref()), (None, Some("ken")));
+}
+
+#[actix::test]
 async fn nothing_is_offered_where_one_is_not() {
     let (_world, ken, _charlie, _ada) = scene().await;
     let path = ken.config.data.join("x");

@@ -12,7 +12,7 @@ use common::proto::status::{Code, Refusal};
 use super::Archive;
 use super::intervals::{Gap, Intervals};
 use super::keeper::{Keeper, Page};
-use crate::api::{ChatMessage, HistoryOf, Missing};
+use crate::api::{ChatMessage, HistoryOf, Missing, as_erased};
 use crate::client::handle::ClientHandle;
 use crate::client::state::check_page;
 use crate::client::telling::chat_message;
@@ -92,7 +92,8 @@ impl ClientHandle {
             None => reading.back().await?,
         };
         let head = reading.head.ok_or_else(|| Refusal::from(Code::HostAway))?;
-        let messages = reading.pages.into_iter().rev().flatten().collect();
+        // What erases may be on another page, which the host gave and the archive has not seen yet.
+        let messages = as_erased(reading.pages.into_iter().rev().flatten().collect());
         Ok(HistoryOf { channel: self.name().clone(), messages, head, missing })
     }
 }
@@ -116,7 +117,7 @@ impl Reading<'_> {
         if page.entries.is_empty() {
             return self.back_from(page.head.seq.min(end.map_or(0, |end| end.seq))).await;
         }
-        let first = self.take(page.head.epoch, &page.entries, page.head.seq)?;
+        let first = self.take(page.head.epoch, &page.entries, page.head.seq).await?;
         self.back_from(first - 1).await
     }
 
@@ -145,7 +146,7 @@ impl Reading<'_> {
     async fn read_archive(&mut self, after: u64, upto: u64) -> Result<u64, Refusal> {
         let epoch = self.view.end.map(|end| end.epoch).ok_or_else(|| Refusal::from(Code::Internal))?;
         let entries = self.view.archive.read(epoch, after, upto, self.left).await?;
-        self.take(epoch, &entries, upto)
+        self.take(epoch, &entries, upto).await
     }
 
     async fn ask_host(&mut self, upto: u64) -> Result<u64, Refusal> {
@@ -159,7 +160,7 @@ impl Reading<'_> {
         if page.entries.is_empty() {
             return Ok(after.map_or(1, |after| after.min(upto) + 1));
         }
-        let first = self.take(page.head.epoch, &page.entries, upto)?;
+        let first = self.take(page.head.epoch, &page.entries, upto).await?;
         self.keep(&page, Gap { after: after.unwrap_or(0), upto }).await;
         Ok(first)
     }
@@ -193,7 +194,7 @@ impl Reading<'_> {
     }
 
     /// Takes a page that is to end with entry `upto`, and returns the number of its first entry.
-    fn take(&mut self, epoch: Epoch, entries: &[RawEntry], upto: u64) -> Result<u64, Refusal> {
+    async fn take(&mut self, epoch: Epoch, entries: &[RawEntry], upto: u64) -> Result<u64, Refusal> {
         let opened = entries.iter().map(|entry| match entry.open() {
             Ok(header) => Ok(chat_message(self.client.name(), epoch, header, entry)),
             Err(error) => Err(Refusal::new(Code::BadRequest, format!("a page is none: {error}"))),
@@ -205,7 +206,7 @@ impl Reading<'_> {
         let first = first
             .ok_or_else(|| Refusal::new(Code::BadRequest, "a page is not the one that was asked for"))?;
         self.left = self.left.saturating_sub(messages.len() as u64);
-        self.pages.push(messages);
+        self.pages.push(self.view.archive.note_erased(epoch, messages).await?);
         Ok(first)
     }
 }

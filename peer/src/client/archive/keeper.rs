@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use common::entry::erasure::Erasure;
 use common::entry::{Hash, Header, Position, RawEntry};
 use common::id::Epoch;
 use common::name::ChannelName;
@@ -15,7 +16,7 @@ use common::storage::limits::MAX_VALUE_BYTES;
 
 use super::intervals::{Continuation, Contradiction, Gap, Intervals, Place, Proof};
 use super::{Batch, Kept, Loaded};
-use crate::api::ChatMessage;
+use crate::api::{ChatMessage, as_erased};
 use crate::client::resume::{Progress, Received};
 use crate::client::telling::chat_message;
 
@@ -49,6 +50,8 @@ struct Arrived {
     place: Place,
     /// What is written; nothing when this peer's own log has it.
     kept: Option<Kept>,
+    /// What it erases here too.
+    erases: Option<Erasure>,
     message: ChatMessage,
 }
 
@@ -67,12 +70,15 @@ pub struct Page {
     pub last: u64,
     /// What is written; nothing when this peer's own log has it.
     pub entries: Vec<Kept>,
+    /// What these erase.
+    pub erasures: Vec<Erasure>,
 }
 
 /// A batch that is at the store.
 #[derive(Debug)]
 struct UnderWay {
     arrived: Vec<Arrived>,
+    erasures: Vec<Erasure>,
     page: Option<Page>,
     settled: Option<(Proof, bool)>,
     filled: Option<Gap>,
@@ -125,6 +131,8 @@ pub struct Keeper {
     waiting: VecDeque<Arrived>,
     waiting_bytes: usize,
     page: Option<Page>,
+    /// What entries of this peer's own log erase: something of it may have been received before it was hosted here.
+    erasures: Vec<Erasure>,
     settled: Option<(Proof, bool)>,
     under_way: Option<UnderWay>,
     marks: Marks,
@@ -200,6 +208,7 @@ impl Keeper {
         }
         if is_other {
             self.page = None;
+            self.erasures.clear();
             self.settled = None;
         }
         self.is_changed |= is_other || continuation != Continuation::Seamless;
@@ -231,7 +240,8 @@ impl Keeper {
             return Received::Broken(format!("entry {seq} is longer than an entry may be"));
         }
         let message = chat_message(channel, epoch, Header::clone(&header), entry);
-        let arrived = Arrived { place: Place { seq, hash }, kept, message };
+        let erases = Erasure::of(&header, entry);
+        let arrived = Arrived { place: Place { seq, hash }, kept, erases, message };
         self.waiting_bytes += arrived.bytes();
         self.waiting.push_back(arrived);
         Received::Next(header)
@@ -249,7 +259,8 @@ impl Keeper {
             self.is_changed = true;
         }
         self.waiting_bytes = 0;
-        self.waiting.drain(..).map(|arrived| arrived.message).collect()
+        self.erasures.extend(self.waiting.iter().filter_map(|arrived| arrived.erases));
+        as_shown(self.waiting.drain(..).collect())
     }
 
     /// Whether something else than new entries is to be written.
@@ -306,11 +317,15 @@ impl Keeper {
         let pages = page.iter().flat_map(|page| &page.entries);
         let entries =
             arrived.iter().filter_map(|arrived| arrived.kept.as_ref()).chain(pages).cloned().collect();
+        let own = std::mem::take(&mut self.erasures);
+        let in_page = page.iter().flat_map(|page| page.erasures.iter().copied());
+        let erasures = arrived.iter().filter_map(|arrived| arrived.erases).chain(in_page);
+        let erasures = erasures.chain(own.iter().copied()).collect();
         self.is_changed = false;
         self.marks.see(taken);
         let shown = self.marks.shown;
-        let batch = Batch { epoch, entries, intervals: intervals.clone(), shown };
-        self.under_way = Some(UnderWay { arrived, page, settled, filled, intervals, shown });
+        let batch = Batch { epoch, entries, erasures, intervals: intervals.clone(), shown };
+        self.under_way = Some(UnderWay { arrived, erasures: own, page, settled, filled, intervals, shown });
         Some(batch)
     }
 
@@ -334,7 +349,7 @@ impl Keeper {
         };
         self.intervals = intervals;
         self.marks.kept = shown;
-        let messages = arrived.into_iter().map(|arrived| arrived.message).collect();
+        let messages = as_shown(arrived);
         let apart = settled.filter(|(_, holds)| !holds).map(|(proof, _)| proof);
         Written { messages, filled, apart }
     }
@@ -342,7 +357,8 @@ impl Keeper {
     /// The batch is not on disk, or not known to be: it is to be written again, unless its entries come again anyhow.
     pub fn not_written(&mut self, again: bool) {
         self.is_changed = true;
-        let Some(UnderWay { arrived, page, settled, .. }) = self.under_way.take() else { return };
+        let Some(UnderWay { arrived, erasures, page, settled, .. }) = self.under_way.take() else { return };
+        self.erasures.extend(erasures);
         self.settled = self.settled.or(settled);
         self.page = self.page.take().or(page);
         if again {
@@ -374,6 +390,10 @@ impl Keeper {
         let live = self.intervals.iter().map(|interval| (interval.base.seq, interval.end.seq));
         live.map(move |(began, end)| (began.max(shown), end)).filter(|(after, end)| after < end)
     }
+}
+
+fn as_shown(arrived: Vec<Arrived>) -> Vec<ChatMessage> {
+    as_erased(arrived.into_iter().map(|arrived| arrived.message).collect())
 }
 
 #[cfg(test)]

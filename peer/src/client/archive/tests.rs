@@ -25,7 +25,13 @@ fn batch(log: &Log, intervals: &Intervals, first: u64, last: u64) -> Batch {
     intervals.begin(place(log, first - 1)).unwrap();
     assert!(intervals.append(first, place(log, last)));
     let entries = (first..=last).map(|seq| Kept::new(seq, log.entry(seq), Some(log.at(seq).hash)).unwrap());
-    Batch { epoch: log.epoch(), entries: entries.collect(), intervals, shown: first - 1 }
+    Batch {
+        epoch: log.epoch(),
+        entries: entries.collect(),
+        erasures: Vec::new(),
+        intervals,
+        shown: first - 1,
+    }
 }
 
 #[tokio::test]

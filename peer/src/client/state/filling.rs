@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use common::clock::Timestamp;
+use common::entry::erasure::Erasure;
 use common::entry::{Hash, RawEntry};
 use common::id::Epoch;
 use common::proto::channel::HistoryPage;
@@ -105,7 +106,8 @@ impl ClientState {
         match self.keeper().intervals().next_gap() {
             Some(Gap { after, upto }) if self.writing.at_home => {
                 // This peer's own log has it.
-                self.put_page(Page { first: after + 1, last: upto, entries: Vec::new() });
+                let (entries, erasures) = (Vec::new(), Vec::new());
+                self.put_page(Page { first: after + 1, last: upto, entries, erasures });
             }
             Some(gap) => {
                 self.filling.is_under_way = true;
@@ -179,13 +181,15 @@ pub(in crate::client) fn check_page(page: &HistoryPage, epoch: Epoch, gap: Gap) 
     let count = page.entries.len() as u64;
     let first = (gap.upto + 1).checked_sub(count).filter(|first| *first > gap.after && count > 0);
     let first = first.ok_or_else(|| format!("it has {count} entries"))?;
-    let keep = |(seq, entry): (u64, &RawEntry)| {
+    let mut erasures = Vec::new();
+    let mut keep = |(seq, entry): (u64, &RawEntry)| {
         let header = entry.open().map_err(|error| error.to_string())?;
         if header.seq != seq {
             return Err(format!("entry {} stands where {seq} was expected", header.seq));
         }
+        erasures.extend(Erasure::of(&header, entry));
         Kept::new(seq, entry, None).map_err(|error| error.to_string())
     };
-    let entries = (first..).zip(&page.entries).map(keep).collect::<Result<_, _>>()?;
-    Ok(Page { first, last: gap.upto, entries })
+    let entries = (first..).zip(&page.entries).map(&mut keep).collect::<Result<_, _>>()?;
+    Ok(Page { first, last: gap.upto, entries, erasures })
 }

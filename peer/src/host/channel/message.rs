@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::clock::Timestamp;
-use common::entry::{Author, Hash, Header, Position};
+use common::entry::erasure::Erasure;
+use common::entry::{Author, BadEntry, Hash, Header, Position, RawEntry};
 use common::id::{MessageId, RequestId, Subject};
 use common::proto::channel::Stored;
 use common::proto::status::Refusal;
@@ -73,6 +74,17 @@ pub struct Offer {
     pub message: Result<NewMessage, Refusal>,
 }
 
+/// An entry that erases another one, on its way into the log.
+#[derive(Debug)]
+pub struct NewErasure {
+    /// Who wants it.
+    pub conn: ConnId,
+    /// The request that is to be answered.
+    pub request: RequestId,
+    /// The entry that erases. It names the other one by its id; whether it may is decided already.
+    pub entry: NewMessage,
+}
+
 /// A message that the log has already.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -93,6 +105,19 @@ pub struct NewEntry {
     pub stored_at: Timestamp,
     /// The exact bytes that are stored and sent.
     pub bytes: Bytes,
+    /// What it erases: that is put on disk with it.
+    pub erases: Option<Erasure>,
+}
+
+impl NewEntry {
+    /// An entry that stands there.
+    ///
+    /// # Errors
+    /// When it has no JSON form, which does not happen.
+    pub fn new(position: Position, header: &Header, entry: &RawEntry) -> Result<Self, BadEntry> {
+        let (bytes, erases) = (entry.to_bytes()?, Erasure::of(header, entry));
+        Ok(Self { position, id: header.id, stored_at: header.stored_at, bytes, erases })
+    }
 }
 
 /// Entries that are put on disk together, or not at all.
@@ -116,7 +141,7 @@ pub enum AppendFailure {
 /// What has to be done, in this order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Answer a MESSAGE request.
+    /// Answer a MESSAGE or ERASE request.
     Answer {
         /// Whose.
         conn: ConnId,

@@ -15,6 +15,7 @@ const TABLE: &[(&str, Verb, [&str; 4])] = &[
     ("STATUS_OF", Verb::StatusOf, READERS),
     ("HISTORY", Verb::History, READERS),
     ("VERIFY", Verb::Verify, READERS),
+    ("ERASE", Verb::Erase, ["..aaa0000", "..aaa0000", "..a000000", "..a000000"]),
     ("MEMBERS", Verb::Members, READERS),
     ("RET_INFO", Verb::RetInfo, READERS),
     ("VIEW", Verb::View, MODERATORS),
@@ -105,6 +106,19 @@ fn nobody_touches_the_owner_and_no_moderator_another() {
                 let decided = targets().map(|target| mark(decide(who, *verb, Some(target), switches)));
                 assert_eq!(&decided.collect::<String>(), expected, "{verb:?} of {role:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_one_has_written_one_may_erase_and_of_others_only_those_in_charge() {
+    for (who, switches) in everybody().into_iter().flat_map(|who| all_switches().map(|all| (who, all))) {
+        let may_read = decide(who, Verb::History, None, switches);
+        let own = decide(who, Verb::Erase, Some(Target::Oneself), switches);
+        assert_eq!(own, may_read, "{who:?} under {switches:?}");
+        for author in ROLES.map(Target::Other) {
+            let may = decide(who, Verb::Erase, Some(author), switches);
+            assert_eq!(may.is_ok(), may_read.is_ok() && who.role.is_in_charge(), "{who:?}, of {author:?}");
         }
     }
 }

@@ -6,8 +6,18 @@ use common::text::one_line;
 use super::Renderer;
 use super::table::facts;
 use crate::api::{
-    BackedUp, Checked, Exported, Imported, ImportedFrom, Run, Verified, VerifiedLog, format_utc,
+    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, ImportedFrom, Run, Verified,
+    VerifiedLog, format_utc,
 };
+
+/// What an entry of type `erase` says.
+pub(super) fn erases_what(erases: &Erases) -> String {
+    format!("(erased message {}{})", erases.seq, reason(erases.why.as_deref()))
+}
+
+fn reason(why: Option<&str>) -> String {
+    why.map_or(String::new(), |why| format!(": {}", one_line(why)))
+}
 
 /// How many runs of entries are named.
 const MAX_RUNS: usize = 5;
@@ -35,6 +45,21 @@ impl Renderer {
             (false, false) => "SOMETHING IS WRONG, see above",
         }));
         lines.join("\n")
+    }
+
+    /// What is said in place of a text that is gone.
+    pub(super) fn erased(&self, erased: &Erased, now: Timestamp) -> String {
+        let Erased { by, at, why, .. } = erased;
+        let by = by.as_ref().map_or(String::new(), |by| format!(" by {}", one_line(by)));
+        let at = at.map_or(String::new(), |at| format!(" at {}", self.time(at, now)));
+        format!("erased{by}{at}{}", reason(why.as_deref()))
+    }
+
+    /// That a message is erased from now on.
+    pub(super) fn erased_entry(&self, done: &ErasedEntry) -> String {
+        let ErasedEntry { channel, seq, .. } = done;
+        let whose = "its host has erased it, and so does everybody who comes by";
+        self.notice(&format!("#{channel}: message {seq} is erased; {whose}"))
     }
 
     pub(super) fn exported(&self, exported: &Exported) -> String {

@@ -10,8 +10,8 @@ use super::moderation::{role_word as role, view_word as view};
 use super::table::{facts, table};
 use super::{Renderer, fingerprint, short_key};
 use crate::api::{
-    ChannelStatus, Channels, ClientReport, DeviceRow, HistoryOf, Identity, LinkState, MembersOf, Reply,
-    SessionState, StatusReport, Trust,
+    ChannelStatus, Channels, ChatMessage, ClientReport, DeviceRow, HistoryOf, Identity, LinkState, MembersOf,
+    Reply, SessionState, StatusReport, Trust,
 };
 use crate::ui::parse::quoted;
 
@@ -52,6 +52,7 @@ impl Renderer {
             Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
             Reply::Verified(verified) => self.verified(verified, now),
+            Reply::Erased(done) => self.erased_entry(done),
             Reply::Exported(exported) => self.exported(exported),
             Reply::Imported(imported) => self.imported(imported),
             Reply::BackedUp(done) => self.backed_up(done),
@@ -213,7 +214,13 @@ impl Renderer {
         let Some(first) = history.messages.first() else {
             return self.notice(&format!("#{}: no messages there", history.channel));
         };
-        let mut lines = history.messages.iter().map(|message| self.message(message, now)).collect::<Vec<_>>();
+        let digits = history.messages.last().map_or(0, |last| last.seq.to_string().len());
+        // With its number, by which a message is named in commands.
+        let line = |message: &ChatMessage| {
+            let number = self.style.dim(&format!("{:>digits$}", message.seq));
+            format!("{number} {}", self.message(message, now))
+        };
+        let mut lines = history.messages.iter().map(line).collect::<Vec<_>>();
         if let Some(missing) = &history.missing {
             lines.push(self.notice(&format!("older ones are not kept here: {}", one_line(&missing.reason))));
         } else if first.seq > 1 {

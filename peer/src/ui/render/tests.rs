@@ -75,7 +75,20 @@ fn other_types_and_erased_texts_are_one_line() {
     );
     let mut erased = message(1, "x");
     erased.text = None;
-    assert_eq!(event(&Event::Message(erased)), "23:13 #first charlie (guest): (erased)");
+    erased.erased = Some(Erased::default());
+    assert_eq!(event(&Event::Message(erased.clone())), "23:13 #first charlie (guest): (erased)");
+    let mut by = message(9, "x");
+    (by.kind, by.text) = ("erase".into(), None);
+    by.erases = Some(Erases { seq: 1, id: erased.id, why: Some("a slip\n".into()) });
+    assert_eq!(
+        event(&Event::Message(by.clone())),
+        "23:13 #first charlie (guest): (erased message 1: a slip␤)"
+    );
+    let known = erased.without_text(Erased::by(&by));
+    assert_eq!(
+        event(&Event::Message(known)),
+        "23:13 #first charlie (guest): (erased by charlie at 23:13: a slip␤)"
+    );
 }
 
 #[test]
@@ -349,8 +362,8 @@ fn info_and_history_are_complete() {
     };
     assert_eq!(
         reply(&Reply::History(history)),
-        "23:13 #first charlie (guest): a\n\
-         23:13 #first charlie (guest): b\n\
+        "6 23:13 #first charlie (guest): a\n\
+         7 23:13 #first charlie (guest): b\n\
          * older ones: history first --before 6"
     );
 }

@@ -26,7 +26,7 @@ pub(super) use files::{open_swap, over_swap, path_form, shelf};
 pub(super) use find::{FindView, find_page, found, host_form};
 pub(super) use frame::{At, FrameView, PersonRow, Row, alerts_swap, frame_swap, page, toast, toast_swap};
 pub(super) use here::{HereView, broadcast_form, here};
-pub(super) use lines::{Chain, Lines, lines, log_swap, older, rows};
+pub(super) use lines::{Chain, Lines, erased_swap, lines, log_swap, older, rows};
 pub(super) use people::{ask_form, people_card, people_page};
 pub(super) use private::{
     PrivateView, place, private_older, private_page, private_rows, standing_swap, state_swap,

@@ -41,7 +41,7 @@ impl Log {
 
     pub fn page(&self, first: u64, last: u64) -> Page {
         let entries = (first..=last).map(|seq| Kept::new(seq, self.entry(seq), None).unwrap()).collect();
-        Page { first, last, entries }
+        Page { first, last, entries, erasures: Vec::new() }
     }
 }
 
@@ -142,7 +142,7 @@ fn what_was_told_before_a_gap_and_not_shown_is_shown_after_a_kill() {
     let mut keeper = killed(&mut keeper, 1);
     assert!(keeper.unshown().eq([(6, 7), (20, 22)]));
     // Filling the gap makes nothing of it new.
-    keeper.put(Page { first: 15, last: 20, entries: Vec::new() });
+    keeper.put(Page { first: 15, last: 20, entries: Vec::new(), erasures: Vec::new() });
     assert!(killed(&mut keeper, 0).unshown().eq([(6, 7), (20, 22)]));
 }
 

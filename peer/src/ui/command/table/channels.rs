@@ -147,6 +147,18 @@ pub(super) const ROWS: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "erase",
+        group: Group::Channel,
+        usage: "CH SEQ [why…]",
+        help: "erase a message of yours for everybody; moderators and the owner, any",
+        args: &[need(Kind::Channel), need(Kind::Entry), may(Kind::Text)],
+        build: |args| {
+            let (channel, seq) = (args.channel?, args.seq?);
+            Some(Action::Perform(Command::Erase { channel, seq, why: args.text }))
+        },
+        ..ROW
+    },
+    Spec {
         word: "verify",
         group: Group::Channel,
         usage: "CH",

@@ -152,16 +152,21 @@ impl View {
         let between = std::mem::take(&mut talk.between);
         let mut news = String::new();
         if !between.is_empty() {
-            let rows = with_lines(&self.page, None, |drawn| views::rows(drawn, &mut talk.chain, &between));
-            news.push_str(&views::log_swap(rows).into_string());
+            news.push_str(&with_lines(&self.page, None, |drawn| {
+                let rows = views::log_swap(views::rows(drawn, &mut talk.chain, &between));
+                rows.into_string() + &views::erased_swap(drawn, between.iter()).into_string()
+            }));
         }
         let TalkNews { lines, is_stale, outbox: is_outbox_new, people } = talk.take(&self.page);
         if is_stale {
             news.push_str(&views::stale().into_string());
         }
         if !lines.is_empty() {
-            let rows = with_lines(&self.page, None, |drawn| views::lines(drawn, &mut talk.chain, &lines));
-            news.push_str(&views::log_swap(rows).into_string());
+            news.push_str(&with_lines(&self.page, None, |drawn| {
+                let rows = views::log_swap(views::lines(drawn, &mut talk.chain, &lines));
+                let messages = lines.iter().filter_map(Line::as_message);
+                rows.into_string() + &views::erased_swap(drawn, messages).into_string()
+            }));
         }
         if is_outbox_new {
             let status = self.page.channels().await.unwrap_or_default();

@@ -38,6 +38,14 @@ pub(in crate::ui::web) enum Line {
 }
 
 impl Line {
+    /// The message, if it is one.
+    pub fn as_message(&self) -> Option<&ChatMessage> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Notice(_) => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Message(message) => message.text.as_ref().map_or(0, String::len),
@@ -67,7 +75,7 @@ impl Talk {
             return false;
         }
         self.kept.counted = Some(mark);
-        if is_own {
+        if is_own || message.erases.is_some() {
             return true;
         }
         self.kept.unread += 1;

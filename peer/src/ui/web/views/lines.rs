@@ -1,5 +1,6 @@
 //! Messages as they stand below one another: by day, and by author.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use common::clock::Timestamp;
@@ -12,7 +13,7 @@ use maud::{Markup, html};
 use super::files::note;
 use super::text::message_text;
 use super::words::{channel_path, clock, count, day, day_and_time, person, picture, same_day};
-use crate::api::{ChatMessage, HistoryOf};
+use crate::api::{ChatMessage, Erased, HistoryOf};
 use crate::ui::web::kept::Mark;
 use crate::ui::web::model::Line;
 
@@ -136,7 +137,7 @@ impl Lines<'_> {
         let is_own = (self.is_own)(message.subject);
         let is_to_me = !is_own && message.text.as_deref().is_some_and(|text| (self.names_me)(text));
         html! {
-            li #{ "m-" (short(message.epoch)) "-" (message.seq) } .message.head[is_head].own[is_own].to-me[is_to_me]
+            li #(id_of(message.epoch, message.seq)) .message.head[is_head].own[is_own].to-me[is_to_me]
                 data-at=(format!("{}:{}", message.epoch, message.seq)) {
                 @if is_head {
                     (picture(&message.from, message.subject))
@@ -150,7 +151,7 @@ impl Lines<'_> {
                 } @else {
                     p.who.later { (self.time(message, is_own)) }
                 }
-                (body(message))
+                (body(message, self.zone))
             }
         }
     }
@@ -180,14 +181,51 @@ impl Lines<'_> {
     }
 }
 
-fn body(message: &ChatMessage) -> Markup {
+fn body(message: &ChatMessage, zone: &TimeZone) -> Markup {
     html! {
         div.text {
-            @match &message.text {
-                Some(text) if message.kind == TEXT => (message_text(text)),
-                None if message.kind == TEXT => p.quiet { "(erased)" },
-                None if let Some(file) = &message.file => p.quiet { (note(file)) },
+            @match (&message.text, &message.erased, &message.erases) {
+                (Some(text), ..) if message.kind == TEXT => (message_text(text)),
+                (_, Some(erased), _) => (gone(erased, zone)),
+                (_, _, Some(erases)) => p.quiet { "erased message " (erases.seq) (reason(erases.why.as_deref())) },
+                (None, ..) if let Some(file) = &message.file => p.quiet { (note(file)) },
                 _ => p.quiet { "(" (one_line(&message.kind)) ": a newer version of this program shows it)" },
+            }
+        }
+    }
+}
+
+/// What stands in place of a text that is gone.
+fn gone(erased: &Erased, zone: &TimeZone) -> Markup {
+    html! {
+        p.quiet {
+            "(erased"
+            @if let Some(by) = &erased.by { " by " (one_line(by)) }
+            @if let Some(at) = erased.at { ", " (day_and_time(at, zone)) }
+            (reason(erased.why.as_deref())) ")"
+        }
+    }
+}
+
+fn reason(why: Option<&str>) -> Markup {
+    html! { @if let Some(why) = why { ": " (one_line(why)) } }
+}
+
+fn id_of(epoch: Epoch, seq: u64) -> String {
+    format!("m-{}-{seq}", short(epoch))
+}
+
+/// What these messages erase, in the place of each; where it is not shown nothing happens.
+pub(in crate::ui::web) fn erased_swap(
+    drawn: &Lines<'_>,
+    messages: impl Iterator<Item = impl Borrow<ChatMessage>>,
+) -> Markup {
+    html! {
+        @for message in messages {
+            @let message = message.borrow();
+            @if let Some(erases) = &message.erases {
+                @let place = format!("outerHTML:#{} .text", id_of(message.epoch, erases.seq));
+                div.text hx-swap-oob=(place) { (gone(&Erased::by(message), drawn.zone)) }
             }
         }
     }
