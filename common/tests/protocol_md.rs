@@ -164,7 +164,7 @@ fn check_request(exchange: &Exchange) {
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         file::FileGet,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
-        channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::Authorize,
+        channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::SetRetention, channel::Authorize,
         channel::Deauthorize, channel::Erase, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
     }
 }

@@ -30,6 +30,7 @@ pub mod presence;
 pub mod quota;
 mod reading;
 pub mod record;
+pub mod retention;
 pub mod seats;
 mod stream;
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod support;
 use common::proto::status::Code;
 use common::storage::{Direction, KeyRange, Store, Table};
 use peer::SCHEMA;
-use peer::api::{ChatMessage, Command, Erased, ErasedEntry, Reply, Verified};
+use peer::api::{ChatMessage, Command, Erased, ErasedEntry, ModerationCommand, Reply, Verified};
 use support::{Person, World, named};
 
 const WHY: &str = "said in the wrong room";
@@ -154,4 +154,45 @@ async fn pages_that_were_fetched_from_the_host_lose_what_was_erased_meanwhile() 
     let history = bob.history("first").await;
     assert_eq!(texts(&history)[..2], [None, None]);
     assert_eq!(history[0].erased.as_ref().unwrap().seq, Some(done.by));
+}
+
+/// What is older than the owner wants it kept is gone at the host, and at nobody else.
+#[actix::test]
+async fn the_host_forgets_what_is_too_old_and_members_keep_what_they_have_received() {
+    let world = World::new().await;
+    let ken = world.guest("ken").await;
+    let log = world.folder().join("2007-02-15.log");
+    std::fs::write(&log, "[20:41] <ben> an old secret\n[20:42] <eve> and another\n").unwrap();
+    let channel = Some(named("first"));
+    ken.done(Command::Import { path: log, channel, key: None }).await;
+    let charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    charlie.reads("first", 2).await;
+    charlie.send("first", "a new one").await;
+    charlie.reads("first", 3).await;
+    let retention =
+        |days| Command::Moderate { channel: named("first"), order: ModerationCommand::Retention(days) };
+    assert_eq!(charlie.refused(retention(Some(30))).await, Code::NotOwner);
+    assert_eq!(ken.refused(retention(Some(0))).await, Code::BadRequest);
+    ken.done(retention(Some(30))).await;
+    let is_gone = async || texts(&ken.history("first").await) == [None, None, Some("a new one")];
+    support::until("the old texts to be forgotten", is_gone).await;
+    let kept = charlie.history("first").await;
+    assert_eq!(texts(&kept), [Some("an old secret"), Some("and another"), Some("a new one")]);
+    let bob = world.guest("bob").await;
+    bob.join("first").await;
+    bob.reads("first", 3).await;
+    let history = bob.history("first").await;
+    assert_eq!(texts(&history), [None, None, Some("a new one")]);
+    assert_eq!(history[0].erased, Some(Erased::default()));
+    for person in [&ken, &charlie, &bob] {
+        assert!(verify(person).await.sound, "{}: the chain holds", person.name());
+    }
+    let Reply::Info(info) = bob.done(Command::Info { channel: named("first") }).await else { unreachable!() };
+    assert_eq!(info.retention_days, Some(30));
+    // What was forgotten can still be erased where it is kept.
+    assert_eq!(erased(&ken, 1).await.by, 4);
+    charlie.reads("first", 4).await;
+    assert_eq!(texts(&charlie.history("first").await)[..2], [None, Some("and another")]);
+    ken.done(retention(None)).await;
 }

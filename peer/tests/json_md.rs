@@ -318,6 +318,8 @@ fn moderated(ken: &mut Peer, charlie: &mut Peer) {
         "members first --authorized",
         "deauthorize first charlie",
         "post first everyone",
+        "retention first 90d",
+        "retention first forever",
         "erase first 1 said in the wrong room",
         "audit first",
         "ban first charlie spam",
@@ -328,7 +330,13 @@ fn moderated(ken: &mut Peer, charlie: &mut Peer) {
     }
     charlie.wait("being banned", |event| event["event"] == "kicked" && event["banned"] == true);
     charlie.done("join first");
-    for line in ["kick first nobody-here", "erase first 99999", "view first maybe", "authorize first ken"] {
+    for line in [
+        "kick first nobody-here",
+        "erase first 99999",
+        "retention first soon",
+        "view first maybe",
+        "authorize first ken",
+    ] {
         ken.refused(line);
     }
 }

@@ -46,6 +46,8 @@ closed! {
         SetView,
         /// Says who may send.
         SetPost,
+        /// Says for how long texts are kept.
+        SetRetention,
         /// Lets an account in, or gives it the care of the channel.
         Authorize,
         /// Takes back what an account was given.
@@ -284,6 +286,9 @@ pub struct Info {
     pub term: u64,
     /// Who may join, and who may send.
     pub policy: Switches,
+    /// For how many days the host keeps texts; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     /// How many members are connected.
     pub members: usize,
     /// What the asking member is here.
@@ -302,6 +307,14 @@ pub struct SetView {
 pub struct SetPost {
     /// Who.
     pub post: Post,
+}
+
+/// Says for how long the host keeps texts. Those that are older lose their body, whoever wrote them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SetRetention {
+    /// For how many days, at most [`MAX_RETENTION_DAYS`](super::limits::MAX_RETENTION_DAYS); for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
 }
 
 /// Gives an account a role, whether or not it is here. A guest cannot be given any.
@@ -491,6 +504,7 @@ commands! {
     "RET_INFO" RetInfo => Info;
     "VIEW" SetView => Moderated;
     "POST" SetPost => Moderated;
+    "RETENTION" SetRetention => Moderated;
     "AUTHORIZE" Authorize => Moderated;
     "DEAUTHORIZE" Deauthorize => Moderated;
     "KICK" Kick => Moderated;

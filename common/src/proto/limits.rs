@@ -123,6 +123,8 @@ pub const MAX_WATCHED: usize = 1024;
 pub const MAX_POLICY_BYTES: usize = 48 * 1024;
 /// The longest reason that is given for a kick or a ban, in bytes of UTF-8.
 pub const MAX_WHY_BYTES: usize = 512;
+/// The most days that texts are kept for, short of for ever.
+pub const MAX_RETENTION_DAYS: u32 = 36_500;
 /// How long somebody who was kicked is refused.
 pub const KICK_LASTS: Duration = Duration::from_secs(60);
 /// How many who were kicked a host refuses at once.

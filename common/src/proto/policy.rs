@@ -96,6 +96,9 @@ pub struct Policy {
     /// Who may send.
     #[serde(default)]
     pub post: Post,
+    /// For how many days the host keeps texts; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
     /// What accounts were given. A guest is given nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<AccountId, Grant>,
@@ -226,6 +229,7 @@ mod tests {
             rev: 9,
             view: View::Restricted,
             post: Post::Authorized,
+            retention_days: Some(90),
             roles: BTreeMap::from([(ken, Grant::Moderator), (ada, Grant::Authorized)]),
             bans: BTreeSet::from([guest(7).subject, Subject::Account(AccountId::new())]),
         };

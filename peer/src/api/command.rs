@@ -193,6 +193,8 @@ pub enum ModerationCommand {
     View(View),
     /// Say who may send.
     Post(Post),
+    /// Say for how many days texts are kept; for ever when absent.
+    Retention(Option<u32>),
     /// Give an account a role.
     Authorize {
         /// Whom.

@@ -224,6 +224,11 @@ pub enum Done {
         /// Who.
         post: Post,
     },
+    /// For how long texts are kept was said.
+    Retention {
+        /// As it is typed.
+        retention: String,
+    },
     /// Somebody was given a role, or it was taken back.
     Role {
         /// Who.

@@ -35,6 +35,7 @@ use super::messages::{
 use super::permission::{Verb, decide};
 use super::presence::Presence;
 use super::record::{self, HostRecord};
+use super::retention::Retention;
 use super::seats::Seats;
 
 /// Somebody who has entered.
@@ -103,6 +104,8 @@ pub(super) struct Host {
     /// What owner and moderators want, one after another: the first is on its way to the disk.
     pub orders: VecDeque<Moderate>,
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
+    /// When texts that are too old are looked for.
+    pub retention: Retention,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
     /// Whether all is done but to end.
@@ -132,6 +135,7 @@ impl Host {
             kicked: Kicked::default(),
             orders: VecDeque::new(),
             checkpoint: None,
+            retention: Retention::default(),
             is_recovering: false,
             is_ending: false,
             closing: Vec::new(),
@@ -339,8 +343,8 @@ impl Handler<Describe> for Host {
         let (_, role) = self.permitted(by)?;
         let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
         let (head, members) = (self.channel.head(), self.presence.count());
-        let policy = policy.switches();
-        Ok(Info { id, name, owner, created, head, term, policy, members, role })
+        let (policy, retention_days) = (policy.switches(), policy.retention_days);
+        Ok(Info { id, name, owner, created, head, term, policy, retention_days, members, role })
     }
 }
 

@@ -247,12 +247,30 @@ impl Host {
         if self.channel.is_unsettled() && !self.is_recovering {
             self.recover(ctx);
         }
+        self.forget(ctx, now);
         if self.fanout.is_broken() {
             tracing::error!(channel = %self.record().id, "the members of a channel are not written to any more");
             // Without a word to whoever waits for the end: it is a death.
             return ctx.stop();
         }
         self.apply(ctx);
+    }
+
+    /// Takes the bodies away of what is older than texts are kept here, a piece of the log at a time.
+    fn forget(&mut self, ctx: &mut Context<Self>, now: Timestamp) {
+        if self.is_closing() || self.channel.is_behind() {
+            return;
+        }
+        let Some(before) = self.retention.next(self.record().policy.retention_days, now) else { return };
+        let (log, id) = (self.parts.log.clone(), self.record().id);
+        let work = async move { log.forget(before).await };
+        ctx.spawn(work.into_actor(self).map(move |forgotten, host, _| {
+            let has_more = forgotten.unwrap_or_else(|error| {
+                tracing::warn!(channel = %id, err = ?error.to_string(), "what is too old cannot be forgotten now");
+                true
+            });
+            host.retention.done(has_more, Timestamp::now());
+        }));
     }
 
     /// Ends the sessions whose pass does not count any more, and clears the seats whose link has gone without a word.

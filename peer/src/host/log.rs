@@ -4,7 +4,8 @@
 use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::entry::erasure::Erasure;
+use common::clock::Timestamp;
+use common::entry::erasure::{ERASE, Erasure};
 use common::entry::{BadEntry, Checkpoint, Hash, Position, RawEntry};
 use common::id::{ChannelId, Epoch, MessageId, Subject};
 use common::proto::channel::{Stored, StoredMessage};
@@ -24,6 +25,13 @@ const IDS: Table = Table::new("log_ids");
 const CHECKPOINTS: Table = Table::new("log_checkpoints");
 /// Channel, epoch and number of an entry that was erased: the number of the entry that says so.
 const ERASED: Table = Table::new("log_erased");
+/// Channel and epoch: up to which number bodies were taken away for being too old.
+const FORGOTTEN: Table = Table::new("log_forgotten");
+
+/// How many entries are looked at in one go for whether they are too old.
+const FORGET_ROWS: usize = 500;
+/// How many bytes of them.
+const FORGET_BYTES: usize = 1024 * 1024;
 
 const HASH_BYTES: usize = 32;
 
@@ -236,6 +244,50 @@ impl Log {
         Ok(())
     }
 
+    /// Takes the bodies away of entries that were stored before a moment, in their order, as many as in one go. What erases
+    /// keeps its body, so that whoever comes late hears of it. Whether there may be more.
+    ///
+    /// # Errors
+    /// When it is not known to be done.
+    pub async fn forget(&self, before: Timestamp) -> Result<bool, LogError> {
+        let log = self.clone();
+        self.store.write(move |transaction| Ok::<_, Abort>(log.forget_some(transaction, before))).await?
+    }
+
+    fn forget_some(&self, transaction: &mut Transaction<'_>, before: Timestamp) -> Result<bool, LogError> {
+        let upto = transaction.get(FORGOTTEN, self.prefix())?;
+        let upto = upto.and_then(|row| row.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        transaction.visit(ENTRIES, self.keys(upto, u64::MAX), Direction::Forward, |_, value| {
+            bytes += value.len();
+            rows.push(value);
+            if rows.len() < FORGET_ROWS && bytes < FORGET_BYTES {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        let (count, mut last) = (rows.len(), upto);
+        for value in rows {
+            let damaged = LogError::Damaged("an entry");
+            let (Some(hash), Some(bytes)) = (hash_of(&value), bytes_of(&value)) else { return Err(damaged) };
+            let mut entry = RawEntry::from_bytes(&bytes)?;
+            let header = entry.open()?;
+            if header.stored_at >= before {
+                break;
+            }
+            last = header.seq;
+            if header.kind != ERASE && entry.body.take().is_some() {
+                transaction.put(ENTRIES, self.entry_key(header.seq), row(hash, &entry.to_bytes()?));
+            }
+        }
+        let forgotten = usize::try_from(last - upto).unwrap_or(usize::MAX);
+        if forgotten > 0 {
+            transaction.put(FORGOTTEN, self.prefix(), Bytes::copy_from_slice(&last.to_be_bytes()));
+        }
+        Ok(forgotten == count && count > 0)
+    }
+
     /// The number of the entry that has erased this one, if one has. Blocks for as long as the disk takes.
     ///
     /// # Errors
@@ -363,7 +415,7 @@ impl Log {
     /// # Errors
     /// When it is not known to be done.
     pub async fn clear(&self) -> Result<(), StoreError> {
-        for table in [ENTRIES, IDS, CHECKPOINTS, ERASED] {
+        for table in [ENTRIES, IDS, CHECKPOINTS, ERASED, FORGOTTEN] {
             loop {
                 let keys = KeyRange::prefix(self.prefix());
                 let cleared = self.store.write(move |transaction| {

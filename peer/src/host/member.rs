@@ -159,6 +159,7 @@ impl MemberSession {
             HostRequest::RetInfo(_) => self.reply(id, self.host.ask(Describe { by }).await),
             HostRequest::SetView(_)
             | HostRequest::SetPost(_)
+            | HostRequest::SetRetention(_)
             | HostRequest::Authorize(_)
             | HostRequest::Deauthorize(_)
             | HostRequest::Kick(_)

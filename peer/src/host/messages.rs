@@ -134,7 +134,7 @@ pub(super) struct Identify {
     pub by: Asker,
 }
 
-/// VIEW, POST, AUTHORIZE, DEAUTHORIZE, KICK, BAN and UNBAN. Answered on the link, before what follows from it.
+/// VIEW, POST, RETENTION, AUTHORIZE, DEAUTHORIZE, KICK, BAN and UNBAN. Answered on the link, before what follows from it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Moderate {

@@ -122,7 +122,7 @@ impl Host {
             at: now,
             by: Someone { subject: by.subject, name: Some(by.name.clone()) },
             what: what.to_owned(),
-            to: to.map(str::to_owned),
+            to,
             whom: subject.map(|subject| Someone { subject, name: whom.clone() }),
             why: why.clone(),
         };
@@ -228,7 +228,9 @@ impl Host {
                 let role = self.record().policy.role_of(subject, self.record().owner.subject);
                 encode_event(&RoleChanged { subject, name: whom, role, rev, by })
             }
-            Order::Kick { .. } | Order::Ban { .. } | Order::Unban { .. } => return None,
+            Order::Retention { .. } | Order::Kick { .. } | Order::Ban { .. } | Order::Unban { .. } => {
+                return None;
+            }
         };
         // A few names fit a frame.
         line.ok()

@@ -4,7 +4,7 @@
 use common::id::{AccountId, Subject};
 use common::name::UserName;
 use common::proto::channel::HostRequest;
-use common::proto::limits::MAX_WHY_BYTES;
+use common::proto::limits::{MAX_RETENTION_DAYS, MAX_WHY_BYTES};
 use common::proto::policy::{Grant, Policy, Post, View};
 use common::proto::status::{Code, Refusal};
 
@@ -14,6 +14,7 @@ use common::proto::status::{Code, Refusal};
 pub enum Order {
     View(View),
     Post(Post),
+    Retention { days: Option<u32> },
     Authorize { account: AccountId, name: UserName, role: Grant },
     Deauthorize { account: AccountId },
     Kick { subject: Subject, why: Option<String> },
@@ -27,6 +28,7 @@ impl Order {
         Some(match request.clone() {
             HostRequest::SetView(asked) => Self::View(asked.view),
             HostRequest::SetPost(asked) => Self::Post(asked.post),
+            HostRequest::SetRetention(asked) => Self::Retention { days: asked.days },
             HostRequest::Authorize(asked) => {
                 Self::Authorize { account: asked.account, name: asked.name, role: asked.role }
             }
@@ -41,7 +43,7 @@ impl Order {
     /// Whom it is about.
     pub fn subject(&self) -> Option<Subject> {
         match self {
-            Self::View(_) | Self::Post(_) => None,
+            Self::View(_) | Self::Post(_) | Self::Retention { .. } => None,
             Self::Authorize { account, .. } | Self::Deauthorize { account } => {
                 Some(Subject::Account(*account))
             }
@@ -69,8 +71,10 @@ impl Order {
     }
 
     /// How it is kept: its word, and what was set.
-    pub fn told(&self) -> (&'static str, Option<&'static str>) {
-        match self {
+    pub fn told(&self) -> (&'static str, Option<String>) {
+        let (what, to) = match self {
+            Self::Retention { days: Some(days) } => return ("retention", Some(format!("{days}d"))),
+            Self::Retention { days: None } => ("retention", Some("forever")),
             Self::View(View::Public) => ("view", Some("public")),
             Self::View(View::Restricted) => ("view", Some("restricted")),
             Self::Post(Post::Everyone) => ("post", Some("everyone")),
@@ -81,7 +85,8 @@ impl Order {
             Self::Kick { .. } => ("kick", None),
             Self::Ban { .. } => ("ban", None),
             Self::Unban { .. } => ("unban", None),
-        }
+        };
+        (what, to.map(str::to_owned))
     }
 
     /// The policy after it, or none when that is the one before. `rev` is raised once for each.
@@ -93,10 +98,15 @@ impl Order {
             let reason = format!("the reason has at most {MAX_WHY_BYTES} bytes");
             return Err(Refusal::new(Code::BadRequest, reason));
         }
+        if matches!(self, Self::Retention { days: Some(days) } if !(1..=MAX_RETENTION_DAYS).contains(days)) {
+            let reason = format!("texts are kept for 1 to {MAX_RETENTION_DAYS} days, or for ever");
+            return Err(Refusal::new(Code::BadRequest, reason));
+        }
         let mut after = policy.clone();
         match self {
             Self::View(view) => after.view = *view,
             Self::Post(post) => after.post = *post,
+            Self::Retention { days } => after.retention_days = *days,
             Self::Authorize { account, .. } if after.bans.contains(&Subject::Account(*account)) => {
                 return Err(Refusal::new(Code::NotAllowed, "this account is banned here; unban it first"));
             }
@@ -162,6 +172,7 @@ mod tests {
         for order in [
             Order::View(View::Public),
             Order::Post(Post::Everyone),
+            Order::Retention { days: None },
             Order::Deauthorize { account: ada },
             Order::Unban { subject },
             Order::Kick { subject, why: None },
@@ -203,6 +214,19 @@ mod tests {
         let long = Order::of(&kick(&"x".repeat(MAX_WHY_BYTES + 1))).unwrap();
         assert_eq!(long.apply(&Policy::default()).unwrap_err().code, Code::BadRequest);
         let view = HostRequest::SetView(SetView { view: View::Restricted });
-        assert_eq!(Order::of(&view).unwrap().told(), ("view", Some("restricted")));
+        assert_eq!(Order::of(&view).unwrap().told(), ("view", Some("restricted".to_owned())));
+    }
+
+    #[test]
+    fn texts_are_kept_for_a_number_of_days_or_for_ever() {
+        let order = |days| Order::Retention { days };
+        let kept = applied(&order(Some(90)), &Policy::default());
+        assert_eq!((kept.rev, kept.retention_days), (1, Some(90)));
+        assert_eq!(order(Some(90)).apply(&kept), Ok(None));
+        assert_eq!(applied(&order(None), &kept).retention_days, None);
+        assert_eq!(order(Some(90)).told(), ("retention", Some("90d".to_owned())));
+        for wrong in [0, MAX_RETENTION_DAYS + 1] {
+            assert_eq!(order(Some(wrong)).apply(&kept).unwrap_err().code, Code::BadRequest);
+        }
     }
 }

@@ -22,7 +22,7 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Erase, Members, RetInfo, View, Post,
+    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Erase, Members, RetInfo, View, Post, Retention,
     Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
 }
 
@@ -44,6 +44,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::RetInfo(_) => Self::RetInfo,
             HostRequest::SetView(_) => Self::View,
             HostRequest::SetPost(_) => Self::Post,
+            HostRequest::SetRetention(_) => Self::Retention,
             HostRequest::Authorize(asked) => match asked.role {
                 Grant::Authorized => Self::Authorize,
                 Grant::Moderator => Self::Appoint,
@@ -93,7 +94,7 @@ const fn meant_for(verb: Verb) -> For {
         | Verb::Unban
         | Verb::Bans
         | Verb::Audit => For::Moderators,
-        Verb::Appoint | Verb::Debug | Verb::Export => For::Owner,
+        Verb::Retention | Verb::Appoint | Verb::Debug | Verb::Export => For::Owner,
     }
 }
 

@@ -4,7 +4,8 @@ use common::id::{AccountId, Subject};
 use common::name::{ChannelName, UserName};
 use common::proto::Command as Request;
 use common::proto::channel::{
-    self, Audit, Authorize, Ban, BanList, Banned, Bans, Deauthorize, Kick, Role, SetPost, SetView, Unban,
+    self, Audit, Authorize, Ban, BanList, Banned, Bans, Deauthorize, Kick, Role, SetPost, SetRetention,
+    SetView, Unban,
 };
 use common::proto::directory::{Resolve, Resolved};
 use common::proto::status::{Code, Refusal};
@@ -34,6 +35,10 @@ impl NodeHandle {
             }
             ModerationCommand::View(view) => (Done::View { view }, ask(&client, &SetView { view }).await?),
             ModerationCommand::Post(post) => (Done::Post { post }, ask(&client, &SetPost { post }).await?),
+            ModerationCommand::Retention(days) => {
+                let retention = days.map_or("forever".to_owned(), |days| format!("{days}d"));
+                (Done::Retention { retention }, ask(&client, &SetRetention { days }).await?)
+            }
             ModerationCommand::Authorize { who, role } => {
                 let (account, name) = self.account(who).await?;
                 let asked = Authorize { account, name: name.clone(), role };

@@ -135,6 +135,8 @@ pub enum Kind {
     Who,
     /// The number of a message in its channel.
     Entry,
+    /// A number of days, or for ever.
+    Days,
     /// The name of somebody else.
     Contact,
     /// The name of a channel.
@@ -255,6 +257,8 @@ pub struct Args {
     pub before: Option<u64>,
     /// A [`Kind::Entry`].
     pub seq: Option<u64>,
+    /// A [`Kind::Days`]; none of them is for ever.
+    pub days: Option<Option<u32>>,
     /// [`Flag::Release`].
     pub release: bool,
     /// One for each of [`Spec::secrets`].
@@ -310,7 +314,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(specs().count(), 63);
+        assert_eq!(specs().count(), 64);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -329,6 +333,7 @@ mod tests {
                 Kind::Users => "name…".to_owned(),
                 Kind::Who => "user".to_owned(),
                 Kind::Entry => "SEQ".to_owned(),
+                Kind::Days => "DAYSd|forever".to_owned(),
                 Kind::Contact => "USER".to_owned(),
                 Kind::Channel => "CH".to_owned(),
                 Kind::Place => "CH|@USER".to_owned(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use common::id::Subject;
 use common::name::{ChannelName, MAX_NAME_CHARS, UserName};
-use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS};
+use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS, MAX_RETENTION_DAYS};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 
@@ -184,6 +184,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
             args.word = Some(command::find(word).ok_or_else(|| unknown(word))?.0);
         }
         Kind::Entry => args.seq = Some(seq(spec, text)?),
+        Kind::Days => args.days = Some(days(spec, text)?),
         Kind::Count => {
             let count = text.parse().ok().filter(|count| (1..=MAX_PAGE_ROWS).contains(count));
             let wrong = || usage(spec, &format!("n is a number from 1 to {MAX_PAGE_ROWS}"));
@@ -219,6 +220,16 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
         Flag::Release => args.release = true,
     }
     Ok(())
+}
+
+fn days(spec: &Spec, text: &str) -> Result<Option<u32>, Refusal> {
+    if text.eq_ignore_ascii_case("forever") {
+        return Ok(None);
+    }
+    let days = text.strip_suffix(['d', 'D']).and_then(|days| days.parse().ok());
+    let is_possible = |days: &u32| (1..=MAX_RETENTION_DAYS).contains(days);
+    let wrong = || usage(spec, &format!("it is forever, or 1d to {MAX_RETENTION_DAYS}d"));
+    days.filter(is_possible).map(Some).ok_or_else(wrong)
 }
 
 fn seq(spec: &Spec, text: &str) -> Result<u64, Refusal> {

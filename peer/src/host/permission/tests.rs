@@ -20,6 +20,7 @@ const TABLE: &[(&str, Verb, [&str; 4])] = &[
     ("RET_INFO", Verb::RetInfo, READERS),
     ("VIEW", Verb::View, MODERATORS),
     ("POST", Verb::Post, MODERATORS),
+    ("RETENTION", Verb::Retention, OWNER),
     ("AUTHORIZE", Verb::Authorize, MODERATORS),
     ("AUTHORIZE", Verb::Appoint, OWNER),
     ("DEAUTHORIZE", Verb::Deauthorize, MODERATORS),

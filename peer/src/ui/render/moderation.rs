@@ -18,6 +18,13 @@ impl Renderer {
             (Done::View { .. } | Done::Post { .. } | Done::Role { .. }, true) => return None,
             (Done::View { view }, false) => format!("it is {} already", view_word(*view)),
             (Done::Post { post }, false) => format!("post is {} already", post_word(*post)),
+            (Done::Retention { retention }, true) => match retention.as_str() {
+                "forever" => "texts are kept for ever from now on".to_owned(),
+                days => format!(
+                    "texts older than {days} are erased at the host from now on; members keep what they have received"
+                ),
+            },
+            (Done::Retention { .. }, false) => "it is so already".to_owned(),
             (Done::Role { who, role: Role::Registered }, false) => {
                 format!("{} was given nothing, so there is nothing to take back", name(who))
             }

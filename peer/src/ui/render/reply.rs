@@ -156,6 +156,7 @@ impl Renderer {
                 ("messages", info.head.seq.to_string()),
                 ("members", info.members.to_string()),
                 ("who may", policy(&info.policy)),
+                ("texts are kept", kept_for(info.retention_days)),
                 ("you are", role(info.role).into()),
                 ("id", info.id.to_string()),
             ],
@@ -228,6 +229,14 @@ impl Renderer {
             lines.push(self.notice(&format!("older ones: history {channel} --before {}", first.seq)));
         }
         lines.join("\n")
+    }
+}
+
+fn kept_for(days: Option<u32>) -> String {
+    match days {
+        None => "for ever".to_owned(),
+        Some(1) => "for a day, at the host".to_owned(),
+        Some(days) => format!("for {days} days, at the host"),
     }
 }
 

@@ -340,19 +340,21 @@ fn info_and_history_are_complete() {
         head,
         term: 1,
         policy: Switches::default(),
+        retention_days: Some(90),
         members: 2,
         role: Role::Owner,
     };
     assert_eq!(
         reply(&Reply::Info(Box::new(info))),
-        "channel   #first\n\
-         owner     ken\n\
-         created   23:13\n\
-         messages  7\n\
-         members   2\n\
-         who may   join: public, send: everyone inside\n\
-         you are   owner\n\
-         id        01900000-0000-7000-8000-000000000002"
+        "channel         #first\n\
+         owner           ken\n\
+         created         23:13\n\
+         messages        7\n\
+         members         2\n\
+         who may         join: public, send: everyone inside\n\
+         texts are kept  for 90 days, at the host\n\
+         you are         owner\n\
+         id              01900000-0000-7000-8000-000000000002"
     );
     let history = HistoryOf {
         channel: "first".parse().unwrap(),

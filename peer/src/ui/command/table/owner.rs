@@ -44,6 +44,15 @@ pub(super) const ROWS: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "retention",
+        group: Group::Owner,
+        usage: "CH DAYSd|forever",
+        help: "how long the host keeps texts, such as 90d; older ones are erased there for good",
+        args: &[need(Kind::Channel), need(Kind::Days)],
+        build: |args| moderate(args.channel?, ModerationCommand::Retention(args.days?)),
+        ..ROW
+    },
+    Spec {
         word: "authorize",
         group: Group::Owner,
         usage: "CH user [moderator]",
