@@ -16,6 +16,7 @@ mod job;
 pub mod limits;
 mod lock;
 mod mark;
+mod migration;
 mod reader;
 mod schema;
 mod slot;
@@ -44,6 +45,7 @@ pub use error::{Abort, OpenError, ReadError, StoreError};
 #[cfg(any(test, feature = "testing"))]
 pub use fault::Faults;
 pub use job::Submitted;
+pub use migration::{Piece, Step, copy_of};
 pub use reader::Reader;
 pub use schema::{Program, Schema};
 pub use table::{Direction, KeyRange, Table};
@@ -82,6 +84,34 @@ impl Store {
     /// damaged. Nothing in it is changed then, except that sled may already have cut off a damaged end.
     pub fn open(folder: &Path, schema: Schema) -> Result<Self, OpenError> {
         Self::open_on(folder, schema, Disk::default())
+    }
+
+    /// As [`Store::open`], for a store that an earlier release may have written: it is brought up to date first, by `steps`,
+    /// after a copy was made of it. See [`copy_of`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`], and [`OpenError::Migration`].
+    pub fn open_migrating(folder: &Path, schema: Schema, steps: &[Step]) -> Result<Self, OpenError> {
+        migration::migrate(folder, schema, steps, &Disk::default())?;
+        Self::open(folder, schema)
+    }
+
+    /// As [`Store::open_migrating`], with a disk that fails on command.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open_migrating`].
+    #[cfg(any(test, feature = "testing"))]
+    pub fn open_migrating_with_faults(
+        folder: &Path,
+        schema: Schema,
+        steps: &[Step],
+        faults: Arc<Faults>,
+    ) -> Result<Self, OpenError> {
+        let disk = Disk::with_faults(faults);
+        migration::migrate(folder, schema, steps, &disk)?;
+        Self::open_on(folder, schema, disk)
     }
 
     /// As [`Store::open`], with a disk that fails on command.

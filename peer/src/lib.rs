@@ -34,7 +34,7 @@ pub mod tracker_link;
 pub mod ui;
 
 pub use config::{Args, Config, ConfigError, Tool};
-pub use start::{Peer, RunError, SCHEMA, StartError, run, start, start_on};
+pub use start::{Peer, RunError, SCHEMA, StartError, open_store, run, start, start_on};
 
 /// Name and version of the program, as it introduces itself.
 pub const PROGRAM: &str = concat!("natter-peer/", env!("CARGO_PKG_VERSION"));

@@ -2,19 +2,19 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::files::create_private_folder;
 use common::identity::{Identity, IdentityError};
 use common::shutdown::{Shutdown, ShutdownTrigger};
-use common::storage::{Ended, OpenError, Program, ReadError, Schema, Store};
+use common::storage::{Ended, OpenError, Program, ReadError, Schema, Step, Store};
 use common::transport::{TlsError, Transport};
 use tokio::time::timeout;
 
 use crate::alarm::Alarm;
 use crate::api::Event;
-use crate::client::Way;
+use crate::client::{Way, archive};
 use crate::config::Config;
 use crate::direct::{self, DirectConfig, DirectHandle, DirectSettings, Visitors};
 use crate::events::{EventQueue, Events};
@@ -31,7 +31,21 @@ use crate::ui::terminal::{PutBack, Terminal};
 use crate::ui::{self, Exit};
 
 /// The form of what a peer keeps. Raised when an older program could not read it any more.
-pub const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
+pub const SCHEMA: Schema = Schema { program: Program::Peer, version: 2 };
+
+/// What leads there from what earlier releases have kept.
+///
+/// * 2: what an entry of the type `erase` names has no body. Before, such entries were kept like any of a type that is
+///   not known.
+const STEPS: &[Step] = &[Step { to: 2, piece: archive::follow_kept }];
+
+/// Opens the store in a peer's data folder; one of an earlier release is brought up to date first.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn open_store(data: &Path) -> Result<Store, OpenError> {
+    Store::open_migrating(data, SCHEMA, STEPS)
+}
 /// How long the orderly end may take before the process ends all the same.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 /// How long the store may take to put the last on disk, whatever became of the rest.
@@ -106,7 +120,7 @@ pub async fn start(config: Config) -> Result<Peer, StartError> {
     let data = &config.data;
     create_private_folder(data)
         .map_err(|source| StartError::Folder { path: data.display().to_string(), source })?;
-    let store = Store::open(data, SCHEMA)?;
+    let store = open_store(data)?;
     // Not before: a peer that does not start, since another one uses its folder, was not used.
     config.remember_name();
     start_on(store, config).await

@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use common::id::MessageId;
 use common::proto::status::Code;
-use common::storage::{Program, Schema, Store};
+use common::storage::Store;
+use peer::SCHEMA;
 use peer::api::{Command, Event, LinkState, OutboxCommand, OutboxItem, OutgoingState, SessionState};
 use peer::store::PeerStore;
 use support::{Fate, MadeHost, Person, World, refused, stored, until};
 use tokio::net::TcpListener;
-
-const SCHEMA: Schema = Schema { program: Program::Peer, version: 1 };
 
 fn is(event: &Event, message: MessageId, wanted: OutgoingState) -> Option<()> {
     matches!(event, Event::Outgoing { id, state, .. } if *id == message && *state == wanted).then_some(())

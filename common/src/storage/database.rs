@@ -49,6 +49,21 @@ pub(super) struct Database {
 impl Database {
     /// Opens the store of `folder`, or makes it there.
     pub fn open(folder: &Path, schema: Schema, disk: Disk) -> Result<Self, OpenError> {
+        Self::open_with(folder, schema, &[schema], disk)
+    }
+
+    /// Opens a store that is to become one of `wanted`, and may be half of the way there.
+    pub fn open_for_migration(
+        folder: &Path,
+        found: Schema,
+        wanted: Schema,
+        disk: Disk,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(folder, found, &[found, wanted], disk)
+    }
+
+    /// `inside` is what may stand in the database.
+    fn open_with(folder: &Path, schema: Schema, inside: &[Schema], disk: Disk) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { folder: folder.to_owned(), source };
         let damaged = |what: String| OpenError::Damaged { folder: folder.to_owned(), what };
         files::create_private_folder(folder).map_err(io)?;
@@ -71,7 +86,7 @@ impl Database {
         };
         let db = open_sled(folder).map_err(|error| error.into_open_error(folder))?;
         if stored.is_some() {
-            check_inside(&db, schema).map_err(damaged)?;
+            check_inside(&db, inside).map_err(damaged)?;
         } else {
             make_inside(&db, schema, folder).map_err(|error| error.into_open_error(folder))?;
         }
@@ -158,6 +173,20 @@ impl Database {
         super::copy::copy(&self.folder, target).map_err(|error| format!("{}: {error}", target.display()))
     }
 
+    /// From now on the store has another schema: all of that is on disk already. The file beside the database is last:
+    /// before, the way there is gone once more.
+    pub fn become_of(&mut self, schema: Schema) -> Result<(), String> {
+        let inside = serde_json::to_vec(&schema).map_err(|error| error.to_string())?;
+        let db = self.slot.get().map_err(|error| error.to_string())?;
+        db.insert(SCHEMA_KEY, inside).map_err(|error| error.to_string())?;
+        db.flush().map_err(|error| error.to_string())?;
+        self.file.sync_data().map_err(|error| error.to_string())?;
+        self.mark.sync();
+        schema.write(&self.folder).map_err(|error| error.to_string())?;
+        self.schema = schema;
+        Ok(())
+    }
+
     /// What may be done while nobody waits.
     pub fn rest(&mut self) {
         self.mark.sync_if_due();
@@ -174,7 +203,7 @@ impl Database {
             check_present(folder)?;
             forget_cached(&self.file);
             let db = open_sled(folder).map_err(|error| error.to_string())?;
-            check_inside(&db, schema)?;
+            check_inside(&db, &[schema])?;
             let groups = count_groups(&db)?;
             mark.check(groups).map_err(|error| error.to_string())?;
             opened = Some((sync_all(folder).map_err(|error| error.to_string())?, groups));
@@ -288,13 +317,14 @@ fn check_present(folder: &Path) -> Result<(), String> {
 }
 
 /// A database that lost its beginning reads as empty to sled.
-fn check_inside(db: &sled::Db, schema: Schema) -> Result<(), String> {
+fn check_inside(db: &sled::Db, schemas: &[Schema]) -> Result<(), String> {
     let stored = catch_unwind(AssertUnwindSafe(|| db.get(SCHEMA_KEY)))
         .map_err(|panic| panic_text(&*panic).to_owned())?
         .map_err(|error| error.to_string())?;
-    let expected = serde_json::to_vec(&schema).map_err(|error| error.to_string())?;
+    let is_of =
+        |schema| serde_json::to_vec(schema).is_ok_and(|expected| stored.as_deref() == Some(&*expected));
     match stored {
-        Some(stored) if stored.as_ref() == expected => Ok(()),
+        Some(_) if schemas.iter().any(is_of) => Ok(()),
         Some(_) => Err("the database is of another store".to_owned()),
         None => Err("the database has lost what was in it".to_owned()),
     }

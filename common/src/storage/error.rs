@@ -56,6 +56,16 @@ pub enum OpenError {
         /// The version that this program writes.
         known: u32,
     },
+    /// What an earlier release has written could not be brought up to date. It is as it was, and tried again.
+    #[error("the store in {} could not be brought to version {to} ({what}): start again when that is mended", folder.display())]
+    Migration {
+        /// The data folder.
+        folder: PathBuf,
+        /// The version that this program writes.
+        to: u32,
+        /// What happened.
+        what: String,
+    },
     /// What is stored cannot be read.
     #[error("the store in {} is damaged ({what}): put back a copy of the whole folder", folder.display())]
     Damaged {

@@ -3,6 +3,7 @@
 mod copying;
 mod cuts;
 mod faults;
+mod migrating;
 mod opening;
 mod reading;
 mod writing;

@@ -30,6 +30,7 @@ use uuid::Uuid;
 use crate::host::log::Log;
 use intervals::{Intervals, Place};
 
+pub use erasing::follow_kept;
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};
 pub(super) use verify::GetSources;

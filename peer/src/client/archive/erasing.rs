@@ -1,10 +1,13 @@
 //! What was erased: the archive follows the host's log. What an entry of type `erase` names loses its body here, in the
 //! same write that brings the entry. What is not here yet is noted, and has no body when it comes, whoever gives it.
 
-use common::entry::BadEntry;
+use std::ops::Bound;
+
+use bytes::Bytes;
 use common::entry::erasure::{EraseBody, Erasure};
+use common::entry::{BadEntry, RawEntry};
 use common::id::{Epoch, MessageId};
-use common::storage::{Abort, ReadError, Reader, Table, Transaction};
+use common::storage::{Abort, Direction, ReadError, Reader, Table, Transaction};
 use uuid::Uuid;
 
 use super::{Archive, ArchiveError, ENTRIES, Kept, entry_of};
@@ -14,6 +17,10 @@ use crate::host::log::Log;
 /// Channel, epoch and number of an entry that is erased: the number of the entry that says so, and the id that it names.
 const ERASED: Table = Table::new("archive_erased");
 const NUMBER_BYTES: usize = 8;
+/// Channel, epoch and number.
+const ENTRY_KEY_BYTES: usize = 40;
+/// How many entries are looked through in one go.
+const FOLLOWED_ROWS: usize = 256;
 
 impl Archive {
     /// Puts an entry that comes in, without its body if it was erased before.
@@ -43,25 +50,7 @@ impl Archive {
         epoch: Epoch,
         erasure: &Erasure,
     ) -> Result<(), Abort> {
-        let key = self.entry_key(epoch, erasure.seq);
-        let Some(value) = transaction.get(ENTRIES, key)? else {
-            transaction.put(ERASED, key, row(erasure));
-            return Ok(());
-        };
-        match (Kept { seq: erasure.seq, value }).without_body(erasure) {
-            Ok(Some(left)) => {
-                transaction.put(ENTRIES, key, left.value);
-                if transaction.get(ERASED, key)?.is_none() {
-                    transaction.put(ERASED, key, row(erasure));
-                }
-            }
-            // The host decides who may; but what it names has to be what is there.
-            outcome => tracing::warn!(
-                channel = %self.channel, seq = erasure.seq, by = erasure.by, is_entry = outcome.is_ok(),
-                "an entry that erases names another one than is there: passed over"
-            ),
-        }
-        Ok(())
+        Ok(erase(transaction, self.entry_key(epoch, erasure.seq), erasure)?)
     }
 
     /// The entry that has erased this one, if one has. Blocks for as long as the disk takes.
@@ -103,6 +92,58 @@ impl Archive {
         let why = EraseBody::of(&header, &entry).and_then(|body| body.why);
         Ok(Erased { seq: Some(by), by: Some(header.from.name), at: Some(header.stored_at), why })
     }
+}
+
+fn erase(
+    transaction: &mut Transaction<'_>,
+    key: [u8; ENTRY_KEY_BYTES],
+    erasure: &Erasure,
+) -> Result<(), ReadError> {
+    let Some(value) = transaction.get(ENTRIES, key)? else {
+        transaction.put(ERASED, key, row(erasure));
+        return Ok(());
+    };
+    match (Kept { seq: erasure.seq, value }).without_body(erasure) {
+        Ok(Some(left)) => {
+            transaction.put(ENTRIES, key, left.value);
+            if transaction.get(ERASED, key)?.is_none() {
+                transaction.put(ERASED, key, row(erasure));
+            }
+        }
+        // The host decides who may; but what it names has to be what is there.
+        outcome => tracing::warn!(
+            seq = erasure.seq,
+            by = erasure.by,
+            is_entry = outcome.is_ok(),
+            "an entry that erases names another one than is there: passed over"
+        ),
+    }
+    Ok(())
+}
+
+/// Of an archive that a release has kept which did not know entries that erase: follows those that are in it, some at a
+/// time.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn follow_kept(
+    transaction: &mut Transaction<'_>,
+    after: Option<Bytes>,
+) -> Result<Option<Bytes>, ReadError> {
+    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_vec()));
+    let rows = transaction.scan(ENTRIES, (from, Bound::Unbounded), FOLLOWED_ROWS, Direction::Forward)?;
+    for (key, value) in &rows {
+        let entry = entry_of(value).and_then(|bytes| RawEntry::from_bytes(bytes).ok());
+        let opened = entry.and_then(|entry| Some((entry.open().ok()?, entry)));
+        let erasure = opened.and_then(|(header, entry)| Erasure::of(&header, &entry));
+        let key: Option<[u8; ENTRY_KEY_BYTES]> = key.as_ref().try_into().ok();
+        if let (Some(mut key), Some(erasure)) = (key, erasure) {
+            key[ENTRY_KEY_BYTES - NUMBER_BYTES..].copy_from_slice(&erasure.seq.to_be_bytes());
+            erase(transaction, key, &erasure)?;
+        }
+    }
+    let is_all = rows.len() < FOLLOWED_ROWS;
+    Ok(rows.into_iter().next_back().map(|(key, _)| key).filter(|_| !is_all))
 }
 
 impl Kept {
