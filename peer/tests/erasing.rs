@@ -52,7 +52,7 @@ fn check(messages: &[ChatMessage], by: &ErasedEntry) {
         at: Some(by.at),
         why: Some(WHY.to_owned()),
     };
-    assert_eq!(messages[1].erased.as_ref(), Some(&told));
+    assert_eq!(messages[1].erased.as_deref(), Some(&told));
     let erases = messages.iter().find_map(|message| message.erases.clone()).unwrap();
     assert_eq!((erases.seq, erases.why.as_deref()), (2, Some(WHY)));
 }
@@ -184,7 +184,7 @@ async fn the_host_forgets_what_is_too_old_and_members_keep_what_they_have_receiv
     bob.reads("first", 3).await;
     let history = bob.history("first").await;
     assert_eq!(texts(&history), [None, None, Some("a new one")]);
-    assert_eq!(history[0].erased, Some(Erased::default()));
+    assert_eq!(history[0].erased.as_deref(), Some(&Erased::default()));
     for person in [&ken, &charlie, &bob] {
         assert!(verify(person).await.sound, "{}: the chain holds", person.name());
     }

@@ -128,7 +128,7 @@ impl LogAppend {
             let hash = self.head.hash.next(&raw.header);
             self.head = Position { seq: header.seq, hash, ..self.head };
             let (id, stored_at) = (header.id, header.stored_at);
-            NewEntry { position: self.head, id, stored_at, bytes: raw.to_bytes().unwrap() }
+            NewEntry { position: self.head, id, stored_at, bytes: raw.to_bytes().unwrap(), erases: None }
         });
         let batch = Batch { after, entries: std::sync::Arc::new(entries.collect()) };
         self.runtime.block_on(self.log.append(batch, Vec::new())).unwrap();

@@ -68,7 +68,7 @@ pub fn as_erased(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
 impl ChatMessage {
     /// The same, erased.
     pub fn without_text(self, erased: Erased) -> Self {
-        Self { text: None, file: None, offered: None, erased: Some(erased), ..self }
+        Self { text: None, file: None, offered: None, erased: Some(Box::new(erased)), ..self }
     }
 }
 

@@ -452,13 +452,13 @@ pub struct ChatMessage {
     pub text: Option<String>,
     /// Its body was erased; by whom, as far as it is known here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub erased: Option<Erased>,
+    pub erased: Option<Box<Erased>>,
     /// What it erases; only of the type `erase`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub erases: Option<Erases>,
+    pub erases: Option<Box<Erases>>,
     /// What it offers; only of the type `file`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<FileNote>,
+    pub file: Option<Box<FileNote>>,
     /// The same, for whoever fetches it.
     #[serde(skip)]
     pub offered: Option<Box<Offered>>,

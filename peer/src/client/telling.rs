@@ -8,7 +8,7 @@ use common::proto::file::{ChannelOffer, FILE};
 use common::proto::status::{Code, Refusal};
 
 use super::outbox::Wish;
-use crate::api::{ChatMessage, Erased, Erases, FileNote, Offered};
+use crate::api::{ChatMessage, Erases, FileNote, Offered};
 
 /// How many digits at the end of an id are shown, and typed, for the whole.
 const SHOWN_DIGITS: usize = 8;
@@ -18,10 +18,10 @@ pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: 
     let offered = (header.kind == FILE).then(|| offered(&header, entry)).flatten();
     let erases = Erasure::of(&header, entry).map(|Erasure { seq, id, .. }| {
         let why = EraseBody::of(&header, entry).and_then(|body| body.why);
-        Erases { seq, id, why }
+        Box::new(Erases { seq, id, why })
     });
     ChatMessage {
-        file: offered.as_ref().map(|offered| FileNote::of(&offered.body.offer)),
+        file: offered.as_ref().map(|offered| Box::new(FileNote::of(&offered.body.offer))),
         offered: offered.map(Box::new),
         channel: channel.clone(),
         epoch,
@@ -31,7 +31,7 @@ pub fn chat_message(channel: &ChannelName, epoch: Epoch, header: Header, entry: 
         author_kind: header.from.kind,
         subject: header.from.subject,
         text: entry.text().filter(|_| header.kind == common::entry::TEXT),
-        erased: entry.body.is_none().then(Erased::default),
+        erased: entry.body.is_none().then(Box::default),
         erases,
         kind: header.kind,
         sent_at: header.sent_at,

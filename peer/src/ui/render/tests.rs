@@ -75,11 +75,11 @@ fn other_types_and_erased_texts_are_one_line() {
     );
     let mut erased = message(1, "x");
     erased.text = None;
-    erased.erased = Some(Erased::default());
+    erased.erased = Some(Box::default());
     assert_eq!(event(&Event::Message(erased.clone())), "23:13 #first charlie (guest): (erased)");
     let mut by = message(9, "x");
     (by.kind, by.text) = ("erase".into(), None);
-    by.erases = Some(Erases { seq: 1, id: erased.id, why: Some("a slip\n".into()) });
+    by.erases = Some(Box::new(Erases { seq: 1, id: erased.id, why: Some("a slip\n".into()) }));
     assert_eq!(
         event(&Event::Message(by.clone())),
         "23:13 #first charlie (guest): (erased message 1: a slip␤)"
