@@ -13,17 +13,21 @@ mod taking;
 use std::path::{Path, PathBuf};
 
 use common::clock::Timestamp;
+use common::entry::{Checkpoint, Position};
 use common::id::{ChannelId, Epoch};
 use common::identity::{Identity, PeerKey};
 use common::name::ChannelName;
 use common::proto::directory::Owner;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
-use common::storage::Store;
+use common::signed::Signed;
+use common::storage::{ReadError, Reader, Store};
 
-use crate::api::{Checked, Exported, Imported, ImportedFrom, Run};
+use crate::api::{Checked, Exported, Imported, ImportedFrom, Run, VerifiedLog};
 use crate::client::Sources;
-use crate::client::archive::intervals::{Interval, Place};
+use crate::client::archive::intervals::{Interval, Intervals, Place};
+use crate::client::archive::proof::{Found, SignedPlaces};
+use crate::client::archive::verify::Life;
 use crate::host::log::Log;
 use crate::host::{self, Disclosed, HostHandle, HostRecord};
 use file::Writing;
@@ -47,6 +51,16 @@ pub struct Import {
     pub owner: Owner,
 }
 
+/// The log of a channel that is hosted here, as it is at a moment.
+struct Hosted {
+    record: HostRecord,
+    log: Log,
+    /// All of it.
+    whole: Interval,
+    /// What was signed of it.
+    checkpoints: Vec<Signed<Checkpoint>>,
+}
+
 impl Historian {
     /// With what logs and archives are kept in, and what they are signed with.
     pub fn new(store: Store, identity: Identity) -> Self {
@@ -68,6 +82,47 @@ impl Historian {
         who: Holder,
         path: PathBuf,
     ) -> Result<Exported, Refusal> {
+        let Hosted { record, log, whole, checkpoints } = self.hosted(host, who).await?;
+        let head = Head {
+            natter_export: VERSION,
+            channel: record.id,
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            host_key: self.identity.key(),
+            epoch: record.epoch,
+            created: Some(record.created),
+            policy: Some(record.policy),
+            sealed_by: self.identity.key(),
+            exported_at: Timestamp::now(),
+        };
+        let entry = move |seq| log.entry_at(seq)?.ok_or_else(|| missing(seq));
+        self.write(path, head, checkpoints, vec![whole], entry).await
+    }
+
+    /// Checks the log of a channel that is hosted here against what was signed of it, if this user may have all of it.
+    ///
+    /// # Errors
+    /// `not_owner`, or when the log cannot be read.
+    pub async fn verify_hosted(&self, host: &HostHandle, who: Holder) -> Result<VerifiedLog, Refusal> {
+        let Hosted { record, log, whole, checkpoints } = self.hosted(host, who).await?;
+        let mut signed = SignedPlaces::default();
+        for checkpoint in checkpoints {
+            match checkpoint.verify(&self.identity.key()) {
+                Ok(checkpoint) => signed.add(&checkpoint),
+                Err(error) => tracing::warn!(err = %error, "a kept checkpoint does not count"),
+            }
+        }
+        let (epoch, root) = (record.epoch, whole.base.hash);
+        let life = Life { epoch, newest: true, root, intervals: Intervals::from(whole), signed };
+        let found = move |_: &Reader, seq| -> Result<Found, ReadError> {
+            let entry = log.entry_at(seq)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            Ok(Found { entry, noted: log.hash_at(seq)? })
+        };
+        Ok(life.verify(&self.store, found).await?)
+    }
+
+    /// The log of a channel that is hosted here, with all that was signed of it.
+    async fn hosted(&self, host: &HostHandle, who: Holder) -> Result<Hosted, Refusal> {
         let Disclosed { record, head: end, signed } = host.disclose(who).await?;
         let log = Log::new(self.store.clone(), record.id, record.epoch);
         let mut checkpoints = Vec::new();
@@ -82,23 +137,10 @@ impl Historian {
             }
         }
         checkpoints.push(signed);
-        let head = Head {
-            natter_export: VERSION,
-            channel: record.id,
-            name: record.name.clone(),
-            owner: record.owner.clone(),
-            host_key: self.identity.key(),
-            epoch: record.epoch,
-            created: Some(record.created),
-            policy: Some(record.policy),
-            sealed_by: self.identity.key(),
-            exported_at: Timestamp::now(),
-        };
-        let start = common::entry::Position::start(record.id, record.epoch);
+        let start = Position::start(record.id, record.epoch);
         let base = Place { seq: 0, hash: start.hash };
         let whole = Interval { after: 0, base, end: Place { seq: end.seq, hash: end.hash }, apart: false };
-        let entry = move |seq| log.entry_at(seq)?.ok_or_else(|| missing(seq));
-        self.write(path, head, checkpoints, vec![whole], entry).await
+        Ok(Hosted { record, log, whole, checkpoints })
     }
 
     /// Exports what this peer has received of a channel.
@@ -131,7 +173,7 @@ impl Historian {
         &self,
         path: PathBuf,
         head: Head,
-        checkpoints: Vec<common::signed::Signed<common::entry::Checkpoint>>,
+        checkpoints: Vec<Signed<Checkpoint>>,
         parts: Vec<Interval>,
         entry: impl Fn(u64) -> Result<bytes::Bytes, Refusal> + Send + 'static,
     ) -> Result<Exported, Refusal> {

@@ -131,6 +131,13 @@ async fn a_member_takes_along_what_it_has_and_a_whole_log_can_be_hosted_by_those
     assert_eq!(taken.entries, 63);
     assert_eq!(kept(&charlie.history("mine").await), kept(&charlie.history("first").await));
     assert_eq!(charlie.join("mine").await.role, Role::Owner);
+    // Of what is hosted here the whole log is checked, and not what was shown of it.
+    let Reply::Verified(verified) = charlie.done(Command::Verify { channel: named("mine") }).await else {
+        unreachable!()
+    };
+    assert!(verified.sound, "{verified:?}");
+    let [log] = verified.logs.as_slice() else { panic!("{verified:?}") };
+    assert_eq!((log.entries, log.last, log.missing.as_slice()), (63, 63, &[][..]));
 }
 
 fn uuid() -> String {

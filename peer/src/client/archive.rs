@@ -14,7 +14,7 @@ pub mod keeper;
 pub mod proof;
 #[cfg(test)]
 mod tests;
-mod verify;
+pub mod verify;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use common::entry::erasure::Erasure;

@@ -97,7 +97,15 @@ impl NodeHandle {
     }
 
     pub(super) async fn verify(&self, channel: ChannelName) -> Outcome {
-        self.known(&channel).await?.verify().await.map(Reply::Verified)
+        let mut verified = self.known(&channel).await?.verify().await?;
+        // What is hosted here is here as a whole, whatever of it this user was shown.
+        if let (Some(host), Ok(who)) = (self.hosted(&channel), self.holder()) {
+            let log = self.historian.verify_hosted(&host, who).await?;
+            verified.logs.retain(|received| received.epoch != log.epoch);
+            verified.logs.push(log);
+            verified.sound = verified.logs.iter().all(|log| log.faults.is_empty());
+        }
+        Ok(Reply::Verified(verified))
     }
 
     pub(super) async fn history(&self, channel: ChannelName, count: u32, before: Option<u64>) -> Outcome {

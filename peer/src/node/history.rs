@@ -12,25 +12,32 @@ use common::proto::status::{Code, Refusal};
 use super::NodeHandle;
 use crate::api::{ErasedEntry, Outcome, Reply};
 use crate::history::{Import, check};
+use crate::host::HostHandle;
 use crate::{host, hosting};
 
 impl NodeHandle {
     /// Exports a channel: all of it where it is hosted, if this user may have that; elsewhere what was received.
     pub(super) async fn export(&self, channel: ChannelName, path: PathBuf) -> Outcome {
-        let hosted = self.hosting.hosts().all().into_iter().find(|host| *host.name() == channel);
-        let exported = match hosted {
-            Some(hosted) => {
-                let held = self.session.borrow().held.clone();
-                let held = held.ok_or_else(|| self.tracker.why_not_entered())?;
-                let who = Holder { subject: held.claims.subject, key: held.claims.peer_key };
-                self.historian.export_hosted(&hosted, who, path).await?
-            }
+        let exported = match self.hosted(&channel) {
+            Some(hosted) => self.historian.export_hosted(&hosted, self.holder()?, path).await?,
             None => {
                 let sources = self.known(&channel).await?.to_export().await?;
                 self.historian.export_received(sources, path).await?
             }
         };
         Ok(Reply::Exported(exported))
+    }
+
+    /// The host of a channel that is hosted here.
+    pub(super) fn hosted(&self, channel: &ChannelName) -> Option<HostHandle> {
+        self.hosting.hosts().all().into_iter().find(|host| host.name() == channel)
+    }
+
+    /// Who this user is, to a host of this peer.
+    pub(super) fn holder(&self) -> Result<Holder, Refusal> {
+        let held = self.session.borrow().held.clone();
+        let claims = held.ok_or_else(|| self.tracker.why_not_entered())?.claims;
+        Ok(Holder { subject: claims.subject, key: claims.peer_key })
     }
 
     /// Erases a message, at its host and, by the entry that the host makes of it, at everybody.

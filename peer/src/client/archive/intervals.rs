@@ -101,6 +101,12 @@ impl TryFrom<Vec<Interval>> for Intervals {
     }
 }
 
+impl From<Interval> for Intervals {
+    fn from(only: Interval) -> Self {
+        Self(vec![only])
+    }
+}
+
 impl From<Intervals> for Vec<Interval> {
     fn from(intervals: Intervals) -> Self {
         intervals.0

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix::Message;
-use common::entry::{Checkpoint, RawEntry};
+use common::entry::{Checkpoint, Hash, RawEntry};
 use common::id::Epoch;
 use common::identity::PeerKey;
 use common::proto::channel::{Checkpoints, Verify};
@@ -11,6 +11,7 @@ use common::proto::directory::ChannelRecord;
 use common::proto::limits::CHECKPOINT_EVERY;
 use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
+use common::storage::{ReadError, Reader, Store};
 
 use super::intervals::Intervals;
 use super::proof::{Audit, Audited, Found, SignedPlaces};
@@ -77,9 +78,11 @@ impl ClientHandle {
                 Some((now, intervals)) if *now == epoch => intervals.clone(),
                 _ => archive.intervals(epoch)?,
             };
-            let last_signed = signed.last();
-            let audited = archive.audit(epoch, &intervals, signed).await?;
-            logs.push(report(epoch, now == Some(epoch), &intervals, last_signed, audited));
+            let life =
+                Life { epoch, newest: now == Some(epoch), root: archive.root(epoch), intervals, signed };
+            let source = archive.clone();
+            let found = move |reader: &Reader, seq| source.found(reader, epoch, seq);
+            logs.push(life.verify(&archive.store, found).await?);
         }
         let sound = logs.iter().all(|log| log.faults.is_empty());
         Ok(Verified { channel: self.name().clone(), sound, logs, not_asked })
@@ -152,28 +155,49 @@ fn by_epoch(signed: &[Attested]) -> BTreeMap<Epoch, SignedPlaces> {
     places
 }
 
-impl Archive {
-    async fn audit(
-        &self,
-        epoch: Epoch,
-        intervals: &Intervals,
-        signed: SignedPlaces,
-    ) -> Result<Audited, ArchiveError> {
+/// One life of a log as it is kept somewhere, and what its host has signed of it.
+pub struct Life {
+    /// Which.
+    pub epoch: Epoch,
+    /// Whether it is the one that is written now.
+    pub newest: bool,
+    /// What its chain begins with.
+    pub root: Hash,
+    /// What there is of it.
+    pub intervals: Intervals,
+    /// What its host has signed.
+    pub signed: SignedPlaces,
+}
+
+impl Life {
+    /// Checks each entry as `found` finds it.
+    ///
+    /// # Errors
+    /// What `found` fails with.
+    pub async fn verify<E: From<ReadError> + Send + 'static>(
+        self,
+        store: &Store,
+        found: impl Fn(&Reader, u64) -> Result<Found, E> + Clone + Send + 'static,
+    ) -> Result<VerifiedLog, E> {
+        let Self { epoch, newest, root, intervals, signed } = self;
+        let last_signed = signed.last();
         let mut audit = Audit::new(signed);
         for interval in intervals.iter() {
-            audit.begin(*interval, self.root(epoch));
+            audit.begin(*interval, root);
             for begin in (interval.after + 1..=interval.end.seq).step_by(READ_ROWS as usize) {
-                let (archive, end) = (self.clone(), interval.end.seq.min(begin + READ_ROWS - 1));
-                let read = move |reader: &common::storage::Reader| {
-                    (begin..=end).map(|seq| archive.found(reader, epoch, seq)).collect::<Result<Vec<_>, _>>()
+                let (found, end) = (found.clone(), interval.end.seq.min(begin + READ_ROWS - 1));
+                let read = move |reader: &Reader| {
+                    (begin..=end).map(|seq| found(reader, seq)).collect::<Result<Vec<_>, _>>()
                 };
-                self.store.read(read).await?.iter().for_each(|found| audit.next(found));
+                store.read(read).await?.iter().for_each(|found| audit.next(found));
             }
         }
-        Ok(audit.end())
+        Ok(report(epoch, newest, &intervals, last_signed, audit.end()))
     }
+}
 
-    fn found(&self, reader: &common::storage::Reader, epoch: Epoch, seq: u64) -> Result<Found, ArchiveError> {
+impl Archive {
+    fn found(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Found, ArchiveError> {
         let entry: Option<RawEntry> = match self.entry(reader, epoch, seq) {
             Ok(entry) => Some(entry),
             Err(ArchiveError::Read(error)) => return Err(error.into()),
