@@ -16,6 +16,8 @@ pub enum Passer {
     Host,
     /// A peer that is in a channel.
     Member,
+    /// A peer that hosts a channel, and gets back what its log has lost.
+    Recovering,
 }
 
 macro_rules! points {
@@ -83,6 +85,13 @@ points! {
     HostDelivered = "host.delivered" by Host,
     /// A member that catches up has got a page of the log.
     HostStreamed = "host.streamed" by Host,
+
+    /// What was given back is held on the disk; nothing of it is proven.
+    RecoverGiven = "recover.given" by Recovering,
+    /// Some of it is proven and in the log; the host does not know.
+    RecoverAppended = "recover.appended" by Recovering,
+    /// All of it is; that nothing is lost any more is on disk, and the host was not opened anew.
+    RecoverWhole = "recover.whole" by Recovering,
 
     /// That a channel is joined is on disk.
     ClientJoined = "client.joined" by Member,

@@ -16,6 +16,7 @@ use common::proto::event::{self, HostEvent, TrackerEvent};
 use common::proto::file::{self, FileEvent, FileRequest};
 use common::proto::knock;
 use common::proto::presence;
+use common::proto::recovery::{self, MemberRequest};
 use common::proto::session::{self, Directory};
 use common::proto::status::{Code, Status};
 use common::proto::{Command, Frame, Pushed};
@@ -152,7 +153,11 @@ fn check_request(exchange: &Exchange) {
     if is_file {
         FileRequest::parse(&exchange.command, &exchange.body).unwrap();
     }
-    assert!(is_tracker || is_host || is_peer || is_file, "{} is of no list", exchange.command);
+    let is_member = MemberRequest::NAMES.contains(&exchange.command.as_str());
+    if is_member {
+        MemberRequest::parse(&exchange.command, &exchange.body).unwrap();
+    }
+    assert!(is_tracker || is_host || is_peer || is_file || is_member, "{} is of no list", exchange.command);
     by_name! { exchange.command.as_str(), check_exchange(exchange):
         session::Hello, session::Ping,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
@@ -162,7 +167,7 @@ fn check_request(exchange: &Exchange) {
         knock::Knock, knock::Introduce, directory::SayToAll,
         presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
-        file::FileGet,
+        file::FileGet, recovery::Fetch, recovery::Proofs,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::SetRetention, channel::Authorize,
         channel::Deauthorize, channel::Erase, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
@@ -189,7 +194,7 @@ fn check_event(name: &str, body: &RawValue) {
     by_name! { name, check(body):
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction, presence::InvisibleChanged,
-        event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked,
+        event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked, event::SignedHead, event::LogBehind,
         device::Revoked, event::Broadcast, file::FileProgress,
     }
 }
@@ -206,7 +211,13 @@ fn every_command_and_event_has_an_example() {
     let story = Story::read();
     let done = story.exchanges.iter().filter(|exchange| matches!(exchange.outcome, Some(Ok(_))));
     let shown: BTreeSet<&str> = done.map(|exchange| exchange.command.as_str()).collect();
-    let lists = [TrackerRequest::NAMES, HostRequest::NAMES, PeerRequest::NAMES, FileRequest::NAMES];
+    let lists = [
+        TrackerRequest::NAMES,
+        HostRequest::NAMES,
+        PeerRequest::NAMES,
+        FileRequest::NAMES,
+        MemberRequest::NAMES,
+    ];
     let commands: BTreeSet<&str> = lists.into_iter().flatten().copied().collect();
     assert_eq!(shown, commands);
     let shown: BTreeSet<&str> = story.events.iter().map(|(name, _)| name.as_str()).collect();

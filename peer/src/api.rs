@@ -23,7 +23,7 @@ pub use file::{
 };
 pub use history::{
     BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Fault, FaultKind, Imported, ImportedFrom,
-    NotAsked, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
+    NotAsked, Recovered, Rejected, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
 };
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

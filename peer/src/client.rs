@@ -7,6 +7,7 @@
 pub mod archive;
 mod connect;
 mod effects;
+mod giving;
 mod handle;
 mod in_order;
 mod messages;
@@ -101,6 +102,8 @@ struct Client {
     held: watch::Sender<bool>,
     /// How many requests of the user are unanswered.
     asking: Asking,
+    /// How many requests of the host are.
+    giving: Asking,
     writes: InOrder<Written>,
     answers: InOrder<Answered>,
     joining: Vec<Joining>,
@@ -141,6 +144,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         link: None,
         held: watch::Sender::new(false),
         asking,
+        giving: Asking::default(),
         writes,
         answers,
         joining: Vec::new(),
@@ -209,10 +213,7 @@ impl StreamHandler<FromHost> for Client {
         match inbound {
             Ok(Inbound::Event(event)) => self.told(generation, &event.name, &event.body, ctx),
             Ok(Inbound::Request(request)) => {
-                if let Some(link) = &self.link {
-                    // A link that has ended says so by its stream.
-                    let _ = link.answer_unexpected(&request);
-                }
+                self.asked(&request, ctx);
             }
             Err(reason) => self.step(ctx, |state| state.lost(generation, why(reason))),
         }

@@ -1,8 +1,10 @@
 //! A channel's history taken along: exports, imports, and their check.
 //!
 //! In reading order: the form of an export ([`mod@format`]), whether one is what it says ([`check`], pure), files ([`mod@file`]),
-//! and logs of IRC ([`irc`], pure but for reading). This file brings them together with the log and the archive.
+//! logs of IRC
+//! ([`irc`], pure but for reading), and how entries that are there already get into a log (`appending`). This file brings them together with the log and the archive.
 
+mod appending;
 mod backup;
 pub mod check;
 pub mod file;
@@ -30,6 +32,7 @@ use crate::client::archive::proof::{Found, SignedPlaces};
 use crate::client::archive::verify::Life;
 use crate::host::log::Log;
 use crate::host::{self, Disclosed, HostHandle, HostRecord};
+pub(crate) use appending::append_as_is;
 use file::Writing;
 use format::{Head, VERSION};
 

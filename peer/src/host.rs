@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
-//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `moderate`),
+//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -13,6 +13,7 @@
 mod actor;
 mod acts;
 pub mod begin;
+mod behind;
 pub mod channel;
 mod effects;
 mod erasing;
@@ -53,14 +54,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
-pub use messages::{Disclosed, HostSummary};
-pub use record::{HostRecord, add as add_record, forget, is_kept, keep as keep_record, load_records};
+pub use messages::{Disclosed, HostSummary, Surveyed};
+pub use record::{
+    Behind, HostRecord, add as add_record, forget, is_kept, is_whole_again, keep as keep_record, load_records,
+};
 
 use actor::{Admission, Host};
 use acts::Acts;
 use fanout::Fanout;
 use log::{Log, LogError};
-use messages::{Close, Disclose, Inspect, SetOwner, SetTerm, Summarise, Sweep, TurnBehind};
+use messages::{Close, Disclose, Inspect, SetOwner, SetTerm, Summarise, Survey, Sweep, TurnBehind};
 
 /// What a host is made of.
 pub struct HostConfig {
@@ -154,7 +157,7 @@ impl HostHandle {
         let (tell_head, watch_head) = watch::channel(head);
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
-        let (tell_behind, behind) = watch::channel(None);
+        let (tell_behind, behind) = watch::channel(record.behind.as_ref().map(|behind| behind.why.clone()));
         let shared = Shared {
             id,
             name,
@@ -252,6 +255,14 @@ impl HostHandle {
         self.ask(Disclose { who }).await
     }
 
+    /// What the log is known to have lost and who may have it, for the peer's own user, if they may have it recovered.
+    ///
+    /// # Errors
+    /// `not_owner`, `too_many_requests` while something is on its way to the disk, or when the host has ended.
+    pub async fn survey(&self, who: Holder) -> Result<Surveyed, Refusal> {
+        self.ask(Survey { who }).await
+    }
+
     /// Keeps what the tracker says of the owner.
     ///
     /// # Errors
@@ -289,13 +300,23 @@ impl HostHandle {
         }
     }
 
-    /// Somebody has proven that the log was longer once: the host takes nothing more, and says why to whoever waits for
-    /// that.
+    /// The log was longer once, as somebody knows: the host takes nothing more until what is missing is recovered, and
+    /// says why to whoever waits for that.
     ///
     /// # Errors
     /// When the host has ended.
-    pub async fn turn_behind(&self, why: String) -> Result<(), HostError> {
-        self.tell(TurnBehind { why }).await
+    pub async fn turn_behind(&self, behind: Behind) -> Result<(), HostError> {
+        self.tell(TurnBehind { behind }).await
+    }
+
+    /// Whether the log on the disk goes on beyond what this host serves of it.
+    pub async fn is_outdated(&self) -> bool {
+        self.shared.log.head().await.is_ok_and(|end| end.seq > self.head().seq)
+    }
+
+    /// Why the host takes nothing, if it has lost entries.
+    pub fn why_behind(&self) -> Option<String> {
+        self.shared.behind.borrow().clone()
     }
 
     /// Waits until the host has ended, however.

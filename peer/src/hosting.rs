@@ -6,8 +6,10 @@
 mod addresses;
 mod announce;
 mod handle;
+mod recovering;
 mod revoking;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 
@@ -18,6 +20,7 @@ use common::identity::Identity;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::{Owner, Unhost};
+use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
@@ -89,6 +92,10 @@ enum Job {
     Start(ChannelName, Reply<api::Hosting>),
     Release(ChannelId, Reply<()>),
     Stop(ChannelId, Reply<()>),
+    /// Members are to give back what a log has lost.
+    Recover(ChannelName, Holder, Reply<api::Recovered>),
+    /// What has come of that.
+    Recovered(ChannelId, Result<api::Recovered, Refusal>, Reply<api::Recovered>),
     /// Who may do what in the channel has changed.
     Policy(ChannelId),
     Revoked(Vec<Revoked>),
@@ -109,6 +116,8 @@ struct Hosting {
     /// Where hosts' own news goes. Does not keep the task from its end.
     jobs: mpsc::WeakSender<Job>,
     revoking: Revoking,
+    /// What is being recovered.
+    recovering: HashSet<ChannelId>,
     death: Death,
 }
 
@@ -132,6 +141,7 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
         arbiter,
         announcing,
         revoking,
+        recovering: HashSet::new(),
         jobs: news,
         death,
     };
@@ -175,6 +185,8 @@ impl Hosting {
                 Ok(tell) => self.announcing.spawn(async move { drop(reply.send(tell.await)) }),
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
+            Job::Recover(channel, who, reply) => self.recover(&channel, who, reply),
+            Job::Recovered(channel, outcome, reply) => self.recovered(channel, outcome, reply).await,
             Job::Policy(channel) => self.tell_policy(channel),
             Job::Revoked(revoked) => self.revoked(revoked).await,
             Job::Place(reply) => drop(reply.send(self.place().await)),
@@ -275,7 +287,9 @@ impl Hosting {
                 ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
             };
             let name = host.name();
-            let reason = format!("{name} can be read, and takes no messages: {why}");
+            let reason = format!(
+                "{name} can be read, and takes no messages: {why}. Members may have what is missing; type: recover {name}"
+            );
             let channel = Some(name.clone());
             events.tell(Event::Warning { code: Code::LogBehind, reason, channel }).await;
             raise_if_died(&alarm, &host, host.stopped().await);

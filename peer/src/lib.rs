@@ -3,7 +3,8 @@
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
-//! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), who of
+//! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), and
+//! given back to a host that has lost it ([`recovery`]), who of
 //! those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept
 //! ([`store`]), and what people see ([`ui`]).
 
@@ -22,6 +23,7 @@ pub mod node;
 pub mod pace;
 pub mod presence;
 pub mod reconnect;
+pub mod recovery;
 pub mod revocations;
 pub mod session;
 #[cfg(test)]

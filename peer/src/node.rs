@@ -179,6 +179,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Files(_)
         | Command::Export { .. }
         | Command::Backup { .. }
+        | Command::Recover { .. }
         | Command::History { .. } => false,
     }
 }
@@ -226,6 +227,7 @@ impl ui::Node for NodeHandle {
             Command::Files(asked) => Box::pin(self.files(asked)).await,
             Command::Export { channel, path } => Box::pin(self.export(channel, path)).await,
             Command::Backup { folder } => self.backup(folder).await,
+            Command::Recover { channel } => Box::pin(self.recover(channel)).await,
             Command::Import { path, channel, key } => Box::pin(self.import(path, channel, key)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await

@@ -4,28 +4,9 @@
 
 mod support;
 
-use std::path::Path;
-
 use common::proto::status::Code;
 use peer::api::{Event, LinkState};
-use support::{Person, World, stored, until};
-
-/// Puts a copy of one folder where the other is.
-fn put_back(copy: &Path, place: &Path) {
-    if place.exists() {
-        std::fs::remove_dir_all(place).unwrap();
-    }
-    std::fs::create_dir(place).unwrap();
-    for file in std::fs::read_dir(copy).unwrap() {
-        let from = file.unwrap().path();
-        let to = place.join(from.file_name().unwrap());
-        if from.is_dir() {
-            put_back(&from, &to);
-        } else {
-            std::fs::copy(from, to).unwrap();
-        }
-    }
-}
+use support::{Person, World, put_back, stored, until};
 
 async fn warned_behind(person: &mut Person) -> String {
     let of_the_log = |event: &Event| match event {

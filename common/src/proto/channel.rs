@@ -83,6 +83,10 @@ pub struct Connect {
     /// Whether nobody is to see that this member is here. Counts for accounts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invisible: bool,
+    /// The newest that this host has signed of its log, as far as the client keeps it. A host that has gone back in time
+    /// learns by it how far it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Signed<Checkpoint>>,
 }
 
 /// The answer to CONNECT. The stream of MESSAGE events begins after `after`, without gap or repeat from there on.
@@ -103,6 +107,10 @@ pub struct Connected {
     pub role: Role,
     /// Who may join, and who may send.
     pub policy: Switches,
+    /// Whether the host has lost a part of its log: it takes no messages until its owner has recovered it, and may ask
+    /// for entries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// Replaces the pass of this session before it ends. It has to be of the same subject.
@@ -293,6 +301,9 @@ pub struct Info {
     pub members: usize,
     /// What the asking member is here.
     pub role: Role,
+    /// Whether the host has lost a part of its log, and takes no messages until its owner has recovered it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// Says who may join. Who may not stay is put out at once, with the reason.

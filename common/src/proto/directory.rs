@@ -212,6 +212,10 @@ pub struct Host {
     /// Addresses that the peer knows of itself, best first.
     #[serde(default)]
     pub addresses: Vec<Address>,
+    /// Whether the host has lost a part of its log, and knows that: it takes no messages, and members are to find it all
+    /// the same, since they may have what is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind: bool,
 }
 
 /// The answer to HOST.

@@ -11,8 +11,9 @@ use super::policy::{Post, Role, View};
 use super::presence::{CameOnline, InvisibleChanged, User, WentOffline};
 use super::{closed, status::Refusal};
 use crate::clock::Timestamp;
-use crate::entry::RawEntry;
+use crate::entry::{Checkpoint, RawEntry};
 use crate::id::{ChannelId, IdentityKind, Subject};
+use crate::signed::Signed;
 
 closed! {
     /// All that a tracker pushes to a peer.
@@ -57,6 +58,10 @@ closed! {
         RoleChanged,
         /// This member is put out.
         Kicked,
+        /// What the host has signed of its log by now.
+        SignedHead,
+        /// The host has lost a part of its log.
+        LogBehind,
         /// The connection is about to be closed.
         GoingAway,
     }
@@ -169,6 +174,17 @@ pub struct Broadcast {
     pub sent_at: Timestamp,
 }
 
+/// The host's signature on where its log ends: with it a member can prove what it was given, should the host lose it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SignedHead {
+    /// The signature.
+    pub checkpoint: Signed<Checkpoint>,
+}
+
+/// The host has found that it has lost a part of its log: it takes no messages until its owner has recovered it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogBehind {}
+
 /// The last thing said on a connection by the side that closes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -202,6 +218,8 @@ pushed! {
     "POST_CHANGED" PostChanged;
     "ROLE_CHANGED" RoleChanged;
     "KICKED" Kicked;
+    "CHECKPOINT" SignedHead;
+    "LOG_BEHIND" LogBehind;
     "GOING_AWAY" GoingAway;
 }
 

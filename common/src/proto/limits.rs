@@ -134,8 +134,15 @@ pub const MAX_ACTS: u64 = 10_000;
 
 /// A host signs a checkpoint every so many entries.
 pub const CHECKPOINT_EVERY: u64 = 1000;
-/// How many of them one VERIFY is answered with.
+/// Between entries that are signed so, it signs where the log ends this often, and tells its members, when there is
+/// anything new.
+pub const SIGN_HEAD_EVERY: Duration = Duration::from_secs(30);
+/// How many of them one VERIFY or PROOFS is answered with.
 pub const MAX_CHECKPOINTS: usize = 32;
+/// How many members are asked for entries that a host has lost.
+pub const MAX_GIVERS: usize = 16;
+/// How many questions of a host for what it has lost a member answers at once.
+pub const MAX_GIVING: usize = 4;
 /// How many of the newest entries a client takes when it has nothing yet.
 pub const FIRST_TAIL: u32 = 50;
 

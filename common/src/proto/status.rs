@@ -120,6 +120,7 @@ codes! {
     HostedElsewhere "hosted_elsewhere" RequestError lasting "the channel is hosted by another of its owner's keys";
     HostAway "host_away" ServerError passing "the channel's host is away";
     LogBehind "log_behind" ServerError passing "the host has lost part of its log and takes nothing until its owner has recovered it";
+    NotBehind "not_behind" RequestError lasting "nothing of the channel's log is known to be lost";
     IdReused "id_reused" RequestError lasting "another message with this id was stored already";
     AfterRefused "after_refused" RequestError passing "a message before this one was refused";
     NoSuchEntry "no_such_entry" RequestError lasting "the channel has no message with this number";

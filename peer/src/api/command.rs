@@ -166,6 +166,11 @@ pub enum Command {
         /// Where to, a folder that must not be there yet.
         folder: PathBuf,
     },
+    /// Have members give back what the log of a hosted channel has lost.
+    Recover {
+        /// Which.
+        channel: ChannelName,
+    },
     /// Make a channel of a file.
     Import {
         /// An export, or a log of IRC.

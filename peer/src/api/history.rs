@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::ChatMessage;
 use super::reply::{rfc3339, rfc3339_if_any};
+pub use crate::recovery::Rejected;
 
 /// That an entry was erased: what is known of it. Nothing is, of what the host keeps no longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -277,6 +278,30 @@ pub struct Checked {
     pub missing: Vec<Run>,
     /// Which are, and hang on what is missing below them.
     pub unproven: Vec<Run>,
+}
+
+/// What has become of a log that had lost entries.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recovered {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Whether it takes messages again.
+    pub whole: bool,
+    /// How many entries are back.
+    pub entries: u64,
+    /// How far its log is.
+    pub head: Position,
+    /// Who has given them back.
+    pub from: Vec<String>,
+    /// Which are still missing, as far as is known: nobody who was asked has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Run>,
+    /// How many more somebody has, at least, that the host has not signed: nobody can prove them.
+    pub unproven: u64,
+    /// Whether the log has gone on from an older copy since, so that what was lost does not fit behind it.
+    pub diverged: bool,
+    /// Whose gift was not taken, and why.
+    pub rejected: Vec<Rejected>,
 }
 
 /// All that this peer keeps was copied.

@@ -14,7 +14,9 @@ use serde::{Serialize, Serializer};
 
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::file::{FileList, FileNote, FileRow, Offered};
-use super::history::{BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, Verified};
+use super::history::{
+    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, Recovered, Verified,
+};
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 
@@ -81,6 +83,8 @@ pub enum Reply {
     Exported(Exported),
     /// A channel was made of a file.
     Imported(Imported),
+    /// What a log had lost is back, or what of it is not.
+    Recovered(Box<Recovered>),
     /// All that this peer keeps was copied.
     BackedUp(BackedUp),
     /// What an export is.
@@ -307,6 +311,9 @@ pub struct ChannelStatus {
     pub seq: u64,
     /// How many messages wait in the outbox.
     pub queued: usize,
+    /// Why the channel takes no messages, its host having lost a part of the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
 }
 
 /// How a connection is.

@@ -2,12 +2,14 @@
 //! them there are, and how far they were shown. What belongs together is written as one.
 //!
 //! In reading order: the intervals ([`intervals`], pure), what waits for the disk and how far it is shown ([`keeper`],
-//! pure), what the user reads back (`history`), and whether it is what the host has signed ([`proof`], pure; `verify`).
+//! pure), what the user reads back (`history`), what a host that has
+//! lost entries is given (`giving`), and whether it is what the host has signed ([`proof`], pure; `verify`).
 //!
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
 
 mod erasing;
+mod giving;
 mod history;
 pub mod intervals;
 pub mod keeper;
@@ -330,6 +332,16 @@ impl Archive {
         };
         let rows = self.store.read(scan).await?;
         Ok(rows.iter().filter_map(|(_, value)| crate::store::parse(value)).collect())
+    }
+
+    /// The newest that the host has signed of a life of the log, as it was kept. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest_checkpoint(&self, epoch: Epoch) -> Result<Option<Signed<Checkpoint>>, ReadError> {
+        let prefix = KeyRange::prefix(self.prefix(epoch));
+        let rows = self.store.reader().scan(CHECKPOINTS, prefix, 1, Direction::Backward)?;
+        Ok(rows.first().and_then(|(_, value)| crate::store::parse(value)))
     }
 
     /// The lives of the log of which something was received.

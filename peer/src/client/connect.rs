@@ -1,6 +1,6 @@
 //! One attempt to enter a channel: find its host, prove who is who, say where to go on.
 
-use common::entry::Position;
+use common::entry::{Checkpoint, Position};
 use common::id::Subject;
 use common::link::{CloseReason, Inbox, Link, RequestError};
 use common::pass::SignedPass;
@@ -9,6 +9,7 @@ use common::proto::directory::{ChannelRecord, Locate};
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
+use common::signed::Signed;
 use common::transport::{Connection, DialError, Expected, Transport, memory_pair};
 
 use super::archive::CatchUp;
@@ -42,6 +43,8 @@ pub struct Ticket {
     pub pass: SignedPass,
     /// Whether others are not to see it.
     pub invisible: bool,
+    /// The newest that the host has signed.
+    pub proof: Option<Signed<Checkpoint>>,
 }
 
 /// From where on entries are wanted.
@@ -66,6 +69,16 @@ impl Resume {
     /// `have` was said.
     pub fn is_to_skip(&self, have: Option<Position>, head: &Position) -> bool {
         have.is_some() && self.is_far_from(head)
+    }
+
+    /// What is to be said instead, over another connection: nothing, when the newest entries are to come first; all that
+    /// is here, when the host has lost entries.
+    pub fn instead(&self, have: Option<Position>, connected: &Connected) -> Option<Option<Position>> {
+        if connected.behind {
+            let mine = self.have.filter(|mine| mine.epoch == connected.head.epoch && have.is_none());
+            return mine.map(Some);
+        }
+        self.is_to_skip(have, &connected.head).then_some(None)
     }
 
     fn is_far_from(&self, head: &Position) -> bool {
@@ -100,18 +113,17 @@ impl Way {
     pub async fn enter(
         &self,
         record: ChannelRecord,
-        Ticket { pass, invisible }: Ticket,
+        Ticket { pass, invisible, proof }: Ticket,
         resume: Resume,
     ) -> Result<Entered, Refusal> {
         let have = resume.have_for(&record.head);
-        let connect = Connect { channel: record.id, pass, have, tail: resume.catch_up.tail, invisible };
+        let connect =
+            Connect { channel: record.id, pass, have, tail: resume.catch_up.tail, invisible, proof };
         let entered = self.enter_at(record, connect.clone()).await?;
-        if !resume.is_to_skip(have, &entered.connected.head) {
-            return Ok(entered);
-        }
+        let Some(have) = resume.instead(have, &entered.connected) else { return Ok(entered) };
         // The host lets go of this connection when the next one of the same key comes.
         entered.link.close();
-        self.enter_at(entered.record, Connect { have: None, ..connect }).await
+        self.enter_at(entered.record, Connect { have, ..connect }).await
     }
 
     async fn enter_at(&self, record: ChannelRecord, connect: Connect) -> Result<Entered, Refusal> {
@@ -225,7 +237,7 @@ fn check(connected: &Connected, record: &ChannelRecord, have: Option<Position>) 
     let checkpoint = connected.checkpoint.verify(&record.host_key);
     if !checkpoint.is_ok_and(|checkpoint| checkpoint.channel == record.id)
         || !resume::is_possible(&connected.after, record.id)
-        || connected.after.seq > connected.head.seq
+        || (connected.after.seq > connected.head.seq && !connected.behind)
         || connected.head.seq > LONGEST_LOG
         || connected.after.epoch != connected.head.epoch
         || have.is_some_and(|have| have.epoch == connected.head.epoch && have != connected.after)

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use common::crash::{self, Point};
-use common::entry::{TEXT, TextBody, check_text};
+use common::entry::{Checkpoint, TEXT, TextBody, check_text};
 use common::id::{Epoch, MessageId};
+use common::identity::PeerKey;
 use common::link::{CloseReason, Inbound, Inbox, Link, RequestError};
 use common::proto::channel::{History, Message as Entry, Pass, StatusOf, Stored};
 use common::proto::directory::Locate;
@@ -13,6 +14,7 @@ use common::proto::event::HostEvent;
 use common::proto::file::FILE;
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 use common::storage::StoreError;
 use futures_util::{Stream, stream};
 use serde_json::value::{RawValue, to_raw_value};
@@ -201,7 +203,7 @@ impl Client {
         };
         let Some(held) = held else { return };
         let (way, subject) = (self.way.clone(), held.claims.subject);
-        let ticket = Ticket { pass: held.signed, invisible };
+        let ticket = Ticket { pass: held.signed, invisible, proof: self.proof() };
         let entering = async move { way.enter(record, ticket, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
             let outcome = entered.and_then(|Entered { link, inbox, connected, record, at_home, window }| {
@@ -221,7 +223,7 @@ impl Client {
 
     fn entered(&mut self, generation: u64, link: Link, inbox: Inbox, came: Came, ctx: &mut Context<Self>) {
         if !came.at_home {
-            self.keep_checkpoint(&came, ctx);
+            self.keep_checkpoint(came.connected.checkpoint.clone(), came.record.host_key, ctx);
         }
         // Not by `step`: what follows needs the link.
         self.state.look(super::around(&self.session, &self.events, &self.asking, true));
@@ -234,10 +236,16 @@ impl Client {
         self.follow_up(ctx);
     }
 
-    /// Keeps what the host has signed. What it was checked by is in `came`.
-    fn keep_checkpoint(&self, came: &Came, ctx: &mut Context<Self>) {
-        let signed = came.connected.checkpoint.clone();
-        let Ok(checkpoint) = signed.verify(&came.record.host_key) else { return };
+    /// The newest that the host has signed of the log that is received. Without one that can be read, it is none.
+    fn proof(&self) -> Option<Signed<Checkpoint>> {
+        let epoch = self.state.keeper().epoch()?;
+        self.archive.newest_checkpoint(epoch).ok().flatten()
+    }
+
+    /// Keeps what the host has signed.
+    fn keep_checkpoint(&self, signed: Signed<Checkpoint>, key: PeerKey, ctx: &mut Context<Self>) {
+        let id = self.state.channel().record.id;
+        let Some(checkpoint) = signed.verify(&key).ok().filter(|signed| signed.channel == id) else { return };
         let archive = self.archive.clone();
         let kept = async move {
             if let Err(error) = archive.keep_checkpoints(vec![(checkpoint, signed)]).await {
@@ -269,6 +277,12 @@ impl Client {
             Ok(event) => {
                 if let HostEvent::RawEntry(_) = event {
                     crash::here(Point::ClientReceived);
+                }
+                if let HostEvent::SignedHead(signed) = &event
+                    && !self.state.is_at_home()
+                {
+                    let key = self.state.channel().record.host_key;
+                    self.keep_checkpoint(signed.checkpoint.clone(), key, ctx);
                 }
                 self.step(ctx, |state| state.told(generation, event));
             }

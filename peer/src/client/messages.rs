@@ -296,7 +296,18 @@ impl Handler<GetStatus> for Client {
             reason: reason.map(|reason| reason.reason.clone()),
             seq: state.keeper().seq(),
             queued: state.outbox().len(),
+            behind: self.why_behind(),
         })
+    }
+}
+
+impl Client {
+    /// Why the channel takes no messages, its host having lost a part of the log; as the host knows it, if that is here.
+    fn why_behind(&self) -> Option<String> {
+        match self.way.hosts.get(self.state.channel().record.id) {
+            Some(host) => host.why_behind(),
+            None => self.state.is_host_behind().then(|| Code::LogBehind.sentence().to_owned()),
+        }
     }
 }
 

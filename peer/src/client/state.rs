@@ -99,6 +99,8 @@ struct Standing {
     pub role: Role,
     pub policy: Switches,
     pub head: Position,
+    /// Whether the host takes nothing, having lost entries.
+    pub behind: bool,
 }
 
 /// An attempt to enter the channel.
@@ -336,6 +338,11 @@ impl ClientState {
     /// Why there is no connection.
     pub fn reason(&self) -> Option<&Refusal> {
         self.reason.as_ref()
+    }
+
+    /// Whether the host takes nothing, having lost entries.
+    pub fn is_host_behind(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.behind)
     }
 
     /// How many messages wait for an answer that may come by itself.

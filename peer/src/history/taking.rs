@@ -2,20 +2,16 @@
 //! before the next import.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use common::clock::Timestamp;
-use common::entry::{Checkpoint, Header, Position, RawEntry};
+use common::entry::{Header, Position, RawEntry};
 use common::id::{ChannelId, Epoch};
-use common::proto::limits::{CHECKPOINT_EVERY, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES};
+use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES};
 use common::proto::status::{Code, Refusal};
-use common::signed::Signed;
 use common::storage::{Abort, Direction, KeyRange, Store, Table};
 use tokio::sync::mpsc;
 
-use super::{Historian, blocking, file, irc};
+use super::{Historian, append_as_is, blocking, file, irc};
 use crate::api::Checked;
-use crate::host::channel::{AppendFailure, Batch, NewEntry};
 use crate::host::log::Log;
 use crate::host::{self, HostError, HostRecord};
 
@@ -96,40 +92,13 @@ async fn append_all(
     let log = Log::new(historian.store.clone(), record.id, record.epoch);
     let mut end = Position::start(record.id, record.epoch);
     while let Some(entries) = batches.recv().await {
-        end = append_batch(historian, record, &log, end, entries).await?;
+        end = append_as_is(&log, &historian.identity, record.id, end, entries).await?;
     }
     let read = reading.await.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
     if read != looked {
         return Err(Refusal::new(Code::BadExport, "the file was changed while it was read"));
     }
     Ok(end)
-}
-
-async fn append_batch(
-    historian: &Historian,
-    record: &HostRecord,
-    log: &Log,
-    after: Position,
-    entries: Entries,
-) -> Result<Position, Refusal> {
-    let (mut at, mut new, mut checkpoints) = (after, Vec::with_capacity(entries.len()), Vec::new());
-    for (header, entry) in entries {
-        at = Position { seq: header.seq, hash: at.hash.next(&entry.header), ..at };
-        let entry = NewEntry::new(at, &header, &entry);
-        new.push(entry.map_err(|error| Refusal::new(Code::BadExport, error.to_string()))?);
-        if at.seq % CHECKPOINT_EVERY == 0 {
-            let checkpoint = Checkpoint { channel: record.id, position: at, time: Timestamp::now() };
-            let signed = Signed::sign(&checkpoint, &historian.identity);
-            checkpoints
-                .push((at.seq, signed.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?));
-        }
-    }
-    let appended = log.append(Batch { after, entries: Arc::new(new) }, checkpoints).await;
-    appended.map_err(|failure| match failure {
-        AppendFailure::Full => Refusal::from(Code::StorageFull),
-        AppendFailure::Unknown => Refusal::from(Code::StorageFailed),
-    })?;
-    Ok(at)
 }
 
 /// Reads the file once more, and hands out its entries in batches.
@@ -167,12 +136,16 @@ fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use common::clock::Timestamp;
     use common::id::IdentityKind;
     use common::identity::Identity;
     use common::proto::directory::Owner;
     use common::storage::{Program, Schema};
 
     use super::*;
+    use crate::host::channel::{Batch, NewEntry};
 
     fn record(name: &str) -> HostRecord {
         let subject = common::id::Subject::Guest(Identity::generate().unwrap().key());

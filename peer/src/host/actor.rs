@@ -53,6 +53,8 @@ pub(super) struct Who {
     pub author: Author,
     /// Whether nobody is to see that they are here.
     pub invisible: bool,
+    /// Whether they may have entries that this log lacks.
+    pub has_more: bool,
 }
 
 impl Who {
@@ -72,6 +74,13 @@ impl Admission {
     pub fn of(record: &HostRecord) -> Self {
         Self { owner: record.owner.subject, policy: Arc::new(record.policy.clone()) }
     }
+}
+
+/// When the members were last given a signature on where the log ends, and how far it was then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attested {
+    pub at: Timestamp,
+    pub seq: u64,
 }
 
 /// What the actor is made of.
@@ -106,6 +115,10 @@ pub(super) struct Host {
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
     /// When texts that are too old are looked for.
     pub retention: Retention,
+    /// When the members were last given a signature, and of what.
+    pub attested: Attested,
+    /// What was found to be lost is to be kept.
+    pub keeps_behind: bool,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
     /// Whether all is done but to end.
@@ -125,9 +138,13 @@ impl Actor for Host {
 
 impl Host {
     pub fn new(parts: Parts, head: Position, fanout: Fanout) -> Self {
+        let mut channel = Channel::new(head);
+        if parts.record.behind.is_some() {
+            channel.turn_behind();
+        }
         Self {
             parts,
-            channel: Channel::new(head),
+            channel,
             presence: Presence::default(),
             seating: Seats::default(),
             seats: HashMap::new(),
@@ -136,6 +153,8 @@ impl Host {
             orders: VecDeque::new(),
             checkpoint: None,
             retention: Retention::default(),
+            attested: Attested { at: Timestamp::now(), seq: head.seq },
+            keeps_behind: false,
             is_recovering: false,
             is_ending: false,
             closing: Vec::new(),
@@ -259,6 +278,8 @@ impl Handler<GoLive> for Host {
                 self.fanout.enter(conn, seat.link.clone());
                 Handover::Live
             }
+            // Who has more than the log gets nothing before that is recovered.
+            Some(_) if after > head => Handover::Gone,
             Some(_) => Handover::ReadTo(head),
         }
     }
@@ -344,7 +365,8 @@ impl Handler<Describe> for Host {
         let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
         let (head, members) = (self.channel.head(), self.presence.count());
         let (policy, retention_days) = (policy.switches(), policy.retention_days);
-        Ok(Info { id, name, owner, created, head, term, policy, retention_days, members, role })
+        let behind = self.channel.is_behind();
+        Ok(Info { id, name, owner, created, head, term, policy, retention_days, members, role, behind })
     }
 }
 
@@ -364,7 +386,10 @@ impl Handler<Summarise> for Host {
 
     fn handle(&mut self, _: Summarise, _: &mut Context<Self>) -> HostSummary {
         let HostRecord { id, name, owner, term, policy, .. } = self.record().clone();
-        HostSummary { id, name, owner, head: self.channel.head(), term, policy }
+        // What the tracker is told to be there, members can prove.
+        self.attest();
+        let (head, behind) = (self.channel.head(), self.channel.is_behind());
+        HostSummary { id, name, owner, head, term, policy, behind }
     }
 }
 
@@ -387,9 +412,8 @@ impl Handler<SetTerm> for Host {
 impl Handler<TurnBehind> for Host {
     type Result = ();
 
-    fn handle(&mut self, TurnBehind { why }: TurnBehind, ctx: &mut Context<Self>) {
-        self.channel.turn_behind();
-        self.tell_behind(why);
+    fn handle(&mut self, TurnBehind { behind }: TurnBehind, ctx: &mut Context<Self>) {
+        self.turn_behind(behind);
         self.apply(ctx);
     }
 }

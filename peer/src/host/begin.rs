@@ -1,4 +1,4 @@
-//! Where the stream of somebody who comes in begins. Pure.
+//! Where the stream of somebody who comes in begins, and what it means that they have more. Pure.
 
 use common::entry::Position;
 use common::proto::limits::MAX_PAGE_ROWS;
@@ -14,6 +14,18 @@ pub fn begin_of_stream(head: Position, have: Option<Position>, tail: u32) -> Res
         Some(have) => Ok(have.seq),
         None => Ok(head.seq.saturating_sub(tail.min(MAX_PAGE_ROWS).into())),
     }
+}
+
+/// Where somebody stands who has more than a log that is known to have lost entries: nothing is streamed to them until it
+/// is recovered, and they may give back what is missing.
+pub fn beyond(head: Position, have: Option<Position>, is_behind: bool) -> Option<Position> {
+    have.filter(|have| is_behind && have.epoch == head.epoch && have.seq > head.seq)
+}
+
+/// Whether a position that this host has reached, as it is proven, is not in its log any more: it lies beyond the end, or
+/// the log has something else there. `found` is what the log has at its number.
+pub fn is_lost(head: Position, proven: Position, found: Option<Position>) -> bool {
+    proven.epoch == head.epoch && (proven.seq > head.seq || found != Some(proven))
 }
 
 /// The position that was found there, if it is what the member has.
@@ -34,6 +46,34 @@ mod tests {
     use common::id::{ChannelId, Epoch};
 
     use super::*;
+
+    #[test]
+    fn what_is_proven_and_not_in_the_log_was_lost() {
+        let (epoch, other) = (Epoch::new(), Epoch::new());
+        let at = |epoch, seq| Position { epoch, seq, hash: Hash::root(ChannelId(uuid::Uuid::nil()), epoch) };
+        let head = at(epoch, 100);
+        let changed = |position| Position { hash: Hash::of(b"other"), ..position };
+        for (proven, found, lost) in [
+            (at(epoch, 101), None, true),
+            (head, Some(head), false),
+            (changed(head), Some(head), true),
+            (at(epoch, 70), Some(at(epoch, 70)), false),
+            (changed(at(epoch, 70)), Some(at(epoch, 70)), true),
+            (at(epoch, 70), None, true),
+            (at(other, 101), None, false),
+        ] {
+            assert_eq!(is_lost(head, proven, found), lost, "{proven:?}");
+        }
+        for (have, is_behind, waits) in [
+            (Some(at(epoch, 101)), true, Some(at(epoch, 101))),
+            (Some(at(epoch, 101)), false, None),
+            (Some(head), true, None),
+            (Some(at(other, 101)), true, None),
+            (None, true, None),
+        ] {
+            assert_eq!(beyond(head, have, is_behind), waits, "{have:?}");
+        }
+    }
 
     #[test]
     fn a_stream_begins_after_what_is_there_or_before_the_tail() {

@@ -9,7 +9,7 @@ use common::id::IdentityKind;
 use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
-use common::proto::limits::CHECKPOINT_EVERY;
+use common::proto::limits::{CHECKPOINT_EVERY, SIGN_HEAD_EVERY};
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Pushed};
@@ -20,6 +20,7 @@ use super::begin;
 use super::channel::{Batch, ConnId, Effect};
 use super::messages::{Enter, Entered};
 use super::permission::{Verb, decide};
+use super::record::Behind;
 use super::seats::Arrival;
 
 impl Host {
@@ -46,6 +47,7 @@ impl Host {
     }
 
     fn seat(&mut self, enter: Enter) {
+        let has_more = self.learn_from(&enter);
         let begin = self.begin_of_stream(&enter.connect);
         let (after, checkpoint) = match begin.and_then(|after| Ok((after, self.signed_head()?))) {
             Ok(begin) => begin,
@@ -63,6 +65,7 @@ impl Host {
             role: record.standing(who).role,
             policy: record.policy.switches(),
             checkpoint,
+            behind: self.channel.is_behind(),
         };
         // The answer goes before everything that the member's task or this actor may push from now on. Without
         // anybody to take it, there is nobody to sit here.
@@ -85,11 +88,15 @@ impl Host {
         if is_live {
             self.fanout.enter(conn, link.clone());
         }
-        self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(Who { pass, author, invisible }) });
+        let who = Who { pass, author, invisible, has_more };
+        self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(who) });
     }
 
     /// The entry before the first that a member is to get.
     fn begin_of_stream(&self, connect: &Connect) -> Result<Position, Refusal> {
+        if let Some(waits) = begin::beyond(self.channel.head(), connect.have, self.channel.is_behind()) {
+            return Ok(waits);
+        }
         let seq = begin::begin_of_stream(self.channel.head(), connect.have, connect.tail)?;
         let found = self.parts.log.position_at(seq).map_err(|error| {
             tracing::warn!(channel = %self.record().id, err = ?error.to_string(), "cannot read the log");
@@ -111,7 +118,7 @@ impl Host {
         Ok(signed)
     }
 
-    fn sign(&self, position: Position) -> Result<Signed<Checkpoint>, Refusal> {
+    pub(super) fn sign(&self, position: Position) -> Result<Signed<Checkpoint>, Refusal> {
         let checkpoint = Checkpoint { channel: self.record().id, position, time: Timestamp::now() };
         Signed::sign(&checkpoint, &self.parts.identity).map_err(|error| {
             tracing::error!(channel = %self.record().id, err = ?error.to_string(), "cannot sign a checkpoint");
@@ -161,8 +168,10 @@ impl Host {
                 Effect::Overrun(conn) => self.dismiss(conn, Code::TooManyUnanswered.into()),
             }
         }
+        self.keep_behind(ctx);
         if self.is_closing() && self.channel.is_idle() && self.orders.is_empty() && !self.is_ending {
             self.is_ending = true;
+            self.attest();
             let drained = self.fanout.drained();
             ctx.spawn(drained.into_actor(self).map(|(), host, ctx| host.finish(ctx)));
         }
@@ -199,9 +208,10 @@ impl Host {
                     host.channel.recovered(found.head, found.beyond);
                     if host.channel.is_behind() {
                         let (here, there) = (found.head.seq, known.seq);
-                        host.tell_behind(format!(
+                        let why = format!(
                             "its log here ends at entry {here}, and it had reached entry {there}: the disk has lost entries"
-                        ));
+                        );
+                        host.turn_behind(Behind { why, reached: Some(known) });
                     }
                 }
                 Err(error) => {
@@ -210,18 +220,6 @@ impl Host {
             }
             host.apply(ctx);
         }));
-    }
-
-    /// Says once that the log lacks entries that were there.
-    pub(super) fn tell_behind(&self, why: String) {
-        let is_news = self.parts.behind.send_if_modified(|behind| {
-            let is_news = behind.is_none();
-            behind.get_or_insert(why);
-            is_news
-        });
-        if is_news {
-            tracing::error!(channel = %self.record().id, why = ?*self.parts.behind.borrow(), "the log is behind");
-        }
     }
 
     /// Has entries that are on disk go out to all who are live, encoded once.
@@ -248,6 +246,9 @@ impl Host {
             self.recover(ctx);
         }
         self.forget(ctx, now);
+        if now.since(self.attested.at) >= SIGN_HEAD_EVERY {
+            self.attest();
+        }
         if self.fanout.is_broken() {
             tracing::error!(channel = %self.record().id, "the members of a channel are not written to any more");
             // Without a word to whoever waits for the end: it is a death.
@@ -288,7 +289,7 @@ impl Host {
         }
     }
 
-    fn tell_all<E: Pushed>(&self, event: &E) {
+    pub(super) fn tell_all<E: Pushed>(&self, event: &E) {
         if let Ok(line) = proto::encode_event(event) {
             self.push_to_all(&line);
         }

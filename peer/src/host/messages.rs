@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::channel::ConnId;
 use super::moderation::Order;
 use super::permission::Verb;
-use super::record::HostRecord;
+use super::record::{Behind, HostRecord};
 
 /// CONNECT. Answered on the link itself when it went well, so that the answer comes before the stream.
 #[derive(Message)]
@@ -107,6 +107,22 @@ pub(super) struct Permit {
 #[rtype(result = "Result<Disclosed, Refusal>")]
 pub(super) struct Disclose {
     pub who: Holder,
+}
+
+/// What is known of what the log has lost, and who may have it, for the peer's own user.
+#[derive(Message)]
+#[rtype(result = "Result<Surveyed, Refusal>")]
+pub(super) struct Survey {
+    pub who: Holder,
+}
+
+/// A log that may have lost entries.
+#[derive(Clone, Debug)]
+pub struct Surveyed {
+    /// What its host remembers of it.
+    pub record: HostRecord,
+    /// The members who may have what it lacks.
+    pub members: Vec<crate::recovery::Member>,
 }
 
 /// What there is of a channel beside its entries.
@@ -217,6 +233,8 @@ pub struct HostSummary {
     pub term: u64,
     /// Who may do what.
     pub policy: Policy,
+    /// Whether its log has lost entries.
+    pub behind: bool,
 }
 
 /// The tracker has said whose the channel is.
@@ -233,7 +251,7 @@ pub(super) struct SetTerm(pub u64);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct TurnBehind {
-    pub why: String,
+    pub behind: Behind,
 }
 
 /// Passes were revoked: who sits there with one of them is put out.

@@ -6,8 +6,8 @@ use common::proto::status::{Code, Refusal};
 
 macro_rules! verbs {
     ($($variant:ident,)*) => {
-        /// A word of [`HostRequest`], without what is asked; one that does two things of different weight is two. `Export` is
-        /// asked by this peer's own user.
+        /// A word of [`HostRequest`], without what is asked; one that does two things of different weight is two. `Export`
+        /// and `Recover` are asked by this peer's own user.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(missing_docs, reason = "the words are those of the protocol")]
         pub enum Verb {
@@ -24,6 +24,7 @@ macro_rules! verbs {
 verbs! {
     Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Erase, Members, RetInfo, View, Post, Retention,
     Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
+    Recover,
 }
 
 impl From<&HostRequest> for Verb {
@@ -94,7 +95,7 @@ const fn meant_for(verb: Verb) -> For {
         | Verb::Unban
         | Verb::Bans
         | Verb::Audit => For::Moderators,
-        Verb::Retention | Verb::Appoint | Verb::Debug | Verb::Export => For::Owner,
+        Verb::Retention | Verb::Appoint | Verb::Debug | Verb::Export | Verb::Recover => For::Owner,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a peer remembers of the channels it hosts.
 
 use common::clock::Timestamp;
+use common::entry::Position;
 use common::id::{ChannelId, Epoch};
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
@@ -31,6 +32,19 @@ pub struct HostRecord {
     /// Who may do what.
     #[serde(default)]
     pub policy: Policy,
+    /// What is known of entries that the log has lost; until they are recovered it takes no messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Behind>,
+}
+
+/// A log that has lost entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// How that was found, for people.
+    pub why: String,
+    /// How far it was, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Position>,
 }
 
 impl HostRecord {
@@ -49,6 +63,7 @@ impl HostRecord {
             epoch: Epoch::new(),
             term: 0,
             policy: Policy::default(),
+            behind: None,
         }
     }
 }
@@ -118,6 +133,14 @@ pub(super) fn put(
     change(&mut record);
     transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
     Ok(())
+}
+
+/// What was lost of a channel's log is there again.
+///
+/// # Errors
+/// When that is not on disk, or not known to be.
+pub async fn is_whole_again(store: &Store, id: ChannelId) -> Result<(), StoreError<BadRecord>> {
+    change(store, id, |record| record.behind = None).await
 }
 
 /// Drops the record of a channel that is not hosted by this peer after all.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Hosting, Reply, addresses};
 use crate::api;
-use crate::host::{self, HostHandle, HostSummary};
+use crate::host::{self, Behind, HostHandle, HostSummary};
 
 /// The tracker may want to be waited for so long at most.
 const LONGEST_ASKED: Duration = Duration::from_secs(10 * 60);
@@ -203,11 +203,21 @@ impl Hosting {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
         async move {
-            let HostSummary { id, name, head, term, policy, .. } = host.summary().await?;
+            let HostSummary { id, name, head, term, policy, behind, .. } = host.summary().await?;
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
-            let announcement = directory::Host { id, name, head, term, policy, port, addresses };
-            let Hosted { channel, missed } = tracker.request(&announcement).await?;
+            let announcement = directory::Host { id, name, head, term, policy, port, addresses, behind };
+            let Hosted { channel, missed } = match tracker.request(&announcement).await {
+                Err(refusal) if refusal.code == Code::LogBehind => {
+                    // How far it was, as far as the tracker knows. Members are to find it all the same.
+                    let known = tracker.request(&directory::Locate::Id(id)).await;
+                    let reached =
+                        known.ok().map(|known| known.head).filter(|known| known.epoch == head.epoch);
+                    host.turn_behind(Behind { why: refusal.reason, reached }).await?;
+                    tracker.request(&directory::Host { behind: true, ..announcement }).await?
+                }
+                hosted => hosted?,
+            };
             host.set_owner(channel.owner).await?;
             host.set_term(channel.term).await?;
             Ok(missed)
@@ -288,12 +298,6 @@ impl Hosting {
         let UnderWay { stage, waiting, again, .. } = under_way;
         let Some(host) = self.config.hosts.get(id) else { return };
         self.announcing.note(id, &outcome);
-        if let Err(refusal) = &outcome
-            && refusal.code == Code::LogBehind
-            && host.turn_behind(refusal.reason.clone()).await.is_err()
-        {
-            tracing::debug!(channel = %id, "ended before it could turn behind");
-        }
         // A channel of this peer is served while the tracker is away; only one that nobody knows yet needs its word.
         let refusal = outcome.err().filter(|refusal| stage == Stage::New || !refusal.code.is_passing());
         let result = match (refusal, stage) {

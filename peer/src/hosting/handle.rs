@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
+use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -44,6 +45,14 @@ impl HostingHandle {
     /// `not_hosted`, or what the tracker has against it.
     pub async fn stop(&self, channel: ChannelId) -> Result<(), Refusal> {
         self.ask(|reply| Job::Stop(channel, reply)).await?
+    }
+
+    /// Has members give back what the log of a channel has lost, for this user, if they may.
+    ///
+    /// # Errors
+    /// `not_hosted`, `not_owner`, `not_behind`, or why nothing could be done.
+    pub async fn recover(&self, channel: ChannelName, who: Holder) -> Result<api::Recovered, Refusal> {
+        self.ask(|reply| Job::Recover(channel, who, reply)).await?
     }
 
     /// The tracker has revoked passes.

@@ -179,6 +179,7 @@ impl World {
             role: Role::Guest,
             policy: Switches::default(),
             checkpoint: self.signed.clone(),
+            behind: false,
         };
         if let Some(wire) = self.wires.get_mut(&id) {
             wire.seat = Some(conn);

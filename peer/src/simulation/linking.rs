@@ -66,6 +66,7 @@ impl World {
             have,
             tail: resume.catch_up.tail,
             invisible: false,
+            proof: None,
         };
         self.client_asks(id, &connect, Waiter::Connect);
     }

@@ -314,7 +314,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(specs().count(), 64);
+        assert_eq!(specs().count(), 65);
         assert!(find("").is_none() && find("frob").is_none());
     }
 

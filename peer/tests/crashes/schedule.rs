@@ -102,6 +102,8 @@ pub fn points(role: Role) -> Vec<Point> {
         Passer::Tracker => role == Role::Tracker,
         Passer::Host => role == Role::Host,
         Passer::Member => role == Role::Member,
+        // See `recovery_kill`.
+        Passer::Recovering => false,
     };
     Point::ALL.iter().copied().filter(is_passed).collect()
 }

@@ -82,6 +82,7 @@ async fn nobody_hosts_a_channel_of_somebody_else() {
         policy: Policy::default(),
         port: Some(1),
         addresses: Vec::new(),
+        behind: false,
     };
     let code = |refused: RequestError| refused.into_refusal().code;
     for online in [true, false] {

@@ -294,7 +294,14 @@ async fn a_restricted_channel_answers_connect_like_none_even_to_a_pass_that_does
             let other =
                 if raw.identity.key() == stranger.identity.key() { &banned.pass } else { &stranger.pass };
             for pass in [&raw.pass, other] {
-                let connect = Connect { channel, pass: pass.clone(), have: None, tail: 50, invisible: false };
+                let connect = Connect {
+                    channel,
+                    pass: pass.clone(),
+                    have: None,
+                    tail: 50,
+                    invisible: false,
+                    proof: None,
+                };
                 said.push(visitor.ask(&connect).await.expect("nobody gets in"));
             }
         }

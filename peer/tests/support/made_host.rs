@@ -67,6 +67,7 @@ impl MadeHost {
             term: 1,
             policy: Policy::default(),
             port: None,
+            behind: false,
             addresses: vec![Address::tcp(listener.local_addr())],
         };
         within(host.raw.control.request(&announcement)).await.unwrap();
@@ -130,6 +131,7 @@ impl MadeHost {
             checkpoint: Signed::sign(&checkpoint, &self.raw.identity).unwrap(),
             role: Role::Guest,
             policy: Switches::default(),
+            behind: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod relay;
 mod world;
 mod writer;
 
+use std::path::Path;
 use std::time::Duration;
 
 use common::proto::status::Code;
@@ -63,6 +64,23 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         }
     };
     assert!(timeout(LIMIT, waiting).await.is_ok(), "it does not come about that {what}");
+}
+
+/// Puts a copy of one folder where the other is.
+pub fn put_back(copy: &Path, place: &Path) {
+    if place.exists() {
+        std::fs::remove_dir_all(place).unwrap();
+    }
+    std::fs::create_dir(place).unwrap();
+    for file in std::fs::read_dir(copy).unwrap() {
+        let from = file.unwrap().path();
+        let to = place.join(from.file_name().unwrap());
+        if from.is_dir() {
+            put_back(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
 }
 
 /// A port that nobody listens on now.

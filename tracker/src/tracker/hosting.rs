@@ -211,7 +211,9 @@ fn decide(
             let reason = format!("the channel's name is {}; a channel keeps its name", known.name);
             return Err(Refusal::new(Code::BadRequest, reason));
         }
-        check_head(known.head, host.head)?;
+        if !host.behind {
+            check_head(known.head, host.head)?;
+        }
     }
     Ok(ChannelRow {
         id: host.id,
@@ -219,7 +221,8 @@ fn decide(
         owner: who.owner(),
         host_key: who.key,
         addresses: addresses(host.port, &host.addresses, remote),
-        head: host.head,
+        // How far a log once was is not forgotten for one that has lost entries.
+        head: known.map(|known| known.head).filter(|_| host.behind).unwrap_or(host.head),
         // A tracker put back from an older copy learns the number from the host: members refuse a lower one.
         term: known.map_or(1, |known| known.term).max(host.term),
         policy: host.policy.clone(),

@@ -251,6 +251,7 @@ pub fn channel(name: &str) -> Host {
         term: 1,
         policy: Policy::default(),
         port: Some(40_123),
+        behind: false,
         addresses: vec!["tcp:192.0.2.7:40123".parse::<Address>().unwrap()],
     }
 }

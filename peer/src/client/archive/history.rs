@@ -17,7 +17,7 @@ use crate::client::handle::ClientHandle;
 use crate::client::state::check_page;
 use crate::client::telling::chat_message;
 
-/// Counts the user's unanswered requests; what can wait waits for them.
+/// Counts unanswered requests: the user's, for which what can wait waits; or the host's.
 #[derive(Clone, Debug, Default)]
 pub(in crate::client) struct Asking(Arc<AtomicUsize>);
 
@@ -31,7 +31,11 @@ impl Asking {
     }
 
     pub fn is_asking(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.count() > 0
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -145,12 +145,15 @@ impl ClientState {
         self.react(effects);
         self.channel =
             KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
-        let Connected { role, policy, head, .. } = connected;
+        let Connected { role, policy, head, behind, .. } = connected;
         self.outbox.connected(window);
-        self.standing = Some(Standing { subject, invisible, role, policy, head });
+        self.standing = Some(Standing { subject, invisible, role, policy, head, behind: false });
         self.around.is_open = true;
         self.reason = None;
         self.tell_connection(LinkState::Up, None);
+        if behind {
+            self.host_is_behind();
+        }
         let joined = self.joined();
         self.put(Effect::KeepJoined(Box::new(joined)));
         self.keep();

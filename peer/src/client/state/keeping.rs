@@ -71,6 +71,11 @@ impl ClientState {
         self.writing.keeper.is_full()
     }
 
+    /// Whether the channel's log is on this very disk.
+    pub fn is_at_home(&self) -> bool {
+        self.writing.at_home
+    }
+
     /// Whether this is another life of the log than the one that is received.
     pub fn is_other(&self, epoch: Epoch) -> bool {
         self.writing.keeper.epoch() != Some(epoch)

@@ -32,6 +32,8 @@ impl ClientState {
             }
             HostEvent::RoleChanged(changed) => self.role_changed(changed),
             HostEvent::Kicked(kicked) => self.put_out(kicked),
+            HostEvent::SignedHead(_) => {}
+            HostEvent::LogBehind(_) => self.host_is_behind(),
             // The link itself has taken it as the reason of its end.
             HostEvent::GoingAway(_) => {}
         }
@@ -52,6 +54,20 @@ impl ClientState {
         self.switched(|switches| switches.rev = rev);
         let channel = self.channel.name().clone();
         self.tell(Event::RoleChanged { channel, subject, name, role, you, by });
+    }
+
+    /// The host has lost entries: what is written waits, and what is here can help it.
+    pub(super) fn host_is_behind(&mut self) {
+        let is_news =
+            self.standing.as_mut().is_some_and(|standing| !std::mem::replace(&mut standing.behind, true));
+        if is_news && !self.writing.at_home {
+            let reason = format!(
+                "the host of {} has lost a part of its log: it can be read, and takes no messages until its owner has \
+                 recovered it. What you write is kept and sent then; stay connected, since it may need what is here",
+                self.channel.name()
+            );
+            self.warn(Code::LogBehind, reason);
+        }
     }
 
     /// Who was kicked does not come back by itself: what waits here stays until the user joins again.

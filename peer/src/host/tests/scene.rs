@@ -149,7 +149,7 @@ impl Scene {
     }
 
     pub fn connect(&self, pass: &Pass, have: Option<Position>, tail: u32) -> Connect {
-        Connect { channel: self.host.id(), pass: self.sign(pass), have, tail, invisible: false }
+        Connect { channel: self.host.id(), pass: self.sign(pass), have, tail, invisible: false, proof: None }
     }
 
     /// Somebody who has entered.

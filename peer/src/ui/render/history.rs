@@ -6,8 +6,8 @@ use common::text::one_line;
 use super::Renderer;
 use super::table::facts;
 use crate::api::{
-    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, ImportedFrom, Run, Verified,
-    VerifiedLog, format_utc,
+    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, ImportedFrom, Recovered, Rejected,
+    Run, Verified, VerifiedLog, format_utc,
 };
 
 /// What an entry of type `erase` says.
@@ -84,6 +84,25 @@ impl Renderer {
         format!("{whole}\n{}", self.notice("it has your secret key: whoever has the folder is you"))
     }
 
+    pub(super) fn recovered(&self, recovered: &Recovered) -> String {
+        let Recovered { channel, entries, from, head, .. } = recovered;
+        let from = from.iter().map(|name| one_line(name).into_owned()).collect::<Vec<_>>().join(", ");
+        let back = match entries {
+            0 => "nothing is back".to_owned(),
+            _ => format!("{} back, from {from}; the last is {}", count(*entries), head.seq),
+        };
+        let mut lines = vec![self.notice(&format!("#{channel}: {back}"))];
+        lines.push(self.notice(&what_then(recovered)));
+        for Rejected { name, reason } in &recovered.rejected {
+            lines.push(self.notice(&format!(
+                "what {} gave was not taken: {}",
+                one_line(name),
+                one_line(reason)
+            )));
+        }
+        lines.join("\n")
+    }
+
     pub(super) fn imported(&self, imported: &Imported) -> String {
         let Imported { channel, entries, from, .. } = imported;
         let from = match from {
@@ -145,6 +164,27 @@ impl Renderer {
         if log.more_faults > 0 {
             say(format!("and {} more", log.more_faults));
         }
+    }
+}
+
+/// What it means for the owner.
+fn what_then(recovered: &Recovered) -> String {
+    let Recovered { whole, missing, unproven, diverged, .. } = recovered;
+    match missing {
+        _ if *whole => "it takes messages again".to_owned(),
+        _ if *diverged => {
+            "it has gone on from an older copy since, so what was lost does not fit behind it; it takes no messages".to_owned()
+        }
+        Some(run) => format!(
+            "missing still: {}, which nobody who is here can give; type it again when others have come",
+            runs(std::slice::from_ref(run))
+        ),
+        None if *unproven > 0 => format!(
+            "all that this host has signed is back, and somebody says to have {} more at least, which nobody can prove; it \
+             takes no messages, since those numbers may have been given out",
+            count(*unproven)
+        ),
+        None => "how much is missing is not known: nobody who is here has more, and the tracker cannot be asked".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use common::clock::Timestamp;
 use common::id::IdentityKind;
 use common::proto::channel::{DebugReport, Info, Member};
 use common::proto::directory::{Listed, Owner, Post, Switches};
+use common::proto::status::Code;
 use common::text::one_line;
 
 use super::moderation::{role_word as role, view_word as view};
@@ -56,6 +57,7 @@ impl Renderer {
             Reply::Exported(exported) => self.exported(exported),
             Reply::Imported(imported) => self.imported(imported),
             Reply::BackedUp(done) => self.backed_up(done),
+            Reply::Recovered(recovered) => self.recovered(recovered),
             Reply::Checked(checked) => self.checked(checked),
             Reply::Started(started) => return self.started(started),
             // What was agreed to is told as it happens, and a message is shown.
@@ -130,7 +132,7 @@ impl Renderer {
         let rows = channels.iter().map(row).collect::<Vec<_>>();
         let mut text = table(self.style, ["channel", "as", "connection", "seq", "to send"], &rows);
         for channel in channels {
-            if let Some(reason) = &channel.reason {
+            for reason in channel.reason.iter().chain(&channel.behind) {
                 text.push('\n');
                 text.push_str(&self.notice(&format!("#{}: {}", channel.channel, one_line(reason))));
             }
@@ -147,20 +149,22 @@ impl Renderer {
     }
 
     fn info(&self, info: &Info, now: Timestamp) -> String {
-        facts(
-            self.style,
-            &[
-                ("channel", format!("#{}", info.name)),
-                ("owner", owner(&info.owner)),
-                ("created", self.time(info.created, now)),
-                ("messages", info.head.seq.to_string()),
-                ("members", info.members.to_string()),
-                ("who may", policy(&info.policy)),
-                ("texts are kept", kept_for(info.retention_days)),
-                ("you are", role(info.role).into()),
-                ("id", info.id.to_string()),
-            ],
-        )
+        let rows = [
+            ("channel", format!("#{}", info.name)),
+            ("owner", owner(&info.owner)),
+            ("created", self.time(info.created, now)),
+            ("messages", info.head.seq.to_string()),
+            ("members", info.members.to_string()),
+            ("who may", policy(&info.policy)),
+            ("texts are kept", kept_for(info.retention_days)),
+            ("you are", role(info.role).into()),
+            ("id", info.id.to_string()),
+        ];
+        let text = facts(self.style, &rows);
+        if !info.behind {
+            return text;
+        }
+        format!("{text}\n{}", self.notice(Code::LogBehind.sentence()))
     }
 
     fn status(&self, status: &StatusReport, now: Timestamp) -> String {

@@ -39,6 +39,7 @@ fn first() -> ChannelStatus {
         reason: None,
         seq: 12,
         queued: 0,
+        behind: None,
     }
 }
 
@@ -343,6 +344,7 @@ fn info_and_history_are_complete() {
         retention_days: Some(90),
         members: 2,
         role: Role::Owner,
+        behind: false,
     };
     assert_eq!(
         reply(&Reply::Info(Box::new(info))),

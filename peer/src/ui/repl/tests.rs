@@ -68,6 +68,7 @@ fn first() -> ChannelStatus {
         reason: None,
         seq: 1,
         queued: 0,
+        behind: None,
     }
 }
 

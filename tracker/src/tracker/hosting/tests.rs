@@ -16,6 +16,7 @@ fn host(name: &str, id: ChannelId) -> Host {
         policy: Policy::default(),
         port: None,
         addresses: Vec::new(),
+        behind: false,
     }
 }
 
@@ -76,6 +77,9 @@ fn a_log_that_has_lost_entries_is_not_announced() {
                 assert!(refusal.reason.contains("put the newer copy back"), "{refusal}");
             }
         }
+        // Who knows it is found by members all the same, and what is known of the log is not overwritten.
+        let behind = Host { head, behind: true, ..host("first", known.id) };
+        assert_eq!(decide(Some(&known), &ken, &behind, None, NOW).unwrap().head, known.head);
     }
 }
 

@@ -126,6 +126,15 @@ pub(super) const ROWS: &[Spec] = &[
         ..ROW
     },
     Spec {
+        word: "recover",
+        group: Group::Owner,
+        usage: "CH",
+        help: "have members give back what the log of a channel you host has lost, and go on",
+        args: &[need(Kind::Channel)],
+        build: |args| Some(Action::Perform(Command::Recover { channel: args.channel? })),
+        ..ROW
+    },
+    Spec {
         word: "audit",
         group: Group::Owner,
         usage: "CH [n]",

@@ -42,6 +42,7 @@ fn status(seq: u64) -> ChannelStatus {
         reason: None,
         seq,
         queued: 0,
+        behind: None,
     }
 }
 

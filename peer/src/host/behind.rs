@@ -1,0 +1,127 @@
+//! A log that has lost entries: how that is found, and what is done about it before they are recovered. The part of the
+//! actor that looks after it.
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use common::clock::Timestamp;
+use common::entry::Position;
+use common::proto::channel::Connect;
+use common::proto::event::{LogBehind, SignedHead};
+use common::proto::limits::MAX_GIVERS;
+use common::proto::status::{Code, Refusal};
+
+use super::actor::{Attested, Host, Seat};
+use super::begin;
+use super::messages::{Enter, Survey, Surveyed};
+use super::permission::{Verb, decide};
+use super::record::{self, Behind};
+use crate::recovery::Member;
+
+impl Host {
+    /// Takes what somebody who comes in proves of how far this log was. Whether they may have entries that it lacks.
+    pub(super) fn learn_from(&mut self, enter: &Enter) -> bool {
+        let proven = self.proven_by(enter);
+        let lost = proven.into_iter().find(|proven| self.has_lost(*proven));
+        if let Some(lost) = lost
+            && self.may_turn(lost)
+        {
+            let (here, there) = (self.channel.head().seq, lost.seq);
+            let found = if there > here {
+                format!("its log here ends at entry {here}, and this host has signed entry {there}")
+            } else {
+                format!("entry {there} of its log here is not the one that this host has signed")
+            };
+            let why = format!("{found}: an older copy was put back, or the disk has lost entries");
+            self.turn_behind(Behind { why, reached: Some(lost) });
+        }
+        let head = self.channel.head();
+        let claims = enter.connect.have.filter(|have| have.epoch == head.epoch && have.seq > head.seq);
+        lost.is_some() || claims.is_some()
+    }
+
+    /// What is proven by this host's own signature. Its own user's client is this very peer: what that has was here.
+    fn proven_by(&self, Enter { link, connect, .. }: &Enter) -> Vec<Position> {
+        let key = self.parts.identity.key();
+        let Connect { proof, have, .. } = connect;
+        let signed = proof.as_ref().and_then(|proof| proof.verify(&key).ok());
+        let signed = signed.filter(|checkpoint| checkpoint.channel == self.record().id);
+        let own = have.filter(|_| link.peer_key() == key);
+        signed.map(|checkpoint| checkpoint.position).into_iter().chain(own).collect()
+    }
+
+    fn has_lost(&self, proven: Position) -> bool {
+        // What cannot be read now is not known to be lost.
+        let found = self.parts.log.position_at(proven.seq);
+        found.is_ok_and(|found| begin::is_lost(self.channel.head(), proven, found))
+    }
+
+    /// Whether this is news: another loss than is known, or one that reaches further.
+    fn may_turn(&self, lost: Position) -> bool {
+        let known = self.record().behind.as_ref().and_then(|behind| behind.reached);
+        !self.channel.is_behind() || known.is_none_or(|known| known.seq < lost.seq)
+    }
+
+    /// Takes nothing more, and tells all who should know.
+    pub(super) fn turn_behind(&mut self, behind: Behind) {
+        self.channel.turn_behind();
+        let is_news = self.parts.behind.send_if_modified(|told| {
+            let is_news = told.is_none();
+            *told = Some(behind.why.clone());
+            is_news
+        });
+        let known = self.parts.record.behind.as_ref().and_then(|known| known.reached);
+        let reached = behind.reached.into_iter().chain(known).max_by_key(|position| position.seq);
+        self.parts.record.behind = Some(Behind { reached, ..behind });
+        self.keeps_behind = true;
+        if is_news {
+            tracing::error!(channel = %self.record().id, why = ?self.record().behind, "the log is behind");
+            self.tell_all(&LogBehind {});
+        }
+    }
+
+    /// Keeps what was found to be lost: after a restart it is lost still.
+    pub(super) fn keep_behind(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::take(&mut self.keeps_behind) {
+            return;
+        }
+        let (store, id, behind) = (self.parts.store.clone(), self.record().id, self.record().behind.clone());
+        let kept = async move { record::change(&store, id, |record| record.behind = behind).await };
+        ctx.spawn(kept.into_actor(self).map(|kept, host, _| {
+            if let Err(error) = kept {
+                tracing::warn!(channel = %host.record().id, err = %error, "that the log is behind is not kept");
+            }
+        }));
+    }
+
+    /// Who of the members may have what is missing.
+    fn givers(&self) -> Vec<Member> {
+        let (own, epoch) = (self.parts.identity.key(), self.record().epoch);
+        let others = self.seats.values().filter(|seat| seat.who.has_more && seat.link.peer_key() != own);
+        let member =
+            |seat: &Seat| Member { name: seat.who.pass.name.clone(), link: seat.link.clone(), epoch };
+        others.take(MAX_GIVERS).map(member).collect()
+    }
+
+    /// Gives the members a signature on where the log ends, if that is news to them: what they have is proven by it.
+    pub(super) fn attest(&mut self) {
+        let head = self.channel.head();
+        let is_news = self.attested.seq != head.seq;
+        self.attested = Attested { at: Timestamp::now(), seq: head.seq };
+        if is_news && let Ok(checkpoint) = self.signed_head() {
+            self.tell_all(&SignedHead { checkpoint });
+        }
+    }
+}
+
+impl Handler<Survey> for Host {
+    type Result = Result<Surveyed, Refusal>;
+
+    fn handle(&mut self, Survey { who }: Survey, _: &mut Context<Self>) -> Self::Result {
+        let (standing, switches) = (self.record().standing(who), self.record().policy.switches());
+        decide(standing, Verb::Recover, None, switches)?;
+        if !self.channel.is_idle() || self.channel.is_unsettled() {
+            let reason = "messages are on their way to the disk; try again in a moment";
+            return Err(Refusal::new(Code::TooManyRequests, reason));
+        }
+        Ok(Surveyed { record: self.record().clone(), members: self.givers() })
+    }
+}

@@ -1,0 +1,143 @@
+//! A log that has lost entries gets them back from members, and is served on.
+//!
+//! While that is under way the host goes on as it is: it can be read, and takes nothing. What was given back is on the
+//! disk behind its back; then it is closed and opened on what is there, and its members come again.
+
+use common::crash::{self, Point};
+use common::entry::Position;
+use common::id::ChannelId;
+use common::identity::Identity;
+use common::name::ChannelName;
+use common::proto::directory::Locate;
+use common::proto::policy::Holder;
+use common::proto::status::{Code, Refusal};
+use common::storage::Store;
+
+use super::announce::Stage;
+use super::{Hosting, Job, Reply};
+use crate::api::{Recovered, Run};
+use crate::host::log::Log;
+use crate::host::{self, HostError, HostHandle, HostRecord, Surveyed};
+use crate::recovery::verdict::{Verdict, judge};
+use crate::recovery::{Gathered, Quest, gather};
+use crate::tracker_link::TrackerHandle;
+
+/// What recovering needs.
+struct Recovering {
+    host: HostHandle,
+    store: Store,
+    identity: Identity,
+    tracker: TrackerHandle,
+}
+
+impl Hosting {
+    /// Begins to recover a channel; `reply` hears what has come of it.
+    pub(super) fn recover(&mut self, channel: &ChannelName, who: Holder, reply: Reply<Recovered>) {
+        let Some(host) = self.config.hosts.all().into_iter().find(|host| host.name() == channel) else {
+            let reason = format!("{channel} is not hosted here");
+            return drop(reply.send(Err(Refusal::new(Code::NotHosted, reason))));
+        };
+        let id = host.id();
+        if !self.recovering.insert(id) {
+            let reason = format!("{channel} is being recovered already");
+            return drop(reply.send(Err(Refusal::new(Code::TooManyRequests, reason))));
+        }
+        let store = self.config.store.store().clone();
+        let (identity, tracker) = (self.config.identity.clone(), self.config.tracker.clone());
+        let (work, jobs) = (Recovering { host, store, identity, tracker }, self.jobs.clone());
+        self.announcing.spawn(async move {
+            let outcome = work.run(who).await;
+            if let Some(jobs) = jobs.upgrade() {
+                // Gone already is as good: what is on the disk counts at the next start.
+                let _ = jobs.send(Job::Recovered(id, outcome, reply)).await;
+            }
+        });
+    }
+
+    /// Serves a channel on what is there by now.
+    pub(super) async fn recovered(
+        &mut self,
+        id: ChannelId,
+        outcome: Result<Recovered, Refusal>,
+        reply: Reply<Recovered>,
+    ) {
+        self.recovering.remove(&id);
+        let reopened = match self.is_outdated(id, &outcome).await {
+            true => self.reopen(id).await,
+            false => Ok(()),
+        };
+        // Whoever no longer waits has no use for it.
+        let _ = reply.send(outcome.and_then(|recovered| reopened.map(|()| recovered)));
+    }
+
+    /// Whether the host knows less than is on the disk.
+    async fn is_outdated(&self, id: ChannelId, outcome: &Result<Recovered, Refusal>) -> bool {
+        let Some(host) = self.config.hosts.get(id) else { return false };
+        let is_whole = outcome.as_ref().is_ok_and(|recovered| recovered.whole);
+        is_whole || host.is_outdated().await
+    }
+
+    async fn reopen(&mut self, id: ChannelId) -> Result<(), Refusal> {
+        let records = host::load_records(self.config.store.store()).await?;
+        let record = records.into_iter().find(|record| record.id == id).ok_or(Code::NotHosted)?;
+        self.close(id).await;
+        let host = self.open(record).await?;
+        self.announce(&host, Stage::Running, None);
+        Ok(())
+    }
+}
+
+impl Recovering {
+    async fn run(self, who: Holder) -> Result<Recovered, Refusal> {
+        let Surveyed { record, members } = self.host.survey(who).await?;
+        let Some(behind) = &record.behind else { return Err(Code::NotBehind.into()) };
+        let log = Log::new(self.store.clone(), record.id, record.epoch);
+        let from = log.head().await?;
+        let quest = Quest {
+            store: self.store.clone(),
+            identity: self.identity.clone(),
+            channel: record.id,
+            signer: self.identity.key(),
+            from,
+        };
+        tracing::info!(channel = %record.id, seq = from.seq, members = members.len(), "recovering");
+        let gathered = gather(quest, &members).await?;
+        let mut reached: Vec<Position> = behind.reached.into_iter().chain(gathered.signed).collect();
+        reached.extend(self.known_to_tracker(&record).await);
+        if gathered.end != from {
+            // What was signed of it is in it.
+            reached.push(gathered.end);
+        }
+        let found = |seq| log.position_at(seq).ok().flatten();
+        let verdict = judge(gathered.end, &reached, gathered.unproven, found);
+        if verdict == Verdict::Whole {
+            host::is_whole_again(&self.store, record.id).await.map_err(HostError::from)?;
+            crash::here(Point::RecoverWhole);
+        }
+        tracing::info!(channel = %record.id, seq = gathered.end.seq, ?verdict, "recovered");
+        Ok(report(&record, from, gathered, verdict))
+    }
+
+    async fn known_to_tracker(&self, record: &HostRecord) -> Option<Position> {
+        self.tracker.request(&Locate::Id(record.id)).await.ok().map(|known| known.head)
+    }
+}
+
+fn report(record: &HostRecord, from: Position, gathered: Gathered, verdict: Verdict) -> Recovered {
+    let Gathered { end, unproven, from: givers, rejected, .. } = gathered;
+    let missing = match verdict {
+        Verdict::Missing(to) => Some(Run { from: end.seq + 1, to }),
+        _ => None,
+    };
+    Recovered {
+        channel: record.name.clone(),
+        whole: verdict == Verdict::Whole,
+        entries: end.seq - from.seq,
+        head: end,
+        from: givers.into_iter().collect(),
+        missing,
+        unproven,
+        diverged: matches!(verdict, Verdict::Diverged(_)),
+        rejected,
+    }
+}

@@ -1,0 +1,235 @@
+//! A host that went back in time gets back from its members what it has lost, and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use common::entry::{Hash, Position, RawEntry};
+use common::link::{Inbound, RequestError};
+use common::proto::channel::{Connect, RetInfo};
+use common::proto::recovery::{Fetched, MemberRequest, Proven};
+use common::proto::status::Code;
+use peer::Config;
+use peer::api::{Command, Event, LinkState, Recovered, Reply};
+use peer::client::CatchUp;
+use support::{Person, Raw, World, named, put_back, stored, text_message, within};
+
+fn recover() -> Command {
+    Command::Recover { channel: named("first") }
+}
+
+async fn recovered(person: &Person) -> Recovered {
+    let Reply::Recovered(recovered) = person.done(recover()).await else { unreachable!() };
+    *recovered
+}
+
+async fn warned_behind(person: &mut Person) -> String {
+    let of_the_log = |event: &Event| match event {
+        Event::Warning { code: Code::LogBehind, reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    person.expect("a warning of the log", of_the_log).await
+}
+
+/// Sends so many, and waits until all are stored.
+async fn say(person: &mut Person, texts: std::ops::RangeInclusive<u64>) {
+    for number in texts {
+        person.send("first", &number.to_string()).await;
+        assert_eq!(person.expect("stored", stored).await, number);
+    }
+}
+
+fn numbers(upto: u64) -> Vec<String> {
+    (1..=upto).map(|number| number.to_string()).collect()
+}
+
+async fn texts(person: &Person) -> Vec<String> {
+    person.history("first").await.into_iter().filter_map(|message| message.text).collect()
+}
+
+#[actix::test]
+async fn what_an_older_copy_lacks_comes_back_from_two_members_who_each_have_half() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let older = world.folder().join("older");
+    ken.stop().await;
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    let mut early = world.guest("early").await;
+    early.join_soon("first").await;
+    say(&mut early, 1..=20).await;
+    early.reads("first", 20).await;
+    early.stop().await;
+    // Takes the newest few, and none of those before.
+    let catch_up = CatchUp { tail: 2, ..CatchUp::default() };
+    let mut late = world.person(Config { catch_up, ..world.config("late") }).await;
+    late.entered().await;
+    late.join("first").await;
+    say(&mut late, 21..=40).await;
+    late.reads("first", 40).await;
+    ken.stop().await;
+    put_back(&older, &ken.config.data);
+
+    ken.start().await;
+    late.expect_connection("first", LinkState::Up).await;
+    let told = warned_behind(&mut ken).await;
+    assert!(told.contains("type: recover first"), "{told}");
+    assert!(warned_behind(&mut late).await.contains("stay connected"));
+    late.send("first", "41").await;
+    assert_eq!(ken.history("first").await.len(), 0);
+    assert!(ken.channel("first").await.behind.unwrap().contains("entry 40"));
+    assert!(late.channel("first").await.behind.is_some());
+    // One half alone does not fit.
+    let first = recovered(&ken).await;
+    assert!(!first.whole && first.entries == 0 && first.missing.is_some(), "{first:?}");
+    early.start().await;
+    early.expect_connection("first", LinkState::Up).await;
+    let second = recovered(&ken).await;
+    assert!(second.whole, "{second:?}");
+    assert_eq!((second.entries, second.from), (40, vec!["early".to_owned(), "late".to_owned()]));
+    // The talk goes on, by itself.
+    assert_eq!(late.expect("stored", stored).await, 41);
+    ken.join_soon("first").await;
+    assert_eq!(texts(&ken).await, numbers(41));
+    assert_eq!(ken.channel("first").await.behind, None);
+    assert_eq!(ken.refused(recover()).await, Code::NotBehind);
+    early.reads("first", 41).await;
+    let Reply::Verified(verified) = early.done(Command::Verify { channel: named("first") }).await else {
+        unreachable!()
+    };
+    assert!(verified.sound, "{verified:?}");
+}
+
+#[actix::test]
+async fn a_loss_is_remembered_and_only_the_owner_may_recover() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let older = world.folder().join("older");
+    ken.stop().await;
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join_soon("first").await;
+    say(&mut charlie, 1..=3).await;
+    charlie.reads("first", 3).await;
+    ken.stop().await;
+    put_back(&older, &ken.config.data);
+    ken.start().await;
+    warned_behind(&mut ken).await;
+    assert_eq!(charlie.refused(recover()).await, Code::NotHosted);
+    charlie.stop().await;
+    // With nobody there who could say so again.
+    ken.restart().await;
+    warned_behind(&mut ken).await;
+    assert!(!recovered(&ken).await.whole);
+    charlie.start().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    assert!(recovered(&ken).await.whole);
+    charlie.expect_connection("first", LinkState::Up).await;
+    say(&mut charlie, 4..=5).await;
+}
+
+#[actix::test]
+async fn nobody_stops_a_host_by_saying_that_it_lacks_something() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let liar = Raw::guest(&world, "liar").await;
+    let record = liar.locate("first").await;
+    let far = Position { seq: 900, hash: Hash::of(b"far"), ..record.head };
+    let refused = liar.enter(&record, Some(far)).await.err().unwrap();
+    assert_eq!(refused.into_refusal().code, Code::LogBehind);
+    // Nor with what another host has signed.
+    let mut other = world.guest("other").await;
+    other.host("second").await;
+    say_in(&mut other, "second").await;
+    let seat = liar.enter(&liar.locate("second").await, None).await.unwrap();
+    let (link, mut inbox) = liar.reach(&record).await;
+    let connect = Connect {
+        channel: record.id,
+        pass: liar.pass.clone(),
+        have: Some(far),
+        tail: 0,
+        invisible: false,
+        proof: Some(seat.connected.checkpoint.clone()),
+    };
+    let refused: RequestError = within(inbox.ask(&link, &connect)).await.err().unwrap();
+    assert_eq!(refused.into_refusal().code, Code::LogBehind);
+    assert_eq!(ken.channel("first").await.behind, None);
+    say(&mut ken, 1..=1).await;
+}
+
+async fn say_in(person: &mut Person, channel: &str) {
+    person.send(channel, "hi").await;
+    person.expect("stored", stored).await;
+}
+
+#[actix::test]
+async fn what_a_liar_gives_is_not_taken_and_a_repeat_is_answered_as_the_first_time() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let older = world.folder().join("older");
+    ken.stop().await;
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    ken.entered().await;
+    let liar = Raw::guest(&world, "liar").await;
+    let record = liar.locate("first").await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join_soon("first").await;
+    let mut reader = liar.enter(&record, None).await.unwrap().read();
+    let sent = text_message("1");
+    let first = within(reader.link.request(&sent)).await.unwrap();
+    let mut entries: Vec<RawEntry> = vec![reader.next().await.unwrap()];
+    say(&mut charlie, 2..=6).await;
+    for _ in 2..=6 {
+        entries.push(reader.next().await.unwrap());
+    }
+    reader.link.close();
+    charlie.reads("first", 6).await;
+    ken.stop().await;
+    charlie.stop().await;
+    put_back(&older, &ken.config.data);
+    ken.start().await;
+    ken.entered().await;
+    // Another's words under a message, and its hash with it.
+    charlie.start().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    warned_behind(&mut ken).await;
+    let forged = entries[2].header.get().replace("charlie", "liar");
+    entries[2].header = serde_json::value::RawValue::from_string(forged).unwrap();
+    let far = Position { seq: 6, hash: Hash::of(b"liar"), ..record.head };
+    let seat = liar.enter(&liar.locate("first").await, Some(far)).await.unwrap();
+    assert!(seat.connected.behind);
+    let (link, mut inbox) = (seat.link, seat.inbox);
+    let giving = link.clone();
+    actix::spawn(async move {
+        while let Ok(inbound) = inbox.next().await {
+            let Inbound::Request(request) = inbound else { continue };
+            let _ = match MemberRequest::parse(&request.command, &request.body).unwrap() {
+                MemberRequest::Fetch(asked) => {
+                    let entries = entries.iter().skip(asked.after as usize).cloned().collect();
+                    giving.answer(request.id, &Ok(Fetched { entries }))
+                }
+                MemberRequest::Proofs(_) => giving.answer(request.id, &Ok(Proven::default())),
+                MemberRequest::Ping(_) => Ok(()),
+            };
+        }
+    });
+    assert!(within(link.request(&RetInfo {})).await.unwrap().behind);
+    let done = recovered(&ken).await;
+    assert_eq!(
+        (done.whole, done.entries, done.from),
+        (true, 6, vec!["charlie".to_owned()]),
+        "{:?}",
+        done.rejected
+    );
+    charlie.expect_connection("first", LinkState::Up).await;
+    ken.join_soon("first").await;
+    assert_eq!(texts(&ken).await, numbers(6));
+    let again = liar.enter(&record, None).await.unwrap().read();
+    assert_eq!(within(again.link.request(&sent)).await.unwrap(), first);
+}

@@ -1,0 +1,76 @@
+//! A real host that is killed while it gets back what it has lost: it can be told again, and then has all of it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![cfg(unix)]
+
+mod process_support;
+
+use std::path::Path;
+
+use process_support::peer::{Peer, at};
+use process_support::tracker::Tracker;
+
+/// More than goes to the disk at once, and so much text that not all of it is held in memory.
+const WRITTEN: usize = 1200;
+
+fn put_back(copy: &Path, place: &Path) {
+    std::fs::remove_dir_all(place).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(copy).arg(place).status().unwrap();
+    assert!(copied.success());
+}
+
+fn is_behind(peer: &mut Peer) -> bool {
+    let status = peer.done("status");
+    status["channels"].as_array().unwrap().iter().any(|channel| channel["behind"].is_string())
+}
+
+/// Waits until charlie is in the channel.
+fn wait_for_charlie(host: &mut Peer) {
+    host.wait_connection("first", "up");
+    host.ask_until("members first", |body| {
+        body["members"].as_array().unwrap().iter().any(|member| member["name"] == "charlie")
+    });
+}
+
+#[test]
+fn a_host_that_is_killed_while_it_recovers_has_all_of_it_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = Tracker::start(&folder.path().join("tracker"));
+    let mut ken = Peer::host(&tracker, "ken", folder.path(), "first");
+    let (place, copy) = (folder.path().join("ken"), folder.path().join("copy"));
+    ken.done(&format!("backup {}", copy.display()));
+    let mut charlie = Peer::join(&tracker, "charlie", folder.path(), "first");
+    let long = "x".repeat(1500);
+    for number in 0..WRITTEN {
+        ken.send("first", &format!("{number} {long}"));
+    }
+    let mut written = WRITTEN as u64;
+    charlie.wait("the last", |event| event["event"] == "message" && event["seq"].as_u64() == Some(written));
+    for point in ["recover.given", "recover.appended", "recover.appended:3", "recover.whole"] {
+        // So that all of it is signed: what a kill takes with it is proven by the next who ask.
+        charlie.done("verify first");
+        ken.kill();
+        put_back(&copy, &place);
+        let mut command = at(&tracker, "ken", folder.path());
+        command.env("NATTER_CRASH_AT", point);
+        let mut dying = Peer::start(command);
+        wait_for_charlie(&mut dying);
+        dying.program.write(b"recover first\n");
+        dying.program.ended();
+        ken = Peer::start(at(&tracker, "ken", folder.path()));
+        wait_for_charlie(&mut ken);
+        if is_behind(&mut ken) {
+            let recovered = ken.done("recover first");
+            assert_eq!(recovered["whole"], true, "{point}: {recovered}");
+        } else {
+            assert_eq!(point, "recover.whole");
+        }
+        assert!(!is_behind(&mut ken), "{point}");
+        written += 1;
+        ken.send("first", point);
+        let next = charlie.wait_message(point);
+        assert_eq!(next["seq"].as_u64(), Some(written), "{point}: neither lost nor twice");
+    }
+    let verified = charlie.done("verify first");
+    assert_eq!(verified["sound"], true, "{verified}");
+}
