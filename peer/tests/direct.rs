@@ -322,7 +322,7 @@ async fn who_is_blocked_hears_nothing_of_it_and_their_messages_wait() {
     // Ken comes anew, knocks, and is not heard.
     ken.restart().await;
     ken.entered().await;
-    let knock = common::proto::knock::Knock { name: "charlie".parse().unwrap() };
+    let knock = common::proto::knock::Knock { name: "charlie".parse().unwrap(), invisible: false };
     let raw = support::Raw::guest(&world, "eve").await;
     support::within(raw.control.request(&knock)).await.unwrap();
     request_of(&mut charlie, "eve").await;

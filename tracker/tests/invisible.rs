@@ -21,6 +21,11 @@ async fn online(client: &Client) -> Vec<String> {
     page.users.into_iter().map(|user| user.name.to_string()).collect()
 }
 
+fn meet(subject: Subject, key: PeerKey) -> Introduce {
+    let addresses = Vec::new();
+    Introduce { subject, keys: vec![key], reject: false, port: Some(1), addresses, invisible: false }
+}
+
 /// Somebody who is looked at, with two devices.
 struct Ada {
     devices: [Identity; 2],
@@ -192,12 +197,11 @@ async fn a_knock_reaches_who_is_invisible_and_whom_they_answer_sees_them() {
     let ada = Ada::invisible(&tracker).await;
     let (mut first, _) = ada.enter(&tracker, 0).await;
     let mut gus = tracker.guest("gus").await;
-    gus.ask(&Knock { name: "ada".parse().unwrap() }).await.unwrap();
+    gus.ask(&Knock { name: "ada".parse().unwrap(), invisible: false }).await.unwrap();
     assert!(matches!(first.event().await, TrackerEvent::Knocked(knocked) if knocked.key == gus.key));
     gus.expect_nothing().await;
     let subject = Subject::Guest(gus.key);
-    let answer =
-        Introduce { subject, keys: vec![gus.key], reject: false, port: Some(1), addresses: Vec::new() };
+    let answer = Introduce { invisible: true, ..meet(subject, gus.key) };
     first.ask(&answer).await.unwrap();
     assert!(matches!(gus.event().await, TrackerEvent::Introduction(found) if found.key == first.key));
     assert_eq!(online(&gus).await, ["gus"], "to the list they are away all the same");
@@ -211,16 +215,45 @@ async fn whom_one_wanted_to_meet_before_finds_nobody_after() {
     let ada = tracker.stranger().await;
     let account = ada.signup("ada", PASSWORD).await.unwrap().subject;
     let mut gus = tracker.guest("gus").await;
-    let meet = |subject, key| Introduce {
-        subject,
-        keys: vec![key],
-        reject: false,
-        port: Some(1),
-        addresses: Vec::new(),
-    };
     ada.ask(&meet(Subject::Guest(gus.key), gus.key)).await.unwrap();
     ada.ask(&Invisible { on: true }).await.unwrap();
     gus.ask(&meet(account, ada.key)).await.unwrap();
     gus.expect_nothing().await;
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_a_device_says_before_it_has_heard_of_it_shows_nobody_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    let (ada, second) = (tracker.stranger().await, tracker.stranger().await);
+    let account = ada.signup("ada", PASSWORD).await.unwrap().subject;
+    second.signin("ada", PASSWORD).await.unwrap();
+    let mut contacts = Vec::new();
+    for number in 0..20 {
+        let contact = tracker.guest(&format!("c{number}")).await;
+        contact.ask(&meet(account, second.key)).await.unwrap();
+        contacts.push(contact);
+    }
+    let knock = Knock { name: "c19".parse().unwrap(), invisible: false };
+    let say = |contact: &Client| meet(Subject::Guest(contact.key), contact.key);
+    // A device that has just connected is saying to all whom it wants to meet, when another one makes it invisible.
+    for contact in &mut contacts[..10] {
+        second.ask(&say(contact)).await.unwrap();
+        assert!(matches!(contact.event().await, TrackerEvent::Introduction(_)));
+    }
+    ada.ask(&Invisible { on: true }).await.unwrap();
+    for contact in &mut contacts[10..] {
+        assert_eq!(second.ask(&say(contact)).await.unwrap_err(), Code::Invisible);
+        assert_eq!(second.ask(&knock).await.unwrap_err(), Code::Invisible);
+    }
+    for contact in &mut contacts {
+        contact.expect_nothing().await;
+    }
+    // What is said by who knows goes to that one alone; and to take something back shows nothing.
+    second.ask(&Introduce { invisible: true, ..say(&contacts[19]) }).await.unwrap();
+    assert!(matches!(contacts[19].event().await, TrackerEvent::Introduction(_)));
+    second.ask(&Introduce { keys: Vec::new(), ..say(&contacts[18]) }).await.unwrap();
+    contacts[18].expect_nothing().await;
     tracker.stop().await;
 }

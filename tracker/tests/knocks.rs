@@ -19,13 +19,13 @@ use support::{Client, PASSWORD, Running, config, start};
 use tracker::limits::{KNOCK_HOLD, MAX_KNOCKS_PER_USER};
 
 fn knock(name: &str) -> Knock {
-    Knock { name: name.parse().unwrap() }
+    Knock { name: name.parse().unwrap(), invisible: false }
 }
 
 /// Says that somebody wants to talk to this user on this device, and is to be found at an address of their own.
 fn introduce(subject: Subject, key: PeerKey, own: u8) -> Introduce {
     let addresses = vec![address(own).parse().unwrap()];
-    Introduce { subject, keys: vec![key], reject: false, port: None, addresses }
+    Introduce { subject, keys: vec![key], reject: false, port: None, addresses, invisible: false }
 }
 
 fn address(own: u8) -> String {

@@ -26,7 +26,7 @@ fn signup(name: &str) -> Signup {
 }
 
 fn knock(name: &str) -> Knock {
-    Knock { name: name.parse().unwrap() }
+    Knock { name: name.parse().unwrap(), invisible: false }
 }
 
 fn signin(name: &str, password: &str) -> Signin {

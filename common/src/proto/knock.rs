@@ -20,6 +20,9 @@ use crate::transport::Address;
 pub struct Knock {
     /// Whom.
     pub name: UserName,
+    /// Whether its user, who is invisible, is to be seen by them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invisible: bool,
 }
 
 /// The answer to KNOCK.
@@ -56,6 +59,9 @@ pub struct Introduce {
     /// Addresses that the peer knows of itself, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
+    /// Whether its user, who is invisible, is to be seen by them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invisible: bool,
 }
 
 /// Somebody asks for a conversation.

@@ -109,6 +109,7 @@ impl Handler<RejectRequest> for Direct {
             reject: true,
             port: None,
             addresses: Vec::new(),
+            invisible: self.unseen.is_on(),
         };
         Box::pin(
             async move {
@@ -365,7 +366,8 @@ impl Direct {
                 if !is_unseen {
                     hosting.place().await?;
                 }
-                let reason = match tracker.request(&Knock { name: user.clone() }).await {
+                let reason = match tracker.request(&Knock { name: user.clone(), invisible: is_unseen }).await
+                {
                     Ok(_) => None,
                     // It is asked as soon as the tracker is there.
                     Err(refusal) if refusal.code.is_passing() => Some(refusal.reason),
@@ -382,7 +384,8 @@ impl Direct {
         let Some(contact) = self.book.contact(id).filter(|contact| self.links_to(contact).is_empty()) else {
             return;
         };
-        let (tracker, knock) = (self.tracker.clone(), Knock { name: contact.name.clone() });
+        let (tracker, knock) =
+            (self.tracker.clone(), Knock { name: contact.name.clone(), invisible: self.unseen.is_on() });
         // In vain while the tracker is away, as the conversation may be.
         ctx.spawn(async move { drop(tracker.request(&knock).await) }.into_actor(self));
     }

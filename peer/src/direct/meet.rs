@@ -41,10 +41,11 @@ impl Announcement {
         };
         for (subject, keys) in self.contacts {
             let addresses = addresses.clone();
-            tracker.request(&Introduce { subject, keys, reject: false, port, addresses }).await?;
+            let invisible = self.is_unseen;
+            tracker.request(&Introduce { subject, keys, reject: false, port, addresses, invisible }).await?;
         }
         for name in self.asked {
-            tracker.request(&Knock { name }).await?;
+            tracker.request(&Knock { name, invisible: self.is_unseen }).await?;
         }
         Ok(())
     }
@@ -92,7 +93,8 @@ impl Direct {
         let made = Announcement { contacts, asked, is_unseen }.make(tracker, hosting);
         ctx.spawn(Box::pin(made).into_actor(self).map(move |made, direct, ctx| {
             let Err(refusal) = made else { return };
-            if announcement != direct.announcement {
+            // The user has become invisible meanwhile: on the news of that it is said anew, to those who may hear it.
+            if announcement != direct.announcement || refusal.code == Code::Invisible {
                 return;
             }
             if !refusal.code.is_passing() {
@@ -123,8 +125,8 @@ impl Direct {
         };
         let made = made.make(tracker, hosting);
         ctx.spawn(Box::pin(made).into_actor(self).map(|made, direct, ctx| match made {
-            // Said on the next connection.
-            Err(refusal) if refusal.code.is_passing() => {}
+            // Said on the next connection, or once this peer has heard that its user is invisible.
+            Err(refusal) if refusal.code.is_passing() || refusal.code == Code::Invisible => {}
             Err(refusal) => direct.warn(refusal, ctx),
             Ok(()) => {}
         }));

@@ -26,7 +26,7 @@ async fn the_target_is_asked() {
     let world = World::new().await;
     let mut ken = world.guest("ken").await;
     let eve = Raw::guest(&world, "eve").await;
-    let knock = common::proto::knock::Knock { name: "ken".parse().unwrap() };
+    let knock = common::proto::knock::Knock { name: "ken".parse().unwrap(), invisible: false };
     crate::support::within(eve.control.request(&knock)).await.unwrap();
     ken.expect("a request", |event| matches!(event, Event::ChatRequest(_)).then_some(())).await;
     assert_eq!(ken.status().await.listen, None, "nobody can connect before somebody is agreed to");

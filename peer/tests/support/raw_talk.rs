@@ -34,7 +34,7 @@ impl RawTalk {
 
     /// Asks somebody, is agreed to, and let in over a connection of its own.
     pub async fn meet(raw: &Raw, name: &str, person: &mut Person) -> Self {
-        let knock = Knock { name: person.name().parse().unwrap() };
+        let knock = Knock { name: person.name().parse().unwrap(), invisible: false };
         within(raw.control.request(&knock)).await.unwrap();
         let user = name.parse().unwrap();
         person

@@ -19,7 +19,7 @@ use super::messages::{
     SignOut, Stop, TellAll, There, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
-use super::state::{Effect, SessionGone, State};
+use super::state::{Effect, SessionGone, State, Unseen};
 use crate::limits::MAILBOX;
 
 /// Lives as long as the process. Nothing it does waits.
@@ -310,10 +310,10 @@ impl Handler<Ring> for Tracker {
 }
 
 impl Handler<Met> for Tracker {
-    type Result = Result<(), SessionGone>;
+    type Result = Result<Result<(), Unseen>, SessionGone>;
 
-    fn handle(&mut self, Met { conn, wish, knocked }: Met, _: &mut Self::Context) -> Self::Result {
-        let met = self.state.meet(conn, wish, &knocked);
+    fn handle(&mut self, Met { conn, wish, knocked, invisible }: Met, _: &mut Self::Context) -> Self::Result {
+        let met = self.state.meet(conn, wish, &knocked, invisible);
         self.apply();
         met
     }

@@ -19,16 +19,26 @@ use super::hosting::addresses;
 use super::introductions::Wish;
 use super::messages::{Deliver, Met, Ring};
 use super::sessions::{Caller, ConnId, Identity};
+use super::state::Unseen;
 use crate::error::Failure;
 use crate::limits::SCAN_ROWS;
-use crate::store::directory::{Committed, Tries};
+use crate::store::directory::{Change, Committed, Tries};
 use crate::store::names::holder_of_name;
-use crate::store::schema::{KNOCKS, KnockRow, KnocksRow};
+use crate::store::schema::{INVISIBLE, KNOCKS, KnockRow, KnocksRow};
 pub use kept::Kept;
 
 /// Where the knocks for somebody are kept.
 fn row_of(subject: Subject) -> Vec<u8> {
     subject.to_string().into_bytes()
+}
+
+/// Nobody is shown to others by what one of their devices says that has not heard yet that they are invisible.
+async fn check_seen(change: &mut Change, who: &Identity) -> Result<(), Failure> {
+    let Subject::Account(account) = who.subject else { return Ok(()) };
+    match change.get(INVISIBLE, account.0.as_bytes()).await? {
+        Some(_) => Err(Code::Invisible.into()),
+        None => Ok(()),
+    }
 }
 
 /// Where the knocks of a peer are kept that are for nobody.
@@ -40,7 +50,7 @@ impl TrackerHandle {
     /// Asks for a conversation with whoever has a name.
     ///
     /// # Errors
-    /// `too_many_requests`, or when the directory does not answer; never for who it is that is asked.
+    /// `too_many_requests`, `invisible`, or when the directory does not answer; never for who it is that is asked.
     pub async fn knock(&self, caller: Caller, who: &Identity, knock: Knock) -> Result<Sent, Failure> {
         self.quotas.knock(who.subject, caller.origin)?;
         let (row, keys) = self.whom(who, &knock.name).await?;
@@ -48,6 +58,9 @@ impl TrackerHandle {
         loop {
             let now = self.now();
             let mut change = self.directory.change();
+            if !knock.invisible {
+                check_seen(&mut change, who).await?;
+            }
             let mut knocks = change.get(KNOCKS, &row).await?.unwrap_or_default();
             let asked = KnockRow { from: who.owner(), key: who.key, at: now, rejected_by: None };
             let kept = knocks.add(asked, now);
@@ -76,7 +89,7 @@ impl TrackerHandle {
     /// Takes in with whom somebody wants to talk, or whose knock is turned down.
     ///
     /// # Errors
-    /// `bad_request` for too many devices.
+    /// `bad_request` for too many devices, `invisible`.
     pub async fn introduce(
         &self,
         conn: ConnId,
@@ -96,7 +109,8 @@ impl TrackerHandle {
         }
         let addresses = addresses(asked.port, &asked.addresses, remote);
         let wish = Wish { subject: asked.subject, keys: asked.keys, addresses };
-        Ok(self.actor.send(Met { conn, wish, knocked }).await??)
+        let met = self.actor.send(Met { conn, wish, knocked, invisible: asked.invisible }).await??;
+        Ok(met.map_err(|Unseen| Code::Invisible)?)
     }
 
     /// Which of the devices have knocked here, by what is kept; a rejection is noted. What this peer itself had asked
@@ -107,6 +121,9 @@ impl TrackerHandle {
         loop {
             let now = self.now();
             let mut change = self.directory.change();
+            if !asked.reject && !asked.keys.is_empty() && !asked.invisible {
+                check_seen(&mut change, who).await?;
+            }
             let mut knocks = change.get(KNOCKS, &mine).await?.unwrap_or_default();
             let before = knocks.clone();
             let knocked = knocks.answer(asked.subject, &asked.keys, asked.reject.then(|| who.owner()), now);

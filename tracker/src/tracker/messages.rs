@@ -17,7 +17,7 @@ use super::channels::Page;
 use super::introductions::Wish;
 use super::knocks::Kept;
 use super::sessions::{ConnId, Identity};
-use super::state::SessionGone;
+use super::state::{SessionGone, Unseen};
 use crate::store::directory::{Revision, Row};
 use crate::store::schema::ChannelRow;
 
@@ -214,11 +214,12 @@ pub struct Ring {
 
 /// A session wants to talk to somebody; of the devices in `knocked` it is known that they want it too.
 #[derive(Message)]
-#[rtype(result = "Result<(), SessionGone>")]
+#[rtype(result = "Result<Result<(), Unseen>, SessionGone>")]
 pub struct Met {
     pub conn: ConnId,
     pub wish: Wish,
     pub knocked: Vec<PeerKey>,
+    pub invisible: bool,
 }
 
 /// The knocks of these devices of somebody were turned down.

@@ -46,6 +46,10 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionGone;
 
+/// A session would have shown a user who is invisible by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unseen;
+
 /// All that the tracker knows beside what is on disk.
 #[derive(Debug, Default)]
 pub struct State {
@@ -297,14 +301,24 @@ impl State {
         self.effects.push(Effect::Knocked(waiting, knocked));
     }
 
-    /// A session wants to talk to somebody.
+    /// A session wants to talk to somebody, by whom an invisible user wants to be seen or not.
     ///
     /// # Errors
     /// When the session has ended or is not entered.
-    pub fn meet(&mut self, conn: ConnId, wish: Wish, knocked: &[PeerKey]) -> Result<(), SessionGone> {
+    pub fn meet(
+        &mut self,
+        conn: ConnId,
+        wish: Wish,
+        knocked: &[PeerKey],
+        invisible: bool,
+    ) -> Result<Result<(), Unseen>, SessionGone> {
+        let me = self.sessions.identity(conn).ok_or(SessionGone)?;
+        if !invisible && !wish.keys.is_empty() && self.people.is_invisible(me.subject) {
+            return Ok(Err(Unseen));
+        }
         let introduced = self.introductions.wish(&self.sessions, conn, wish, knocked).ok_or(SessionGone)?;
         self.effects.extend(introduced.into_iter().map(|(conn, event)| Effect::Introduce(conn, event)));
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The knocks of these devices of somebody were turned down.

@@ -102,12 +102,12 @@ fn a_session_that_ends_or_is_somebody_else_now_wants_to_talk_to_nobody() {
         },
     ] {
         let (mut state, _) = scene();
-        state.meet(ConnId(1), wish(2), &[]).unwrap();
+        state.meet(ConnId(1), wish(2), &[], false).unwrap().unwrap();
         assert!(!state.introductions.is_empty());
         end(&mut state);
         assert!(state.introductions.is_empty());
         state.effects.clear();
-        state.meet(ConnId(2), wish(1), &[]).unwrap();
+        state.meet(ConnId(2), wish(1), &[], false).unwrap().unwrap();
         assert_eq!(told(&mut state), [""; 0]);
     }
 }
