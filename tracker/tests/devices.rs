@@ -11,11 +11,12 @@ use common::identity::Identity;
 use common::link::CloseReason;
 use common::pass::REVOKED_FOR;
 use common::proto::device::{Device, Devices, Revoke, Revoked};
-use common::proto::directory::{Guest, Missed, Renew};
+use common::proto::directory::{Guest, Missed, Renew, Signout};
 use common::proto::event::TrackerEvent;
 use common::proto::session::Hello;
 use common::proto::status::Code;
 use support::{Client, PASSWORD, Running, channel, config, hello, start, within};
+use tracker::limits::MAX_KEYS_PER_ACCOUNT;
 
 async fn devices(client: &Client) -> Vec<Device> {
     client.ask(&Devices {}).await.unwrap().devices
@@ -185,5 +186,51 @@ async fn what_is_dead_is_told_to_nobody_and_swept_out() {
         Missed::default(),
         "it is gone from the disk"
     );
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn who_signs_itself_out_is_listed_while_its_pass_counts_and_can_be_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    let desk = tracker.account("ken").await;
+    let (pocket, serial) = device(&tracker).await;
+    let mut host = tracker.guest("host").await;
+    host.host(&channel("first")).await.unwrap();
+    pocket.ask(&Signout {}).await.unwrap();
+    let listed = devices(&desk).await;
+    let [own, left] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((own.key, own.pass_until, left.key, left.online), (desk.key, None, pocket.key, false));
+    assert_eq!(left.pass_until, Some(left.since.plus(REVOKED_FOR)));
+    // It is somebody else by now: that is not ended, but its passes are.
+    pocket.signup("mallory", PASSWORD).await.unwrap();
+    revoke(&desk, &pocket).await.unwrap();
+    let revoked = expect_revoked(&mut host).await;
+    assert!(revoked.keys == [pocket.key] && revoked.rev > serial);
+    assert_eq!(devices(&desk).await.len(), 1);
+    assert_eq!(revoke(&desk, &pocket).await, Err(Code::NoSuchDevice), "once is enough");
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn nobody_hides_a_pass_behind_many_who_sign_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    let desk = tracker.account("ken").await;
+    let (thief, serial) = device(&tracker).await;
+    let mut host = tracker.guest("host").await;
+    host.host(&channel("first")).await.unwrap();
+    thief.ask(&Signout {}).await.unwrap();
+    for _ in 1..MAX_KEYS_PER_ACCOUNT {
+        device(&tracker).await.0.ask(&Signout {}).await.unwrap();
+    }
+    host.expect_nothing().await;
+    assert_eq!(devices(&desk).await.len(), 1 + MAX_KEYS_PER_ACCOUNT);
+    // Of one more the first cannot be remembered: its pass is ended with that.
+    device(&tracker).await.0.ask(&Signout {}).await.unwrap();
+    let revoked = expect_revoked(&mut host).await;
+    assert!(revoked.keys == [thief.key] && revoked.rev > serial);
+    let listed = devices(&desk).await;
+    assert!(listed.len() == 1 + MAX_KEYS_PER_ACCOUNT && listed.iter().all(|one| one.key != thief.key));
     tracker.stop().await;
 }

@@ -143,12 +143,12 @@ pub struct DevicesOf {
     pub devices: Vec<DeviceRow>,
 }
 
-/// A device that is signed in to this account.
+/// A device that is signed in to this account, or was.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceRow {
     /// Its key.
     pub key: PeerKey,
-    /// Since when it is signed in.
+    /// Since when it is signed in, or signed out.
     #[serde(serialize_with = "rfc3339")]
     pub since: Timestamp,
     /// When it was last at the tracker.
@@ -156,6 +156,9 @@ pub struct DeviceRow {
     pub seen: Option<Timestamp>,
     /// Whether it is there now.
     pub online: bool,
+    /// It has signed out by itself: a pass that it may have kept counts until then.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_if_any")]
+    pub pass_until: Option<Timestamp>,
     /// Whether it is this one.
     pub this: bool,
 }

@@ -69,8 +69,10 @@ impl NodeHandle {
     async fn device_rows(&self) -> Result<DevicesOf, Refusal> {
         let own = self.session.borrow().key;
         let DeviceList { devices } = self.tracker.request(&Devices {}).await?;
-        let row =
-            |Device { key, since, seen, online }| DeviceRow { key, since, seen, online, this: key == own };
+        let row = |Device { key, since, seen, online, pass_until }| {
+            let this = key == own;
+            DeviceRow { key, since, seen, online, pass_until, this }
+        };
         Ok(DevicesOf { devices: devices.into_iter().map(row).collect() })
     }
 

@@ -74,14 +74,28 @@ pub struct Account {
 }
 
 impl Account {
-    /// Unbinds a key that signs itself out. Of too many, the one that left longest ago is forgotten.
-    pub fn sign_out(&mut self, key: PeerKey, now: Timestamp) {
+    /// Unbinds a key that signs itself out. Of too many, the one that left longest ago is returned: its passes are to be
+    /// revoked, since nothing is known of them any more.
+    #[must_use]
+    pub fn sign_out(&mut self, key: PeerKey, now: Timestamp) -> Option<PeerKey> {
         self.keys.retain(|bound| bound.key != key);
-        self.left.retain(|left| left.key != key && now < left.since.plus(REVOKED_FOR));
-        if self.left.len() >= MAX_KEYS_PER_ACCOUNT {
-            self.left.remove(0);
-        }
+        self.left.retain(|left| left.key != key && now < left.pass_until());
+        let oldest =
+            if self.left.len() < MAX_KEYS_PER_ACCOUNT { None } else { Some(self.left.remove(0).key) };
         self.left.push(BoundKey { key, since: now });
+        oldest
+    }
+
+    /// Unbinds a key whose passes are revoked with this: from where, if it was there.
+    pub fn revoke(&mut self, key: PeerKey) -> Option<Was> {
+        let (bound, left) = (self.keys.len(), self.left.len());
+        self.keys.retain(|bound| bound.key != key);
+        self.left.retain(|left| left.key != key);
+        match (self.keys.len() < bound, self.left.len() < left) {
+            (true, _) => Some(Was::Bound),
+            (false, true) => Some(Was::SignedOut),
+            (false, false) => None,
+        }
     }
 
     /// The keys that may have a pass of this account.
@@ -101,6 +115,15 @@ impl Account {
             None => refusal,
         })
     }
+}
+
+/// What a key was to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    /// It entered as it.
+    Bound,
+    /// It had signed itself out, and may have had a pass.
+    SignedOut,
 }
 
 /// That nobody may enter as an account.
@@ -136,6 +159,13 @@ pub struct BoundKey {
     pub key: PeerKey,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl BoundKey {
+    /// No pass counts any longer that a key had when it left then.
+    pub fn pass_until(&self) -> Timestamp {
+        self.since.plus(REVOKED_FOR)
+    }
 }
 
 /// Who has a user name.

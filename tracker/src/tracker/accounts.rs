@@ -142,15 +142,20 @@ impl TrackerHandle {
     /// Unbinds `key` from its account, and ends what hangs on that.
     ///
     /// # Errors
-    /// `not_signed_in` when it is bound to none.
+    /// `not_signed_in` when it is bound to none; `too_many_requests` when more sign out than can be remembered or revoked.
     pub async fn signout(&self, key: PeerKey) -> Result<(), Failure> {
         let mut tries = Tries::default();
         loop {
+            let mut ending = None;
             let mut change = self.directory.change();
             let row = change.get(KEYS, key.as_bytes()).await?.unwrap_or_default();
             let id = row.account.ok_or(Code::NotSignedIn)?;
             if let Some(mut account) = change.get(ACCOUNTS, id.0.as_bytes()).await? {
-                account.sign_out(key, self.now());
+                if let Some(oldest) = account.sign_out(key, self.now()) {
+                    self.quotas.revocation(id)?;
+                    let hold = self.signer.hold().await;
+                    ending = Some(self.revoke_passes(&mut change, hold, vec![oldest]).await?);
+                }
                 change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
             }
             let row = KeyRow { account: None, ..row };
@@ -160,6 +165,9 @@ impl TrackerHandle {
                 change.put(KEYS, key.as_bytes(), &row)?;
             }
             if let Committed::Done(_) = change.commit(&mut tries).await? {
+                if let Some(ending) = ending {
+                    self.end_passes(ending, Code::Revoked.into(), None).await?;
+                }
                 return Ok(self.actor.send(SignOut { key }).await?);
             }
         }

@@ -14,10 +14,10 @@ use crate::error::Failure;
 use crate::limits::{MAX_REVOCATIONS, SEEN_EVERY};
 use crate::signer::Hold;
 use crate::store::directory::{Change, Committed, Tries};
-use crate::store::schema::{ACCOUNTS, KEYS, KeyRow, REVOCATIONS, RevocationRow};
+use crate::store::schema::{ACCOUNTS, KEYS, KeyRow, REVOCATIONS, RevocationRow, Was};
 
 impl TrackerHandle {
-    /// The devices of the account that the caller's key is bound to.
+    /// The devices of the account that the caller's key is bound to, and those that left it and may have a pass.
     ///
     /// # Errors
     /// `not_signed_in`.
@@ -29,8 +29,16 @@ impl TrackerHandle {
         for (bound, online) in account.keys.into_iter().zip(there) {
             let row = self.directory.get(KEYS, bound.key.as_bytes()).await?;
             let seen = if online { Some(self.now()) } else { row.and_then(|row| row.value.seen) };
-            devices.push(Device { key: bound.key, since: bound.since, seen, online });
+            devices.push(Device { key: bound.key, since: bound.since, seen, online, pass_until: None });
         }
+        let now = self.now();
+        devices.extend(account.left.iter().filter(|left| now < left.pass_until()).map(|left| Device {
+            key: left.key,
+            since: left.since,
+            seen: Some(left.since),
+            online: false,
+            pass_until: Some(left.pass_until()),
+        }));
         Ok(DeviceList { devices })
     }
 
@@ -48,30 +56,19 @@ impl TrackerHandle {
             let id = row.account.ok_or(Code::NotSignedIn)?;
             let account = change.get(ACCOUNTS, id.0.as_bytes()).await?;
             let mut account = account.ok_or(Failure::Missing("an account"))?;
-            let before = account.keys.len();
-            account.keys.retain(|bound| bound.key != key);
-            if account.keys.len() == before {
-                return Err(Code::NoSuchDevice.into());
-            }
+            let was = account.revoke(key).ok_or(Code::NoSuchDevice)?;
             self.quotas.revocation(id)?;
             change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
-            let revoked = self.sign_out_keys(&mut change, hold, vec![key]).await?;
+            // Who has signed out by themselves may be somebody else by now, and stays that.
+            if was == Was::Bound {
+                self.unbind(&mut change, &[key]).await?;
+            }
+            let revoked = self.revoke_passes(&mut change, hold, vec![key]).await?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
                 tracing::info!(account = %id, %key, "device signed out");
                 return self.end_passes(revoked, Code::Revoked.into(), Some(caller.conn)).await;
             }
         }
-    }
-
-    /// Has the keys enter as nobody's any more, and ends their passes, as [`Self::revoke_passes`].
-    async fn sign_out_keys(
-        &self,
-        change: &mut Change,
-        hold: Hold,
-        keys: Vec<PeerKey>,
-    ) -> Result<Ending, Failure> {
-        self.unbind(change, &keys).await?;
-        self.revoke_passes(change, hold, keys).await
     }
 
     /// Has the keys enter as nobody's any more; their passes are to be [revoked](Self::revoke_passes) with this.

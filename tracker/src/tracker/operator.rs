@@ -69,8 +69,10 @@ impl TrackerHandle {
                 return Err(refused(format!("{name} is suspended already")));
             }
             account.suspended = Some(Suspension { since: self.now(), reason: act.why.clone() });
+            let all = account.keys_with_passes();
+            account.left.clear();
             change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
-            let ending = self.revoke_passes(&mut change, hold, account.keys_with_passes()).await?;
+            let ending = self.revoke_passes(&mut change, hold, all).await?;
             let target = Some(account.name.to_string());
             audit::note(&mut change, act.row(self.now(), "suspend", target)).await?;
             if let Committed::Done(_) = change.commit(&mut tries).await? {
@@ -117,6 +119,7 @@ impl TrackerHandle {
             let mut account = read(&mut change, id).await?;
             account.password.clone_from(&hash);
             let all = account.keys_with_passes();
+            account.left.clear();
             let bound: Vec<PeerKey> = account.keys.drain(..).map(|bound| bound.key).collect();
             change.put(ACCOUNTS, id.0.as_bytes(), &account)?;
             self.unbind(&mut change, &bound).await?;

@@ -80,16 +80,19 @@ impl Renderer {
 
     fn devices(&self, devices: &[DeviceRow], now: Timestamp) -> String {
         let row = |device: &DeviceRow| {
-            let seen = match (device.this, device.online, device.seen) {
-                (true, _, _) => "this one".to_owned(),
-                (false, true, _) => "now".to_owned(),
-                (false, false, Some(seen)) => self.time(seen, now),
-                (false, false, None) => "not known".to_owned(),
+            let seen = match (device.this, device.online, device.pass_until, device.seen) {
+                (true, ..) => "this one".to_owned(),
+                (false, true, ..) => "now".to_owned(),
+                (false, false, Some(until), _) => {
+                    format!("signed out; a pass it kept counts until {}", self.time(until, now))
+                }
+                (false, false, None, Some(seen)) => self.time(seen, now),
+                (false, false, None, None) => "not known".to_owned(),
             };
             [short_key(device.key), self.time(device.since, now), seen]
         };
         let rows = devices.iter().map(row).collect::<Vec<_>>();
-        let shown = table(self.style, ["key", "signed in", "last seen"], &rows);
+        let shown = table(self.style, ["key", "since", "last seen"], &rows);
         let hint = self.notice("to sign one out, everywhere and at once: devices revoke KEY");
         format!("{shown}\n{hint}")
     }
