@@ -258,16 +258,20 @@ impl State {
         }
     }
 
-    /// Where a channel is. Whoever asked hears from now on when that changes; by its id also who may not know of it now,
-    /// and is told as soon as they may.
+    /// Where a channel is. Whoever asked hears from now on when that changes; by its id also when there is none that they
+    /// may know of now, whether or not there is one: they are told as soon as they may.
     pub fn locate(&mut self, conn: ConnId, who: Holder, what: &Locate) -> Option<ChannelRecord> {
         let row = match what {
-            Locate::Name(name) => self.channels.find(name).filter(|row| row.is_visible_to(who)),
+            Locate::Name(name) => self.channels.find(name),
             Locate::Id(id) => self.channels.get(*id),
         };
-        let row = row?;
-        let record = row.is_visible_to(who).then(|| row.record(self.sessions.is_online(row.id)));
-        self.sessions.wait_for(conn, row.id);
+        let row = row.filter(|row| row.is_visible_to(who));
+        let record = row.map(|row| row.record(self.sessions.is_online(row.id)));
+        let found = record.as_ref().map(|record| record.id);
+        let named = if let Locate::Id(id) = what { Some(*id) } else { None };
+        if let Some(id) = found.or(named) {
+            self.sessions.wait_for(conn, id);
+        }
         record
     }
 

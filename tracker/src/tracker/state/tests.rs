@@ -1,4 +1,5 @@
 use common::proto::limits::PRESENCE_EVERY;
+use common::proto::policy::View;
 
 use super::*;
 use crate::tracker::sessions::ConnId;
@@ -73,6 +74,25 @@ fn a_removal_that_comes_late_removes_nothing_newer() {
     state.remove(first.id, Revision::new(6));
     assert_eq!(told(&mut state), ["down [ConnId(2)]"]);
     assert!(state.locate(ConnId(2), guest(2).holder(), &Locate::Name(first.name)).is_none());
+}
+
+#[test]
+fn who_asks_by_an_id_waits_alike_for_what_is_not_there_and_for_what_they_may_not_know_of() {
+    let (mut state, _) = scene();
+    let (mut hidden, there_is_none) = (row("hidden", &guest(1)), row("late", &guest(1)));
+    hidden.policy.view = View::Restricted;
+    state.announce(ConnId(1), at(2, hidden.clone())).unwrap();
+    for id in [hidden.id, there_is_none.id] {
+        assert!(state.locate(ConnId(2), guest(2).holder(), &Locate::Id(id)).is_none());
+    }
+    for name in [&hidden.name, &there_is_none.name] {
+        assert!(state.locate(ConnId(2), guest(2).holder(), &Locate::Name(name.clone())).is_none());
+    }
+    assert_eq!(told(&mut state), [""; 0]);
+    hidden.policy.view = View::Public;
+    state.announce(ConnId(1), at(3, hidden)).unwrap();
+    state.announce(ConnId(1), at(4, there_is_none)).unwrap();
+    assert_eq!(told(&mut state), ["up [ConnId(2)]", "up [ConnId(2)]"]);
 }
 
 #[test]
