@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use common::transport::Origin;
 
-use crate::limits::MAX_GUESSERS;
+use crate::limits::{GUESSES_OF_NAME, GUESSES_OF_ORIGIN, MAX_GUESSERS};
 
 /// How wrong passwords slow down what comes after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,31 +31,15 @@ pub struct Patience {
 /// How wrong passwords count, by name and by place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For one name. Not for long: who guesses must not be able to keep the account's owner out.
+    /// For one name.
     pub of_name: Patience,
-    /// For one place, where many may be behind one address.
+    /// For one place.
     pub of_origin: Patience,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            of_name: Patience {
-                free: 3,
-                first: seconds(1),
-                longest: seconds(60),
-                forgive: seconds(5 * 60),
-                at_once: 4,
-            },
-            of_origin: Patience {
-                free: 20,
-                first: seconds(1),
-                longest: seconds(15 * 60),
-                forgive: seconds(30),
-                at_once: 32,
-            },
-        }
+        Self { of_name: GUESSES_OF_NAME, of_origin: GUESSES_OF_ORIGIN }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::identity::IdentityError;
+use common::proto::limits::BUSY_AGAIN_AFTER;
 use common::proto::status::{Code, Refusal};
 use common::signed::BadSignature;
 use common::storage::{OpenError, StoreError};
@@ -114,10 +115,14 @@ impl Failure {
                 Refusal { retry_after_ms: Some(retry_after_ms), ..Code::TooManyRequests.into() }
             }
             Self::Directory(DirectoryError::Write(error)) => from_store(error),
-            Self::Directory(DirectoryError::Contended) => Code::TooManyRequests.into(),
+            Self::Directory(DirectoryError::Contended) => busy(),
             other => incident(Code::Internal, &other),
         }
     }
+}
+
+fn busy() -> Refusal {
+    Refusal::from(Code::TooManyRequests).after(BUSY_AGAIN_AFTER)
 }
 
 fn from_store<R: std::fmt::Display + std::fmt::Debug>(error: StoreError<R>) -> Refusal
@@ -129,7 +134,7 @@ where
             tracing::warn!(err = %error, "the disk is nearly full");
             Code::StorageFull.into()
         }
-        StoreError::Busy => Code::TooManyRequests.into(),
+        StoreError::Busy => busy(),
         StoreError::Closed => Code::GoingAway.into(),
         StoreError::Failed { .. } | StoreError::Unknown { .. } => incident(Code::StorageFailed, &error),
         _ => incident(Code::Internal, &error),

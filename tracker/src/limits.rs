@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use common::meter::Rate;
 
+use crate::attempts::Patience;
+
 /// How many peer keys one account may be bound to.
 pub const MAX_KEYS_PER_ACCOUNT: usize = 64;
 /// How many names one guest's key may hold at once.
 pub const MAX_NAMES_PER_GUEST: usize = 8;
-/// How many channels one account or guest may own.
+/// How many channels one account may own.
 pub const MAX_CHANNELS_PER_OWNER: usize = 16_384;
+/// How many one guest may: it costs nothing to be another one.
+pub const MAX_CHANNELS_PER_GUEST: usize = 16;
+/// How many channels that are no more are remembered, so that nobody else takes their ids; of more, those that went first
+/// are forgotten.
+pub const MAX_RETIRED: usize = 100_000;
 /// How many channels one session may be waiting for; of more, the oldest are forgotten.
 pub const MAX_INTERESTS_PER_SESSION: usize = 1024;
 /// How many addresses of one peer are handed out.
@@ -30,6 +37,15 @@ pub const GUESTS: Rate = Rate::new(300, 300);
 pub const SIGNUPS: Rate = Rate::new(300, 2);
 /// How many names of new channels one origin may ask for: more than anybody needs, too few to go through a dictionary.
 pub const NAMES: Rate = Rate::new(60, 20);
+/// How often one channel is announced, given up, or has its policy told: all that its owner does in a row, and a host
+/// that is here and gone. Each is written to disk.
+pub const ANNOUNCEMENTS: Rate = Rate::new(120, 60);
+/// How often one key asks for a new pass: on every new connection, and when half of the old one's time is over.
+pub const RENEWALS: Rate = Rate::new(120, 30);
+/// How often one account becomes invisible, or visible again. All who watch it are told.
+pub const TURNS_INVISIBLE: Rate = Rate::new(30, 10);
+/// How many pages of the list one origin may ask for: all channels are looked through for each.
+pub const LISTS: Rate = Rate::new(600, 600);
 /// How often one user may say something to all who are there.
 pub const BROADCASTS: Rate = Rate::new(3, 2);
 /// How often the guests of one origin may, together.
@@ -42,6 +58,22 @@ pub const GUEST_KNOCKS: Rate = Rate::new(300, 60);
 pub const REVOCATIONS: Rate = Rate::new(64, 1);
 /// How many revocations there may be at once: beyond that nobody signs out others' devices for a while.
 pub const MAX_REVOCATIONS: usize = 65_536;
+/// Wrong passwords for one name. Not for long: who guesses must not be able to keep the account's owner out.
+pub const GUESSES_OF_NAME: Patience = Patience {
+    free: 3,
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+    forgive: Duration::from_secs(5 * 60),
+    at_once: 4,
+};
+/// Wrong passwords from one place, where many may be behind one address.
+pub const GUESSES_OF_ORIGIN: Patience = Patience {
+    free: 20,
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(15 * 60),
+    forgive: Duration::from_secs(30),
+    at_once: 32,
+};
 /// How many names, and how many places, are remembered for the wrong passwords that were tried there.
 pub const MAX_GUESSERS: usize = 16_384;
 /// How many passwords may wait to be hashed, beyond those being hashed.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use common::admission;
 use common::clock::Timestamp;
-use common::id::{AccountId, Subject};
+use common::id::{AccountId, ChannelId, Subject};
+use common::identity::PeerKey;
 use common::meter::{Meter, Rate};
 use common::name::UserName;
 use common::proto::session;
@@ -14,7 +15,8 @@ use common::transport::Origin;
 
 use crate::attempts::{self, Attempts, Verdict};
 use crate::limits::{
-    BROADCASTS, GUEST_BROADCASTS, GUEST_KNOCKS, GUESTS, KNOCKS, NAMES, REVOCATIONS, SIGNUPS,
+    ANNOUNCEMENTS, BROADCASTS, GUEST_BROADCASTS, GUEST_KNOCKS, GUESTS, KNOCKS, LISTS, NAMES, RENEWALS,
+    REVOCATIONS, SIGNUPS, TURNS_INVISIBLE,
 };
 
 /// How much in a while, for each place. An operator may change it.
@@ -30,6 +32,14 @@ pub struct Rates {
     pub knocks: Rate,
     /// Conversations that the guests of one place ask for.
     pub guest_knocks: Rate,
+    /// Pages of the list of channels.
+    pub lists: Rate,
+    /// What is said of one channel.
+    pub announcements: Rate,
+    /// Passes that one key asks for.
+    pub renewals: Rate,
+    /// Turns of one account to invisible and back.
+    pub turns_invisible: Rate,
     /// Wrong passwords.
     pub attempts: attempts::Limits,
 }
@@ -42,6 +52,10 @@ impl Default for Rates {
             names: NAMES,
             knocks: KNOCKS,
             guest_knocks: GUEST_KNOCKS,
+            lists: LISTS,
+            announcements: ANNOUNCEMENTS,
+            renewals: RENEWALS,
+            turns_invisible: TURNS_INVISIBLE,
             attempts: attempts::Limits::default(),
         }
     }
@@ -72,6 +86,10 @@ struct Inner {
     guests: Meter<Origin>,
     signups: Meter<Origin>,
     names: Meter<Origin>,
+    lists: Meter<Origin>,
+    announcements: Meter<ChannelId>,
+    renewals: Meter<PeerKey>,
+    turns: Meter<AccountId>,
     revocations: Meter<AccountId>,
     broadcasts: OfUsers,
     knocks: OfUsers,
@@ -81,22 +99,20 @@ struct Inner {
 impl Quotas {
     /// Nobody has done anything. Who is exempt says `admission`.
     pub fn new(rates: Rates, admission: admission::Limits) -> Self {
-        let Rates { guests, signups, names, knocks, guest_knocks, attempts } = rates;
-        let (guests, signups, names) = (Meter::new(guests), Meter::new(signups), Meter::new(names));
-        let attempts = Mutex::new(Attempts::new(attempts));
-        let revocations = Meter::new(REVOCATIONS);
-        let broadcasts = OfUsers::new(BROADCASTS, GUEST_BROADCASTS);
-        let knocks = OfUsers::new(knocks, guest_knocks);
         Self(Arc::new(Inner {
             rates,
             admission,
-            guests,
-            signups,
-            names,
-            revocations,
-            broadcasts,
-            knocks,
-            attempts,
+            guests: Meter::new(rates.guests),
+            signups: Meter::new(rates.signups),
+            names: Meter::new(rates.names),
+            lists: Meter::new(rates.lists),
+            announcements: Meter::new(rates.announcements),
+            renewals: Meter::new(rates.renewals),
+            turns: Meter::new(rates.turns_invisible),
+            revocations: Meter::new(REVOCATIONS),
+            broadcasts: OfUsers::new(BROADCASTS, GUEST_BROADCASTS),
+            knocks: OfUsers::new(rates.knocks, rates.guest_knocks),
+            attempts: Mutex::new(Attempts::new(rates.attempts)),
         }))
     }
 
@@ -137,6 +153,41 @@ impl Quotas {
     /// `too_many_requests`, with when to come back.
     pub fn name(&self, origin: Origin) -> Result<(), Refusal> {
         self.check(&self.0.names, origin, "too many names of channels were asked for from your address")
+    }
+
+    /// Somebody looks through the list of channels.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn list(&self, origin: Origin) -> Result<(), Refusal> {
+        self.check(&self.0.lists, origin, "the list of channels was asked for too often from your address")
+    }
+
+    /// Whoever hosts a channel says something of it, from wherever.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn announcement(&self, channel: ChannelId) -> Result<(), Refusal> {
+        let too_often = |wait| too_many("too much was said of this channel", wait);
+        self.0.announcements.check(&channel).map_err(too_often)
+    }
+
+    /// A peer wants a new pass.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn renewal(&self, key: PeerKey) -> Result<(), Refusal> {
+        let too_often = |wait| too_many("this peer has asked for too many passes", wait);
+        self.0.renewals.check(&key).map_err(too_often)
+    }
+
+    /// An account becomes invisible, or visible again.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn turn_invisible(&self, account: AccountId) -> Result<(), Refusal> {
+        let too_often = |wait| too_many("the account came and went too often", wait);
+        self.0.turns.check(&account).map_err(too_often)
     }
 
     /// An account signs out one of its devices; from wherever, since all hosts are told of it.

@@ -131,7 +131,7 @@ impl Session {
     }
 
     async fn listing(&self, list: List) -> Result<Listing, Failure> {
-        self.tracker.list(self.phase.identity()?, list).await
+        self.tracker.list(self.caller.origin, self.phase.identity()?, list).await
     }
 
     async fn locate(&self, what: Locate) -> Result<ChannelRecord, Failure> {

@@ -36,6 +36,7 @@ use common::link::Link;
 use common::proto::directory::{ChannelRecord, Entered, List, Listing, Locate, Missed};
 use common::proto::session;
 use common::proto::status::{Code, Refusal};
+use common::transport::Origin;
 use tokio::sync::oneshot;
 
 use crate::config::MayBroadcast;
@@ -182,8 +183,9 @@ impl TrackerHandle {
     /// A page of the list of channels.
     ///
     /// # Errors
-    /// When the pattern is too long.
-    pub async fn list(&self, who: &Identity, list: List) -> Result<Listing, Failure> {
+    /// `bad_request` when the pattern is too long, `too_many_requests`.
+    pub async fn list(&self, origin: Origin, who: &Identity, list: List) -> Result<Listing, Failure> {
+        self.quotas.list(origin)?;
         let pattern = list.pattern.as_deref().map(Pattern::new).transpose();
         let pattern = pattern.map_err(|error| Refusal::new(Code::BadRequest, error.to_string()))?;
         let page = Page { pattern, after: list.after, limit: list.limit };

@@ -5,12 +5,17 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use common::clock::Timestamp;
 use common::id::{ChannelId, Subject};
 use common::identity::Identity;
-use common::proto::directory::{Host, List, Locate, Policy, Signout, Unhost, View};
+use common::proto::directory::{Guest, Host, List, Locate, Policy, Signin, Signout, Unhost, View};
 use common::proto::status::Code;
-use support::{Client, PASSWORD, Running, channel, config, start};
+use common::secret::Secret;
+use support::{Client, PASSWORD, Running, channel, config, start, within};
+use tracker::limits::GUEST_CHANNEL_HOLD;
 
 /// The name of a channel that nobody else has asked for, so that its id is known by the LOCATE that went before.
 async fn waiting_for(tracker: &Running, name: &str) -> Client {
@@ -69,6 +74,44 @@ async fn names_and_channels_belong_to_their_owners() {
     ken.ask(&unhost).await.unwrap();
     assert_eq!(ken.ask(&unhost).await.unwrap_err(), Code::NoSuchChannel);
     eve.host(&channel("first")).await.unwrap();
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_id_of_a_channel_that_is_no_more_is_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    let ken = tracker.account("ken").await;
+    let identity = Identity::generate().unwrap();
+    let gus = tracker.client(&identity).await;
+    gus.guest("gus").await.unwrap();
+    let (given_up, lapsed) = (channel("first"), channel("second"));
+    ken.host(&given_up).await.unwrap();
+    ken.ask(&Unhost { id: given_up.id, release: true }).await.unwrap();
+    gus.host(&lapsed).await.unwrap();
+    tracker.stop().await;
+
+    let mut late = config(folder.path());
+    late.clock = Arc::new(|| Timestamp::now().plus(GUEST_CHANNEL_HOLD + Duration::from_secs(60)));
+    let tracker = start(late).await;
+    within(tracker.ready.tracker.sweep()).await.unwrap();
+    let eve = tracker.stranger().await;
+    // Its pass is of another time than this test's.
+    eve.ask(&Guest { name: "eve".parse().unwrap() }).await.unwrap();
+    for known in [&given_up, &lapsed] {
+        let renamed = Host { name: "other".parse().unwrap(), ..known.clone() };
+        for taken in [known, &renamed] {
+            assert_eq!(eve.host(taken).await.unwrap_err(), Code::NameTaken);
+        }
+    }
+    // Whoever had it announces it again: from another device of theirs, too, and by the key of a guest.
+    let laptop = tracker.stranger().await;
+    let signin = Signin { name: "ken".parse().unwrap(), password: Secret::new(PASSWORD) };
+    laptop.ask(&signin).await.unwrap();
+    laptop.host(&given_up).await.unwrap();
+    let gus = tracker.client(&identity).await;
+    gus.ask(&Guest { name: "gus".parse().unwrap() }).await.unwrap();
+    gus.host(&lapsed).await.unwrap();
     tracker.stop().await;
 }
 
@@ -194,7 +237,7 @@ async fn ten_thousand_channels_are_listed_page_by_page() {
     const HOSTS: usize = 40;
     let mut hosts = vec![];
     for index in 0..HOSTS {
-        hosts.push(tracker.guest(&format!("host-{index}")).await);
+        hosts.push(tracker.account(&format!("host-{index}")).await);
     }
     let mut wanted = HashSet::new();
     let mut hosting = Vec::new();

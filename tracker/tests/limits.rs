@@ -9,13 +9,15 @@ use std::time::Duration;
 use common::identity::Identity;
 use common::link::{CloseReason, Link};
 use common::meter::Rate;
-use common::proto::directory::{Guest, Password, Signin, Signup, Unhost};
+use common::proto::directory::{Guest, List, Password, Policy, Renew, SetPolicy, Signin, Signup, Unhost};
 use common::proto::knock::{Knock, Sent};
+use common::proto::presence::Invisible;
 use common::proto::session::Limits;
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
 use support::{Client, PASSWORD, channel, config, hello, start, strict, within};
 use tracker::config;
+use tracker::limits::MAX_CHANNELS_PER_GUEST;
 
 fn guest(name: &str) -> Guest {
     Guest { name: name.parse().unwrap() }
@@ -213,11 +215,78 @@ async fn by_default_a_class_behind_one_address_gets_in() {
     let mut class: Vec<Client> = Vec::new();
     for n in 0..60 {
         class.push(tracker.guest(&format!("guest{n}")).await);
+        // However long it takes, nobody is silent.
+        class[n].link.keep_alive();
     }
     for n in 0..60 {
         class.push(tracker.account(&format!("account{n}")).await);
+        class[60 + n].link.keep_alive();
     }
     assert_eq!(tracker.ready.tracker.counts().await.unwrap().entered, 120);
     drop(class);
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_is_said_of_one_channel_is_counted_and_what_is_known_already_is_not() {
+    let (_folder, tracker) = tracker_with(|limits| limits.rates.announcements = Rate::new(3, 1)).await;
+    let (ken, eve) = (tracker.account("ken").await, tracker.account("eve").await);
+    let first = channel("first");
+    ken.host(&first).await.unwrap();
+    let policy = |rev| SetPolicy { id: first.id, policy: Policy { rev, ..Policy::default() } };
+    for _ in 0..6 {
+        ken.ask(&policy(0)).await.unwrap();
+        // Whose it is not, has no part in it.
+        assert_eq!(eve.ask(&policy(9)).await.unwrap_err(), Code::NotOwner);
+    }
+    for rev in 1..=3 {
+        ken.ask(&policy(rev)).await.unwrap();
+    }
+    expect_patience(ken.outcome(&policy(4)).await, 60_000);
+    expect_patience(ken.outcome(&first).await, 60_000);
+    expect_patience(ken.outcome(&Unhost { id: first.id, release: true }).await, 60_000);
+    ken.host(&channel("second")).await.unwrap();
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn passes_pages_and_turns_are_asked_for_up_to_a_number() {
+    let (_folder, tracker) = tracker_with(|limits| {
+        let rates = &mut limits.rates;
+        (rates.renewals, rates.turns_invisible, rates.lists) =
+            (Rate::new(2, 1), Rate::new(2, 1), Rate::new(2, 1));
+    })
+    .await;
+    let (ken, ada) = (tracker.account("ken").await, tracker.account("ada").await);
+    for on in [true, false] {
+        ken.renew().await.unwrap();
+        ken.ask(&List::default()).await.unwrap();
+        for _ in 0..3 {
+            // What is so already costs nothing.
+            ken.ask(&Invisible { on }).await.unwrap();
+        }
+    }
+    expect_patience(ken.outcome(&Renew {}).await, 60_000);
+    expect_patience(ken.outcome(&Invisible { on: true }).await, 60_000);
+    for client in [&ken, &ada] {
+        expect_patience(client.outcome(&List::default()).await, 60_000);
+    }
+    ada.renew().await.unwrap();
+    ada.ask(&Invisible { on: true }).await.unwrap();
+    tracker.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_guest_owns_few_channels_and_an_account_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let tracker = start(config(folder.path())).await;
+    let (gus, ken) = (tracker.guest("gus").await, tracker.account("ken").await);
+    for number in 0..MAX_CHANNELS_PER_GUEST {
+        gus.host(&channel(&format!("of gus {number}"))).await.unwrap();
+        ken.host(&channel(&format!("of ken {number}"))).await.unwrap();
+    }
+    let refused = gus.outcome(&channel("one more")).await.unwrap_err();
+    assert!(refused.code == Code::NotAllowed && refused.reason.contains("unhost --release"), "{refused}");
+    ken.host(&channel("one more")).await.unwrap();
     tracker.stop().await;
 }

@@ -22,6 +22,8 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 pub const MAX_PAGE_BYTES: usize = 56 * 1024;
 /// The most rows in one page, whatever was asked.
 pub const MAX_PAGE_ROWS: u32 = 500;
+/// When to come back after something was full that empties by itself.
+pub const BUSY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How much is said of what is wrong with a frame or a body, in characters.
 pub const MAX_REASON_CHARS: usize = 256;
 /// How deep objects and lists may stand within each other in a frame.
@@ -31,6 +33,8 @@ pub const MAX_BODY_DEPTH: usize = 16;
 /// How many frames in a row may be unreadable before a connection is closed.
 pub const MAX_BAD_FRAMES: u32 = 8;
 
+/// How many keys whose passes were revoked a peer remembers; of more, those whose passes die first are forgotten.
+pub const MAX_REMEMBERED_REVOKED: usize = 131_072;
 /// How many keys the revocations of one answer name at most (one more revocation may exceed it).
 pub const MAX_REVOKED_KEYS: usize = 512;
 
@@ -41,6 +45,8 @@ pub const MAX_PASSWORD_BYTES: usize = 256;
 
 /// How many messages a device may have unanswered in a channel.
 pub const MAX_UNANSWERED_MESSAGES: usize = 64;
+/// How many of its messages may wait for their answers, refusals included: who is so far over takes no notice of them.
+pub const MAX_ANSWERS_OWED: usize = 8 * MAX_UNANSWERED_MESSAGES;
 /// How many messages of one member a host takes: what somebody types, and not what a program pours out.
 pub const MESSAGES: Rate = Rate::new(10, 300);
 /// How many it takes besides of those that were written before the member came: they waited for the host.
@@ -116,6 +122,8 @@ pub const PRESENCE_EVERY: Duration = Duration::from_secs(1);
 pub const MAX_PRESENCE_NAMES: usize = 50;
 /// How many users one WATCH, UNWATCH, JOINED or LEFT names at a tracker: with the longest of names they fit a frame.
 pub const MAX_USERS_IN_FRAME: usize = 128;
+/// What a row of a page of members takes beside its name and its folded name: subject, kind, role, punctuation.
+pub const MEMBER_ROW_BYTES: usize = 160;
 /// How many users a session watches at a tracker.
 pub const MAX_WATCHED: usize = 1024;
 
@@ -127,8 +135,15 @@ pub const MAX_WHY_BYTES: usize = 512;
 pub const MAX_RETENTION_DAYS: u32 = 36_500;
 /// How long somebody who was kicked is refused.
 pub const KICK_LASTS: Duration = Duration::from_secs(60);
-/// How many who were kicked a host refuses at once.
+/// How many who were kicked a host refuses at once; of more, whoever has the least time left is let in again.
 pub const MAX_KICKED: usize = 1024;
+/// How many orders one moderator gives a host: what somebody types, and too few to have the acts of others forgotten in
+/// a moment.
+pub const ORDERS: Rate = Rate::new(60, 30);
+/// How many orders may wait at a host, one of which is being written.
+pub const MAX_ORDERS: usize = 64;
+/// How many of those who were given something stand on a page: with the longest of names it fits a frame.
+pub const GRANTED_ROWS: usize = 150;
 /// How many acts of its owner and moderators a channel remembers.
 pub const MAX_ACTS: u64 = 10_000;
 

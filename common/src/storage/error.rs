@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::limits::MIN_FREE_BYTES;
 use super::schema::Program;
+use crate::proto::limits::BUSY_AGAIN_AFTER;
 use crate::proto::status::{Code, Refusal};
 
 /// Why a store could not be opened. Nothing that was in the folder is given up by trying.
@@ -217,8 +218,10 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let code = match error {
             StoreError::Rejected(never) => match never {},
+            StoreError::Busy => {
+                return Self::new(Code::TooManyRequests, error.to_string()).after(BUSY_AGAIN_AFTER);
+            }
             StoreError::Full { .. } => Code::StorageFull,
-            StoreError::Busy => Code::TooManyRequests,
             StoreError::TooLarge { .. } => Code::BadRequest,
             StoreError::Failed { .. } | StoreError::Unknown { .. } => Code::StorageFailed,
             StoreError::Closed => Code::GoingAway,

@@ -6,7 +6,7 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 
 use super::directory::{Change, Directory, DirectoryError};
-use super::schema::{CHANNEL_NAMES, CHANNELS, ChannelRow, NameClaim, USER_NAMES};
+use super::schema::{CHANNEL_NAMES, CHANNELS, ChannelRow, NameClaim, RETIRED, RetiredRow, USER_NAMES};
 
 /// Why somebody does not get a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub async fn claim_channel_name(
                 let row = change.get(CHANNELS, holder.0.as_bytes()).await?;
                 match row {
                     Some(row) if !row.has_lapsed(now) => return Ok(ChannelNameClaim::Taken(Box::new(row))),
-                    Some(row) => remove_channel(change, &row),
+                    Some(row) => retire_channel(change, &row, now)?,
                     None => {}
                 }
                 lapsed.push(holder);
@@ -133,6 +133,16 @@ pub async fn claim_channel_name(
         change.put(CHANNEL_NAMES, look.as_bytes(), &id)?;
     }
     Ok(ChannelNameClaim::Given { lapsed })
+}
+
+/// Removes a channel for good, with the claim to its name; its id stays with whoever had it.
+///
+/// # Errors
+/// When the row cannot be written.
+pub fn retire_channel(change: &mut Change, row: &ChannelRow, now: Timestamp) -> Result<(), DirectoryError> {
+    remove_channel(change, row);
+    let retired = RetiredRow { owner: row.owner.subject, host_key: row.host_key, at: now };
+    change.put(RETIRED, row.id.0.as_bytes(), &retired)
 }
 
 /// Removes a channel, and with it the claim to its name.

@@ -31,6 +31,8 @@ pub const CHANNELS: Rows<ChannelRow> = Rows::new(Table::new("channels"));
 pub const CHANNEL_NAMES: Rows<ChannelId> = Rows::new(Table::new("channel_names"));
 /// Channels that an operator has removed, by their id.
 pub const REMOVED: Rows<RemovedRow> = Rows::new(Table::new("removed"));
+/// Channels that are no more, by their id, which is nobody else's.
+pub const RETIRED: Rows<RetiredRow> = Rows::new(Table::new("retired"));
 /// Requests for conversations, by whom they are for.
 pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
 /// Whose passes do not count any more, by number.
@@ -268,6 +270,24 @@ pub struct RemovedRow {
     pub owner: Owner,
     /// When it was removed.
     pub at: Timestamp,
+}
+
+/// A channel that is no more, and whose id it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RetiredRow {
+    /// Who owned it.
+    pub owner: Subject,
+    /// The key of the peer that hosted it.
+    pub host_key: PeerKey,
+    /// When it went.
+    pub at: Timestamp,
+}
+
+impl RetiredRow {
+    /// Whether the channel may be announced again by somebody.
+    pub fn is_of(&self, who: Holder) -> bool {
+        self.host_key == who.key || who.is(self.owner)
+    }
 }
 
 impl ChannelRow {

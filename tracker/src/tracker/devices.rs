@@ -11,7 +11,7 @@ use super::TrackerHandle;
 use super::messages::{EndSessions, WhoIsThere};
 use super::sessions::{Caller, ConnId, Identity};
 use crate::error::Failure;
-use crate::limits::{MAX_REVOCATIONS, SEEN_EVERY};
+use crate::limits::{MAX_REVOCATIONS, SEEN_EVERY, SWEEP_EVERY};
 use crate::signer::Hold;
 use crate::store::directory::{Change, Committed, Tries};
 use crate::store::schema::{ACCOUNTS, KEYS, KeyRow, REVOCATIONS, RevocationRow, Was};
@@ -90,7 +90,7 @@ impl TrackerHandle {
     ) -> Result<Ending, Failure> {
         if self.revocations.count() >= MAX_REVOCATIONS {
             let reason = "too many devices were signed out in the last days; try again later";
-            return Err(Refusal::new(Code::TooManyRequests, reason).into());
+            return Err(Refusal::new(Code::TooManyRequests, reason).after(SWEEP_EVERY).into());
         }
         let rev = hold.take().await?;
         let until = self.now().plus(REVOKED_FOR);

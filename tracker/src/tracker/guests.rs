@@ -49,9 +49,10 @@ impl TrackerHandle {
     ///
     /// # Errors
     /// `not_signed_in` when it is not known, or the name it had as a guest is not its own any more; `revoked` when it was
-    /// signed out from elsewhere; `suspended`.
+    /// signed out from elsewhere; `suspended`, `too_many_requests`.
     pub async fn renew(&self, caller: Caller) -> Result<(Identity, Entered), Failure> {
         let Caller { conn, key, .. } = caller;
+        self.quotas.renewal(key)?;
         let row = self.directory.get(KEYS, key.as_bytes()).await?.map(|row| row.value).unwrap_or_default();
         if let Some(id) = row.account {
             let account = self.account(id).await?.value;
@@ -85,7 +86,7 @@ async fn hold(
     row.held.retain(|held| held.name != *name);
     if row.held.len() >= MAX_NAMES_PER_GUEST {
         let reason = format!("this peer holds {MAX_NAMES_PER_GUEST} names already; use one of them");
-        return Err(Refusal::new(Code::TooManyRequests, reason).into());
+        return Err(Refusal::new(Code::NotAllowed, reason).into());
     }
     let until = now.plus(PASS_LIFETIME).plus(GUEST_NAME_HOLD);
     let claimed = claim_user_name(change, name, Subject::Guest(key), key, Some(until), now).await?;

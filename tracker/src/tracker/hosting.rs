@@ -15,21 +15,25 @@ use super::TrackerHandle;
 use super::messages::{Announce, CountOwned, PolicyChanged, Refresh, Remove, Withdraw};
 use super::sessions::{Caller, Identity};
 use crate::error::Failure;
-use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_OWNER};
+use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_GUEST, MAX_CHANNELS_PER_OWNER, MAX_RETIRED, SCAN_ROWS};
 use crate::store::directory::{Change, Committed, Row, Tries};
-use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel};
-use crate::store::schema::{CHANNELS, ChannelRow, REMOVED};
+use crate::store::names::{ChannelNameClaim, claim_channel_name, remove_channel, retire_channel};
+use crate::store::schema::{CHANNELS, ChannelRow, REMOVED, RETIRED};
 
 impl TrackerHandle {
     /// Announces a channel that `who` hosts from now on.
     ///
     /// # Errors
     /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has, `log_behind`
-    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names,
-    /// `channel_removed`.
+    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names
+    /// or announcements, `channel_removed`.
     pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<ChannelRecord, Failure> {
         let Caller { conn, origin, remote, .. } = caller;
         let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
+        let most = match who.subject {
+            Subject::Account(_) => MAX_CHANNELS_PER_OWNER,
+            Subject::Guest(_) => MAX_CHANNELS_PER_GUEST,
+        };
         let (mut tries, mut is_counted) = (Tries::default(), false);
         loop {
             let now = self.now();
@@ -38,14 +42,25 @@ impl TrackerHandle {
                 return Err(Code::ChannelRemoved.into());
             }
             let known = change.get(CHANNELS, host.id.0.as_bytes()).await?;
-            if known.is_none() && owned >= MAX_CHANNELS_PER_OWNER {
+            if let Some(retired) = change.get(RETIRED, host.id.0.as_bytes()).await? {
+                if !retired.is_of(who.holder()) {
+                    // As if it were there and not to be known of.
+                    return Err(Code::NameTaken.into());
+                }
+                change.delete(RETIRED, host.id.0.as_bytes());
+            }
+            if known.is_none() && owned >= most {
                 let reason = format!("you own {owned} channels already; give one up with unhost --release");
                 return Err(Refusal::new(Code::NotAllowed, reason).into());
             }
-            if known.is_none() && !std::mem::replace(&mut is_counted, true) {
+            let is_first_try = !std::mem::replace(&mut is_counted, true);
+            if known.is_none() && is_first_try {
                 self.quotas.name(origin)?;
             }
             let row = decide(known.as_ref(), who, &host, remote, now)?;
+            if known.is_some() && is_first_try {
+                self.quotas.announcement(host.id)?;
+            }
             let lapsed = claim(&mut change, who, known.as_ref(), &row, now).await?;
             change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
             if let Committed::Done(revision) = change.commit(&mut tries).await? {
@@ -61,16 +76,19 @@ impl TrackerHandle {
     /// Ends the announcement of a channel, and gives it up altogether when asked to.
     ///
     /// # Errors
-    /// `no_such_channel`, `not_owner`, `hosted_elsewhere`.
+    /// `no_such_channel`, `not_owner`, `hosted_elsewhere`, `too_many_requests`.
     pub async fn unhost(&self, who: &Identity, unhost: Unhost) -> Result<(), Failure> {
-        let mut tries = Tries::default();
+        let (mut tries, mut is_counted) = (Tries::default(), false);
         loop {
             let mut change = self.directory.change();
             let mut row = change.get(CHANNELS, unhost.id.0.as_bytes()).await?.ok_or(Code::NoSuchChannel)?;
             check_host(&row, who)?;
+            if !std::mem::replace(&mut is_counted, true) {
+                self.quotas.announcement(unhost.id)?;
+            }
             row.seen = self.now();
             if unhost.release {
-                remove_channel(&mut change, &row);
+                retire_channel(&mut change, &row, row.seen)?;
             } else {
                 change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
             }
@@ -88,16 +106,19 @@ impl TrackerHandle {
     /// Notes who may do what in a channel that `who` hosts.
     ///
     /// # Errors
-    /// `bad_request` for a policy that is too long, `no_such_channel`, `not_owner`, `hosted_elsewhere`.
+    /// `bad_request` for a policy that is too long, `no_such_channel`, `not_owner`, `hosted_elsewhere`, `too_many_requests`.
     pub async fn set_policy(&self, who: &Identity, asked: SetPolicy) -> Result<(), Failure> {
         check_policy(&asked.policy)?;
-        let mut tries = Tries::default();
+        let (mut tries, mut is_counted) = (Tries::default(), false);
         loop {
             let mut change = self.directory.change();
             let mut row = change.get(CHANNELS, asked.id.0.as_bytes()).await?.ok_or(Code::NoSuchChannel)?;
             check_host(&row, who)?;
-            if asked.policy.rev < row.policy.rev {
+            if asked.policy.rev < row.policy.rev || asked.policy == row.policy {
                 return Ok(());
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                self.quotas.announcement(asked.id)?;
             }
             row.policy = asked.policy.clone();
             change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
@@ -157,13 +178,34 @@ impl TrackerHandle {
         Ok(())
     }
 
+    /// Forgets of too many channels that are no more those that went first.
+    pub(super) async fn sweep_retired(&self) -> Result<(), Failure> {
+        let (mut after, mut found) = (None::<Vec<u8>>, Vec::new());
+        loop {
+            let page = self.directory.scan(RETIRED, after.as_deref(), SCAN_ROWS).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            found.extend(page.into_iter().map(|(key, row)| (row.value.at, key)));
+        }
+        for key in oldest(found, MAX_RETIRED) {
+            let mut change = self.directory.change();
+            if change.get(RETIRED, &key).await?.is_none() {
+                continue;
+            }
+            change.delete(RETIRED, &key);
+            // Whoever was faster has made something of it.
+            change.commit(&mut Tries::default()).await?;
+        }
+        Ok(())
+    }
+
     /// Removes those of these channels that have lapsed.
     pub(super) async fn remove_lapsed(&self, ids: Vec<ChannelId>) -> Result<(), Failure> {
         for id in ids {
             let mut change = self.directory.change();
             let row = change.get(CHANNELS, id.0.as_bytes()).await?;
             let Some(row) = row.filter(|row| row.has_lapsed(self.now())) else { continue };
-            remove_channel(&mut change, &row);
+            retire_channel(&mut change, &row, self.now())?;
             // Whoever was faster has made something of the channel: then it is not to be removed.
             if let Committed::Done(revision) = change.commit(&mut Tries::default()).await? {
                 self.actor.send(Remove { ids: vec![id], revision }).await?;
@@ -171,6 +213,13 @@ impl TrackerHandle {
         }
         Ok(())
     }
+}
+
+/// The rows beyond so many, those that went first. Pure.
+fn oldest(mut rows: Vec<(Timestamp, Vec<u8>)>, most: usize) -> Vec<Vec<u8>> {
+    rows.sort_unstable();
+    let more = rows.len().saturating_sub(most);
+    rows.into_iter().take(more).map(|(_, key)| key).collect()
 }
 
 /// The account also owns what its key owned as a guest, until that is noted.

@@ -13,7 +13,7 @@ use super::messages::{Evict, TellAll};
 use crate::error::Failure;
 use crate::store::audit::{self, AuditRow};
 use crate::store::directory::{Change, Committed, Tries};
-use crate::store::names::{account_of_name, remove_channel};
+use crate::store::names::{account_of_name, retire_channel};
 use crate::store::schema::{ACCOUNTS, Account, CHANNEL_NAMES, CHANNELS, REMOVED, RemovedRow, Suspension};
 
 /// Letters of generated passwords: none that is taken for another.
@@ -146,7 +146,7 @@ impl TrackerHandle {
             let id = change.get(CHANNEL_NAMES, name.skeleton().as_bytes()).await?.ok_or_else(no_such)?;
             let row = change.get(CHANNELS, id.0.as_bytes()).await?;
             let row = row.filter(|row| row.name == *name).ok_or_else(no_such)?;
-            remove_channel(&mut change, &row);
+            retire_channel(&mut change, &row, now)?;
             let removed = RemovedRow { name: row.name.clone(), owner: row.owner.clone(), at: now };
             change.put(REMOVED, id.0.as_bytes(), &removed)?;
             let target = Some(format!("{} ({id})", row.name));

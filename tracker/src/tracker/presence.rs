@@ -42,19 +42,22 @@ impl TrackerHandle {
     /// Shows the account of the caller's key as away, or not any more.
     ///
     /// # Errors
-    /// `not_registered`.
+    /// `not_registered`, `too_many_requests`.
     pub async fn set_invisible(&self, caller: Caller, Invisible { on }: Invisible) -> Result<(), Failure> {
         let only_accounts = || {
             let reason = "only a registered account can be invisible; make one with signup";
             Refusal::new(Code::NotRegistered, reason)
         };
         let account = self.bound_account(caller.key).await?.ok_or_else(only_accounts)?.value;
-        let mut tries = Tries::default();
+        let (mut tries, mut is_counted) = (Tries::default(), false);
         let revision = loop {
             let mut change = self.directory.change();
             let is_on = change.get(INVISIBLE, account.id.0.as_bytes()).await?.is_some();
             if is_on == on {
                 return Ok(());
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                self.quotas.turn_invisible(account.id)?;
             }
             if on {
                 change.put(INVISIBLE, account.id.0.as_bytes(), &InvisibleRow { account: account.id })?;

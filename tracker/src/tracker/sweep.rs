@@ -30,6 +30,7 @@ impl TrackerHandle {
         let (online, lapsed) = self.actor.send(Due { now }).await?;
         self.note_seen(online, now).await?;
         self.remove_lapsed(lapsed).await?;
+        self.sweep_retired().await?;
         self.sweep_knocks().await?;
         self.sweep_revocations().await?;
         self.sweep_guest_names().await

@@ -117,3 +117,12 @@ fn addresses_are_few_and_different_the_one_seen_first() {
     host.addresses.clear();
     assert_eq!(text(&host, Some("2001:db8::1".parse().unwrap())), ["tcp:[2001:db8::1]:4000"]);
 }
+
+#[test]
+fn of_too_many_channels_that_are_no_more_those_that_went_first_are_forgotten() {
+    let row = |at: u64, key: u8| (Timestamp::from_millis(at), vec![key]);
+    let rows = vec![row(3, 1), row(1, 2), row(2, 3)];
+    assert_eq!(oldest(rows.clone(), 3), Vec::<Vec<u8>>::new());
+    assert_eq!(oldest(rows.clone(), 1), [vec![2], vec![3]]);
+    assert_eq!(oldest(rows, 0).len(), 3);
+}
