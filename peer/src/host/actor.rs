@@ -10,10 +10,11 @@ use common::entry::{Author, Checkpoint, Hash, Position};
 use common::id::Subject;
 use common::identity::Identity;
 use common::link::Link;
+use common::meter::Meter;
 use common::pass::Pass;
 use common::proto::channel::{self, DebugConnection, DebugReport, Info, MemberList, Role};
 use common::proto::directory::Policy;
-use common::proto::limits::{HOST_MAILBOX, MAX_PAGE_BYTES, PRESENCE_EVERY};
+use common::proto::limits::{HOST_MAILBOX, MAX_PAGE_BYTES, ORDERS, PRESENCE_EVERY};
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
@@ -110,8 +111,12 @@ pub(super) struct Host {
     pub fanout: Fanout,
     /// Who was put out a moment ago.
     pub kicked: Kicked,
+    /// How many orders each moderator has given.
+    pub given: Meter<Subject>,
     /// What owner and moderators want, one after another: the first is on its way to the disk.
     pub orders: VecDeque<Moderate>,
+    /// The names of those whom the policy names, as they have just shown them.
+    pub learnt: Vec<(Subject, String)>,
     pub checkpoint: Option<(Position, Signed<Checkpoint>)>,
     /// When texts that are too old are looked for.
     pub retention: Retention,
@@ -150,7 +155,9 @@ impl Host {
             seats: HashMap::new(),
             fanout,
             kicked: Kicked::default(),
+            given: Meter::new(ORDERS),
             orders: VecDeque::new(),
+            learnt: Vec::new(),
             checkpoint: None,
             retention: Retention::default(),
             attested: Attested { at: Timestamp::now(), seq: head.seq },
@@ -297,7 +304,7 @@ impl Handler<Leave> for Host {
 impl Handler<Renew> for Host {
     type Result = Result<(), Refusal>;
 
-    fn handle(&mut self, Renew { conn, pass }: Renew, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Renew { conn, pass }: Renew, ctx: &mut Context<Self>) -> Self::Result {
         let seat = self.seats.get_mut(&conn).ok_or(Code::WrongPhase)?;
         if seat.who.pass.subject != pass.subject {
             return Err(Refusal::new(Code::BadPass, "the pass is of somebody else; connect again with it"));
@@ -306,7 +313,12 @@ impl Handler<Renew> for Host {
             self.presence.rename(pass.subject, &pass.name);
         }
         seat.who.author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
+        let is_news = seat.who.pass.name != pass.name;
         seat.who.pass = pass;
+        if is_news {
+            self.learn_name(conn);
+            self.keep_names(ctx);
+        }
         Ok(())
     }
 }

@@ -21,9 +21,12 @@ const NAMED: Table = Table::new("policy_named");
 /// What is remembered of somebody whom a policy names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Named {
-    /// The name at that time.
+    /// The name that they had last here; until they come, the one that was claimed for them.
     #[serde(default)]
     pub name: Option<String>,
+    /// Whether it stood in a pass of theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shown: bool,
     /// Who gave the role, or banned.
     pub by: String,
     pub at: Timestamp,
@@ -80,7 +83,10 @@ impl Acts {
         }
         if let Some((subject, named)) = named {
             match named {
-                Some(named) => transaction.put(NAMED, self.named_key(subject), json(&named)?),
+                Some(named) => {
+                    let named = self.with_shown_name(transaction, subject, named)?;
+                    transaction.put(NAMED, self.named_key(subject), json(&named)?);
+                }
                 None => transaction.delete(NAMED, self.named_key(subject)),
             }
         }
@@ -93,6 +99,49 @@ impl Acts {
             transaction.delete(ACTS, self.key(forgotten));
         }
         Ok(())
+    }
+
+    /// What somebody claims takes no name from anybody.
+    fn with_shown_name(
+        &self,
+        transaction: &Transaction<'_>,
+        subject: Subject,
+        named: Named,
+    ) -> Result<Named, ReadError> {
+        let before = transaction.get(NAMED, self.named_key(subject))?;
+        let before: Option<Named> = before.and_then(|bytes| parse(&bytes));
+        Ok(match before.filter(|before| before.is_shown && !named.is_shown) {
+            Some(Named { name, is_shown, .. }) => Named { name, is_shown, ..named },
+            None => named,
+        })
+    }
+
+    /// Somebody whom the policy names has shown a pass with this name.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn shown(&self, subject: Subject, name: String) -> Result<(), StoreError<BadRecord>> {
+        let (acts, key) = (self.clone(), self.named_key(subject));
+        let is_known = {
+            let (key, name) = (key.clone(), name.clone());
+            let read = move |reader: &common::storage::Reader| -> Result<bool, ReadError> {
+                let named: Option<Named> = reader.get(NAMED, key)?.and_then(|bytes| parse(&bytes));
+                Ok(named.is_none_or(|named| named.is_shown && named.name.as_ref() == Some(&name)))
+            };
+            acts.store.read(read).await.map_err(Abort::<BadRecord>::from)?
+        };
+        if is_known {
+            return Ok(());
+        }
+        let write = move |transaction: &mut Transaction<'_>| {
+            let named: Option<Named> = transaction.get(NAMED, &key)?.and_then(|bytes| parse(&bytes));
+            if let Some(named) = named {
+                let named = Named { name: Some(name), is_shown: true, ..named };
+                transaction.put(NAMED, &key, json(&named)?);
+            }
+            Ok(())
+        };
+        acts.store.write(write).await
     }
 
     /// A page of the acts, the newest, in order.
@@ -134,7 +183,7 @@ impl Acts {
 
 /// A row of the list of those who are banned.
 pub(super) fn banned((subject, named): (Subject, Named)) -> Banned {
-    let Named { name, by, at, why } = named;
+    let Named { name, by, at, why, .. } = named;
     Banned { subject, name, by, at, why }
 }
 

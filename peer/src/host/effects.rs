@@ -90,6 +90,7 @@ impl Host {
         }
         let who = Who { pass, author, invisible, has_more };
         self.seats.insert(conn, Seat { link, live: is_live, who: Box::new(who) });
+        self.learn_name(conn);
     }
 
     /// The entry before the first that a member is to get.
@@ -169,6 +170,7 @@ impl Host {
             }
         }
         self.keep_behind(ctx);
+        self.keep_names(ctx);
         if self.is_closing() && self.channel.is_idle() && self.orders.is_empty() && !self.is_ending {
             self.is_ending = true;
             self.attest();

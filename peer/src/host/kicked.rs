@@ -16,17 +16,16 @@ pub struct Kicked {
 }
 
 impl Kicked {
-    /// Somebody is refused from now on.
-    ///
-    /// # Errors
-    /// `too_many_requests`, when very many are already.
-    pub fn add(&mut self, subject: Subject, now: Timestamp) -> Result<(), Refusal> {
+    /// Somebody is refused from now on. Of too many, whoever was kicked first is let in again.
+    pub fn add(&mut self, subject: Subject, now: Timestamp) {
         self.sweep(now);
         if self.until.len() >= MAX_KICKED && !self.until.contains_key(&subject) {
-            return Err(Code::TooManyRequests.into());
+            let first = self.until.iter().min_by_key(|(_, until)| **until).map(|(subject, _)| *subject);
+            if let Some(first) = first {
+                self.until.remove(&first);
+            }
         }
         self.until.insert(subject, now.plus(KICK_LASTS));
-        Ok(())
     }
 
     /// Lets go those whose time is over.
@@ -77,7 +76,7 @@ mod tests {
         let code = |kicked: &Kicked, at: Timestamp, role| {
             kicked.check(guest(1), role, at).map_err(|refusal| (refusal.code, refusal.retry_after_ms))
         };
-        kicked.add(guest(1).subject, now).unwrap();
+        kicked.add(guest(1).subject, now);
         assert_eq!(code(&kicked, now, Role::Guest), Err((Code::Kicked, Some(60_000))));
         let later = now.plus(Duration::from_millis(59_999));
         assert_eq!(code(&kicked, later, Role::Guest), Err((Code::Kicked, Some(1))));
@@ -95,11 +94,20 @@ mod tests {
     #[test]
     fn only_so_many_are_remembered() {
         let (mut kicked, now) = (Kicked::default(), Timestamp::from_millis(1_000_000));
-        for n in 0..u32::try_from(MAX_KICKED).unwrap() {
-            kicked.add(guest(n).subject, now).unwrap();
+        let most = u32::try_from(MAX_KICKED).unwrap();
+        for n in 0..most {
+            kicked.add(guest(n).subject, now.plus(Duration::from_millis(n.into())));
         }
-        assert!(kicked.add(guest(0).subject, now).is_ok());
-        assert_eq!(kicked.add(guest(u32::MAX).subject, now).unwrap_err().code, Code::TooManyRequests);
-        assert!(kicked.add(guest(u32::MAX).subject, now.plus(KICK_LASTS)).is_ok());
+        let later = now.plus(Duration::from_secs(10));
+        let is_out = |kicked: &Kicked, n: u32| kicked.check(guest(n), Role::Guest, later).is_err();
+        kicked.add(guest(0).subject, later);
+        assert!((0..most).all(|n| is_out(&kicked, n)), "who was kicked again takes nobody's place");
+        kicked.add(guest(most).subject, later);
+        assert!(is_out(&kicked, most), "the newest is refused, however many there are");
+        assert!(
+            is_out(&kicked, 0) && !is_out(&kicked, 1) && is_out(&kicked, 2),
+            "the first of them is let in"
+        );
+        assert_eq!(kicked.until.len(), MAX_KICKED);
     }
 }

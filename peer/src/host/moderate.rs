@@ -9,7 +9,7 @@ use common::id::Subject;
 use common::proto::channel::{Act, Moderated, Role, Someone};
 use common::proto::encode_event;
 use common::proto::event::{self, PostChanged, RoleChanged, ViewChanged};
-use common::proto::limits::KICK_LASTS;
+use common::proto::limits::{BUSY_AGAIN_AFTER, GRANTED_ROWS, KICK_LASTS, MAX_ORDERS};
 use common::proto::policy::{Holder, Policy};
 use common::proto::status::{Code, Refusal};
 
@@ -20,12 +20,6 @@ use super::channel::ConnId;
 use super::messages::{Consult, GrantedPage, ListGranted, Moderate};
 use super::moderation::Order;
 use super::permission::{Target, Verb, decide};
-
-/// How many of those who were given something stand on a page: with the longest of names it fits a frame.
-const GRANTED_ROWS: usize = 150;
-
-/// Orders that may wait, one of which is being written.
-const MAX_ORDERS: usize = 64;
 
 /// An order that is being written: what is told of it then.
 struct Decided {
@@ -40,8 +34,8 @@ impl Handler<Moderate> for Host {
     type Result = ();
 
     fn handle(&mut self, order: Moderate, ctx: &mut Context<Self>) {
-        if self.orders.len() >= MAX_ORDERS {
-            return self.answer_to(&order, Err(Code::TooManyRequests.into()));
+        if let Err(refusal) = self.check_order(&order) {
+            return self.answer_to(&order, Err(refusal));
         }
         self.orders.push_back(order);
         if self.orders.len() == 1 {
@@ -85,6 +79,23 @@ impl Handler<ListGranted> for Host {
 }
 
 impl Host {
+    /// Whether an order may wait for its turn, when all is looked at once more: whoever may not give it takes no place.
+    fn check_order(&self, Moderate { by, .. }: &Moderate) -> Result<(), Refusal> {
+        let (seat, role) = self.permitted(*by)?;
+        if role != Role::Owner {
+            let too_often = |wait| {
+                let reason = "you give more orders than the host takes; wait a little";
+                Refusal::new(Code::TooManyRequests, reason).after(wait)
+            };
+            self.given.check(&seat.who.pass.subject).map_err(too_often)?;
+        }
+        if self.orders.len() >= MAX_ORDERS {
+            let reason = "too many orders wait at the host; wait a little";
+            return Err(Refusal::new(Code::TooManyRequests, reason).after(BUSY_AGAIN_AFTER));
+        }
+        Ok(())
+    }
+
     /// Begins with the first order that there is something to write for; those before it are answered.
     fn next_order(&mut self, ctx: &mut Context<Self>) {
         while let Some(order) = self.orders.front() {
@@ -114,7 +125,9 @@ impl Host {
             return Ok(None);
         }
         let known = |subject| self.presence.name_of(subject).map(str::to_owned);
-        let whom = subject.and_then(|subject| known(subject).or(order.name().map(ToString::to_string)));
+        let shown = subject.and_then(known);
+        let is_shown = shown.is_some();
+        let whom = shown.or_else(|| order.name().map(ToString::to_string));
         let (by, now) = (&seat.who.pass, Timestamp::now());
         let ((what, to), why) = (order.told(), order.why().map(str::to_owned));
         let act = Act {
@@ -127,10 +140,34 @@ impl Host {
             why: why.clone(),
         };
         let is_named = matches!(order, Order::Authorize { .. } | Order::Ban { .. });
-        let named = is_named.then(|| Named { name: whom.clone(), by: by.name.clone(), at: now, why });
+        let named =
+            is_named.then(|| Named { name: whom.clone(), is_shown, by: by.name.clone(), at: now, why });
         let named = subject.filter(|_| policy.is_some()).map(|subject| (subject, named));
         let new = NewAct { act, policy: policy.clone(), named };
         Ok(Some((Decided { by: by.name.clone(), policy, whom }, new)))
+    }
+
+    /// Somebody has shown a pass, whom the policy may name. Of whom nobody is to see, nobody is to see the name either.
+    pub(super) fn learn_name(&mut self, conn: ConnId) {
+        let Some(Seat { who, .. }) = self.seats.get(&conn) else { return };
+        let Subject::Account(account) = who.pass.subject else { return };
+        if !who.invisible && self.record().policy.roles.contains_key(&account) {
+            self.learnt.push((who.pass.subject, who.pass.name.clone()));
+        }
+    }
+
+    /// Keeps the names that were learnt, for when their owners are away.
+    pub(super) fn keep_names(&mut self, ctx: &mut Context<Self>) {
+        for (subject, name) in std::mem::take(&mut self.learnt) {
+            let acts = self.parts.acts.clone();
+            let kept = async move { acts.shown(subject, name).await };
+            ctx.spawn(kept.into_actor(self).map(|kept, host, _| {
+                if let Err(error) = kept {
+                    let channel = host.record().id;
+                    tracing::warn!(%channel, err = ?error.to_string(), "a name is not kept");
+                }
+            }));
+        }
     }
 
     /// What somebody is to whoever asks. The owner is known by the key too, before the tracker has said that a guest's
@@ -151,12 +188,9 @@ impl Host {
         let acts = self.parts.acts.clone();
         let writing = async move { acts.write(act).await };
         ctx.spawn(writing.into_actor(self).map(move |written, host, ctx| {
-            let done = match written {
+            match written {
                 Ok(()) => host.order_done(decided),
-                Err(error) => Err(HostError::from(error).into()),
-            };
-            if let Err(refusal) = done {
-                host.answer_order(Err(refusal));
+                Err(error) => host.answer_order(Err(HostError::from(error).into())),
             }
             host.next_order(ctx);
         }));
@@ -178,10 +212,10 @@ impl Host {
     }
 
     /// An order is on disk: from here on it counts.
-    fn order_done(&mut self, Decided { by, policy, whom }: Decided) -> Result<(), Refusal> {
-        let Some(order) = self.orders.front().map(|asked| asked.order.clone()) else { return Ok(()) };
+    fn order_done(&mut self, Decided { by, policy, whom }: Decided) {
+        let Some(order) = self.orders.front().map(|asked| asked.order.clone()) else { return };
         if let Order::Kick { subject, .. } = &order {
-            self.kicked.add(*subject, Timestamp::now())?;
+            self.kicked.add(*subject, Timestamp::now());
         }
         if let Some(policy) = policy {
             self.parts.record.policy = policy;
@@ -200,7 +234,6 @@ impl Host {
         if let Some(told) = told {
             self.push_to_all(&told);
         }
-        Ok(())
     }
 
     /// Those whom a kick or a ban puts out.

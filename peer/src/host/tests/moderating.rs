@@ -5,13 +5,14 @@ use common::identity::Identity;
 use common::link::{CloseReason, RequestError};
 use common::proto::Command;
 use common::proto::channel::{
-    Audit, Authorize, Ban, Bans, Connected, Deauthorize, Debug, Kick, Members, Message, Moderated, RetInfo,
-    Role, SetPost, SetView, Unban,
+    Audit, Authorize, Ban, Bans, Connect, Connected, Deauthorize, Debug, Kick, Members, Message, Moderated,
+    Pass, RetInfo, Role, SetPost, SetView, Unban,
 };
 use common::proto::directory::{Grant, Post, View};
 use common::proto::event::HostEvent;
+use common::proto::limits::{MAX_ORDERS, ORDERS};
 use common::proto::status::{Code, Refusal};
-use common::storage::Faults;
+use common::storage::{Abort, Faults, Transaction};
 
 use super::scene::{Member, Scene, message};
 
@@ -343,4 +344,113 @@ async fn what_is_not_on_disk_does_not_count() {
     }
     let done = does(&owner, &SetPost { post: Post::Authorized }).await;
     assert_eq!(done, Moderated { rev: 1, changed: true });
+}
+
+#[actix::test]
+async fn a_moderator_gives_no_more_orders_than_somebody_types_and_the_owner_is_not_held_up_by_it() {
+    let scene = Scene::new().await;
+    let (owner, ada) = (owner(&scene).await, Someone::new(&scene, "ada"));
+    does(&owner, &authorize(&ada, Grant::Moderator)).await;
+    let at_adas = ada.join(&scene).await;
+    let made_up = || kick(Subject::Account(AccountId::new()));
+    let most = ORDERS.burst.get() as usize;
+    for _ in 0..most {
+        does(&at_adas, &made_up()).await;
+    }
+    let refused = at_adas.link.request(&made_up()).await.unwrap_err().into_refusal();
+    assert_eq!(refused.code, Code::TooManyRequests);
+    let wait = refused.retry_after_ms.unwrap();
+    assert!((1..=ORDERS.period().as_millis()).contains(&u128::from(wait)), "{refused:?}");
+    // On another device it is no other moderator; and what was refused was not done.
+    let second = Someone::on_device_of(&scene, "ada", ada.account).join(&scene).await;
+    assert_eq!(ask(&second, &SetView { view: View::Restricted }).await, Err(Code::TooManyRequests));
+    for _ in 0..=most {
+        does(&owner, &made_up()).await;
+    }
+    let acts = ask(&owner, &Audit::default()).await.unwrap().acts;
+    assert_eq!(acts.len(), 1 + most + 1 + most);
+    assert_eq!(ask(&owner, &RetInfo {}).await.unwrap().policy.view, View::Public);
+}
+
+#[actix::test]
+async fn an_order_that_may_not_be_given_is_refused_at_once_and_takes_nobodys_place() {
+    let scene = Scene::new().await;
+    let (owner, guest) = (owner(&scene).await, scene.join_as("guest").await);
+    let ada = Someone::new(&scene, "ada");
+    // The disk takes nothing for now, so that what was let in waits.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let store = scene.store.clone();
+    let busy = tokio::spawn(async move {
+        let waits = move |_: &mut Transaction<'_>| -> Result<(), Abort> {
+            // The test that ends lets go, too.
+            let _ = held.recv();
+            Ok(())
+        };
+        store.write(waits).await
+    });
+    let first = owner.link.send(&authorize(&ada, Grant::Authorized)).unwrap();
+    for _ in 0..2 * MAX_ORDERS {
+        assert_eq!(ask(&guest, &SetView { view: View::Restricted }).await, Err(Code::NotModerator));
+    }
+    let second = owner.link.send(&SetPost { post: Post::Authorized }).unwrap();
+    // Behind it on the same connection, and answered past the orders.
+    ask(&owner, &RetInfo {}).await.unwrap();
+    release.send(()).unwrap();
+    assert!(first.await.unwrap().changed && second.await.unwrap().changed);
+    busy.await.unwrap().unwrap();
+}
+
+async fn name_of(owner: &Member, subject: Subject) -> String {
+    let list = ask(owner, &Members { granted: true, after: None }).await.unwrap();
+    list.members.into_iter().find(|row| row.subject == subject).unwrap().name
+}
+
+#[actix::test]
+async fn the_name_that_is_kept_of_somebody_is_the_one_in_their_pass_whatever_was_claimed() {
+    let scene = Scene::new().await;
+    let (owner, ada) = (owner(&scene).await, Someone::new(&scene, "ada"));
+    let claimed = |name: &str| Authorize { name: name.parse().unwrap(), ..authorize(&ada, Grant::Moderator) };
+    does(&owner, &claimed("mallory")).await;
+    assert_eq!(name_of(&owner, ada.subject()).await, "mallory", "until she comes");
+    let until_it_is = async |name: &str| {
+        let found = async {
+            while name_of(&owner, ada.subject()).await != name {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(super::scene::SOON, found).await.unwrap();
+    };
+    let leaves = async |mut member: Member| {
+        member.link.close();
+        member.end().await;
+        let is_gone = async { while ask(&owner, &RetInfo {}).await.unwrap().members > 1 {} };
+        tokio::time::timeout(super::scene::SOON, is_gone).await.unwrap();
+    };
+    leaves(ada.join(&scene).await).await;
+    until_it_is("ada").await;
+    // A claim undoes nothing, also when it comes with another role or a ban.
+    does(&owner, &Authorize { role: Grant::Authorized, ..claimed("mallory") }).await;
+    assert_eq!(name_of(&owner, ada.subject()).await, "ada");
+    // A new name counts as soon as it is shown.
+    let at_adas = ada.join(&scene).await;
+    let renamed = scene.sign(&scene.account_pass(ada.pass.peer_key, "adele", ada.account));
+    ask(&at_adas, &Pass { pass: renamed }).await.unwrap();
+    leaves(at_adas).await;
+    until_it_is("adele").await;
+    does(&owner, &ban(ada.subject())).await;
+    let bans = ask(&owner, &Bans::default()).await.unwrap().bans;
+    assert_eq!(bans[0].name.as_deref(), Some("adele"));
+}
+
+#[actix::test]
+async fn of_who_is_invisible_no_name_is_learnt() {
+    let scene = Scene::new().await;
+    let (owner, ada) = (owner(&scene).await, Someone::new(&scene, "ada"));
+    does(&owner, &Authorize { name: "mallory".parse().unwrap(), ..authorize(&ada, Grant::Authorized) }).await;
+    let visitor = scene.visitor(ada.pass.peer_key).await;
+    let connect = Connect { invisible: true, ..scene.connect(&ada.pass, None, 0) };
+    visitor.link.request(&connect).await.unwrap();
+    // Behind whatever was written for that.
+    does(&owner, &SetPost { post: Post::Authorized }).await;
+    assert_eq!(name_of(&owner, ada.subject()).await, "mallory");
 }
