@@ -12,7 +12,7 @@ use common::link::{CloseReason, Inbound, Inbox, Link};
 use common::listener::listen;
 use common::proto::channel::{Connect, HostRequest};
 use common::proto::limits::{
-    CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, PROTOCOL_VERSION,
+    CONNECT_AGAIN_AFTER, CONNECT_LIMIT, DRAIN_LIMIT, HELLO_LIMIT, MAX_CONNECT_ATTEMPTS, PROTOCOL_VERSION,
 };
 use common::proto::policy::Holder;
 use common::proto::session::{self, Hello, Purpose, Welcome};
@@ -236,7 +236,7 @@ impl Visitor<'_> {
                 Err(refusal) => self.refuse(id, refusal),
             }
         }
-        Err(self.end(Code::TooManyRequests.into()))
+        Err(self.end(Refusal::from(Code::TooManyRequests).after(CONNECT_AGAIN_AFTER)))
     }
 
     /// Waits for HELLO and answers it.

@@ -8,9 +8,7 @@ use common::clock::Timestamp;
 use common::identity::PeerKey;
 use common::pass::Pass;
 use common::proto::device::Revoked;
-
-/// How many keys are remembered; of more, those whose passes die first are forgotten.
-const MAX_KEYS: usize = 131_072;
+use common::proto::limits::MAX_REMEMBERED_REVOKED;
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -60,13 +58,13 @@ impl Revocations {
 
 impl Known {
     fn make_room(&mut self, now: Timestamp) {
-        if self.keys.len() < MAX_KEYS {
+        if self.keys.len() < MAX_REMEMBERED_REVOKED {
             return;
         }
         self.keys.retain(|_, row| now < row.until);
-        if self.keys.len() >= MAX_KEYS {
+        if self.keys.len() >= MAX_REMEMBERED_REVOKED {
             let mut ends: Vec<Timestamp> = self.keys.values().map(|row| row.until).collect();
-            let (_, middle, _) = ends.select_nth_unstable(MAX_KEYS / 16);
+            let (_, middle, _) = ends.select_nth_unstable(MAX_REMEMBERED_REVOKED / 16);
             let middle = *middle;
             self.keys.retain(|_, row| row.until > middle);
         }
@@ -120,7 +118,7 @@ mod tests {
     #[test]
     fn of_too_many_the_dead_ones_go_first() {
         let revocations = Revocations::default();
-        let many = u32::try_from(MAX_KEYS).unwrap();
+        let many = u32::try_from(MAX_REMEMBERED_REVOKED).unwrap();
         let keys: Vec<PeerKey> = (1..many).map(key).collect();
         revocations.add(&Revoked { rev: 1, keys, until: at(10) }, at(1));
         revocations.add(&Revoked { rev: 2, keys: vec![key(many)], until: at(100) }, at(1));

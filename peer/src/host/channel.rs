@@ -20,7 +20,7 @@ use common::entry::erasure::ERASE;
 use common::entry::{Author, Header, Position, RawEntry};
 use common::id::{MessageId, RequestId};
 use common::proto::channel::Stored;
-use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_WAITING_BYTES};
+use common::proto::limits::{BUSY_AGAIN_AFTER, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_WAITING_BYTES};
 use common::proto::status::{Code, Refusal};
 
 pub use message::{
@@ -213,7 +213,7 @@ impl Channel {
         }
         let bytes = message.body.get().len();
         if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
-            return Err(Code::TooManyRequests.into());
+            return Err(Refusal::from(Code::TooManyRequests).after(BUSY_AGAIN_AFTER));
         }
         self.waiting_bytes += bytes;
         self.claims.insert(message.id, Claim { content: message.content(), conn, waiters: vec![waiter] });

@@ -9,10 +9,7 @@ use common::id::{IdentityKind, Subject};
 use common::name::UserName;
 use common::proto::channel::{Member, MemberList, Members, Role};
 use common::proto::event::{Joined, Left, Person};
-use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_PRESENCE_NAMES};
-
-/// What a row of a page of members takes beside its name and its folded name: subject, kind, role, punctuation.
-const ROW_BYTES: usize = 160;
+use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS, MAX_PRESENCE_NAMES, MEMBER_ROW_BYTES};
 
 /// Where somebody stands in the list: names are shown in the order of their folded form.
 type Place = (String, Subject);
@@ -123,7 +120,7 @@ impl Presence {
         let (mut bytes, mut last) = (0, None::<&str>);
         let mut next = None;
         for ((folded, subject), person) in self.listed.range((begin, Bound::Unbounded)) {
-            let row = person.name.len() + ROW_BYTES;
+            let row = person.name.len() + MEMBER_ROW_BYTES;
             let is_full = members.len() >= MAX_PAGE_ROWS as usize || bytes + row > MAX_PAGE_BYTES;
             if is_full && last != Some(folded) {
                 next = last.map(str::to_owned);

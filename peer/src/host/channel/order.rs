@@ -4,11 +4,8 @@ use std::collections::VecDeque;
 
 use common::id::RequestId;
 use common::proto::channel::Stored;
-use common::proto::limits::MAX_UNANSWERED_MESSAGES;
+use common::proto::limits::{MAX_ANSWERS_OWED, MAX_UNANSWERED_MESSAGES};
 use common::proto::status::{Code, Refusal};
-
-/// Who is this far over what may be unanswered takes no notice of refusals.
-const MAX_SLOTS: usize = 8 * MAX_UNANSWERED_MESSAGES;
 
 #[derive(Debug)]
 struct Slot {
@@ -50,7 +47,7 @@ impl Order {
 
     /// A request has come.
     pub fn take(&mut self, request: RequestId, restart: bool) -> Taken {
-        if self.slots.len() >= MAX_SLOTS {
+        if self.slots.len() >= MAX_ANSWERS_OWED {
             return Taken::Overrun;
         }
         self.refusing &= !restart;
