@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use common::id::Subject;
 use common::identity::{Identity, PeerKey};
 use common::proto::directory::{Entered, Renew, Signin};
@@ -12,9 +14,9 @@ use common::proto::knock::{Introduce, Knock};
 use common::proto::presence::{Invisible, Users, Watch};
 use common::proto::status::Code;
 use common::secret::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::wire::Wire;
-use support::{Client, PASSWORD, Running, config, start};
+use support::{COMMANDS, Client, PASSWORD, Running, channel, config, hello, start};
 
 async fn online(client: &Client) -> Vec<String> {
     let page = client.ask(&Users::default()).await.unwrap();
@@ -30,6 +32,8 @@ fn meet(subject: Subject, key: PeerKey) -> Introduce {
 struct Ada {
     devices: [Identity; 2],
     subject: Subject,
+    /// A channel that has nothing to do with her.
+    square: Value,
 }
 
 impl Ada {
@@ -42,7 +46,7 @@ impl Ada {
         first.ask(&Invisible { on: true }).await.unwrap();
         first.hang_up().await;
         second.hang_up().await;
-        Self { devices, subject }
+        Self { devices, subject, square: serde_json::to_value(channel("square")).unwrap() }
     }
 
     async fn enter(&self, tracker: &Running, device: usize) -> (Client, Entered) {
@@ -56,10 +60,21 @@ impl Ada {
     }
 }
 
+/// What is not asked of somebody, and why.
+const NOT_ASKED: &[(&str, &str)] = &[
+    ("SIGNIN", "wrong passwords are counted by the clock"),
+    ("SIGNOUT", "ends what the observer sees with, and shows nothing but that"),
+    ("PASSWORD", "is about the observer's own password"),
+    ("RENEW", "is answered with the observer's own pass, which is another one each time"),
+    ("DEVICES", "shows the observer's own devices, and their clocks"),
+    ("BROADCAST", "goes to everybody, is answered without a word, and is counted by the clock"),
+];
+
 /// Everything that an observer can ask of somebody at a tracker.
-async fn asked_of(wire: &mut Wire, ada: &Ada) -> Vec<String> {
-    let mut answers = Vec::new();
-    for (command, body) in [
+fn questions(ada: &Ada) -> Vec<(&'static str, Value)> {
+    let id = &ada.square["id"];
+    vec![
+        ("HELLO", serde_json::to_value(hello()).unwrap()),
         ("USERS", json!({})),
         ("USERS", json!({"limit": 1})),
         ("WATCH", json!({"subjects": [ada.subject]})),
@@ -73,8 +88,17 @@ async fn asked_of(wire: &mut Wire, ada: &Ada) -> Vec<String> {
         ("SIGNUP", json!({"name": "ada", "password": PASSWORD})),
         ("GUEST", json!({"name": "ada"})),
         ("REVOKE", json!({"key": ada.devices[0].key()})),
+        ("INVISIBLE", json!({"on": false})),
+        ("HOST", ada.square.clone()),
+        ("POLICY", json!({"id": id, "policy": {"rev": 0}})),
+        ("UNHOST", json!({"id": id})),
         ("PING", json!({})),
-    ] {
+    ]
+}
+
+async fn asked_of(wire: &mut Wire, ada: &Ada) -> Vec<String> {
+    let mut answers = Vec::new();
+    for (command, body) in questions(ada) {
         answers.push(wire.ask(command, &body).await);
     }
     answers
@@ -136,6 +160,13 @@ async fn to_everybody_else_who_is_invisible_is_byte_for_byte_who_is_away() {
         second.hang_up().await;
     });
     assert_eq!(there.await, away);
+    let asked: BTreeSet<&str> = questions(&ada).iter().map(|(command, _)| *command).collect();
+    let not_asked = NOT_ASKED.iter().map(|(command, _)| *command).collect();
+    assert_eq!(
+        asked.union(&not_asked).copied().collect::<BTreeSet<_>>(),
+        BTreeSet::from_iter(COMMANDS.iter().copied())
+    );
+    assert!(asked.is_disjoint(&not_asked), "what is asked after all is no exception");
     assert!(away.iter().all(|lines| lines.iter().any(|line| line.contains(r#"{"event":"LEFT""#))));
     // The opposite, so that this test can fail: who is to be seen makes a difference.
     first.ask(&Invisible { on: false }).await.unwrap();

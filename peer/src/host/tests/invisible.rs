@@ -1,8 +1,16 @@
-use common::id::AccountId;
+use std::collections::BTreeSet;
+
+use common::id::{AccountId, Subject};
 use common::identity::Identity;
+use common::name::UserName;
 use common::pass::Pass;
-use common::proto::channel::{Audit, Bans, Connect, Debug, Kick, Members, RetInfo, StatusOf};
+use common::proto::channel::{
+    Audit, Authorize, Ban, Bans, Connect, Deauthorize, Debug, Erase, History, HostRequest, Kick, Members,
+    RetInfo, SetPost, SetRetention, SetView, StatusOf, Unban,
+};
+use common::proto::directory::{Grant, Post, View};
 use common::proto::event::HostEvent;
+use common::proto::session::Ping;
 use common::proto::{Command, status::Code};
 use serde_json::{Value, json};
 
@@ -20,7 +28,7 @@ async fn answer<C: Command>(member: &Member, command: &C) -> Value {
 fn timeless(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
-            for name in ["at", "waiting_bytes", "unanswered", "number"] {
+            for name in ["at", "waiting_bytes", "unanswered", "number", "rev"] {
                 fields.remove(name);
             }
             fields.values_mut().for_each(|field| *field = timeless(field.take()));
@@ -34,19 +42,53 @@ fn timeless(mut value: Value) -> Value {
     value
 }
 
+/// What is not asked about somebody, and why.
+const NOT_ASKED: &[(&str, &str)] = &[
+    ("HELLO", "begins a connection, and shows nothing of a channel"),
+    ("CONNECT", "tells of the channel what RET_INFO does"),
+    ("PASS", "is about the observer's own pass"),
+    ("DISCONNECT", "ends what the observer sees with"),
+    ("MESSAGE", "is answered with its number, and told to everybody"),
+    ("VERIFY", "is answered with what the host has signed of its log, and the time"),
+];
+
+/// The answers to what was asked, each with its command.
+#[derive(Default)]
+struct Answers(Vec<(&'static str, Value)>);
+
+impl Answers {
+    async fn ask<C: Command>(&mut self, member: &Member, command: &C) {
+        self.0.push((C::NAME, timeless(answer(member, command).await)));
+    }
+}
+
 /// Everything that a member can ask about another one.
-async fn asked(member: &Member, ada: &Pass) -> Vec<Value> {
-    let kick = Kick { subject: ada.subject, why: None };
-    let answers = [
-        answer(member, &Members::default()).await,
-        answer(member, &Members { granted: true, after: None }).await,
-        answer(member, &RetInfo {}).await,
-        answer(member, &Debug {}).await,
-        answer(member, &Bans { after: None }).await,
-        answer(member, &StatusOf { ids: Vec::new() }).await,
-        answer(member, &kick).await,
-    ];
-    answers.into_iter().map(timeless).collect()
+async fn asked(member: &Member, ada: &Pass) -> Vec<(&'static str, Value)> {
+    let Subject::Account(account) = ada.subject else { panic!("a guest cannot be invisible") };
+    let (subject, name) = (ada.subject, "mallory".parse::<UserName>().unwrap());
+    let mut answers = Answers::default();
+    answers.ask(member, &Ping {}).await;
+    answers.ask(member, &Members::default()).await;
+    answers.ask(member, &RetInfo {}).await;
+    answers.ask(member, &Debug {}).await;
+    answers.ask(member, &StatusOf { ids: Vec::new() }).await;
+    answers.ask(member, &History::default()).await;
+    answers.ask(member, &SetView { view: View::Public }).await;
+    answers.ask(member, &SetPost { post: Post::Everyone }).await;
+    answers.ask(member, &SetRetention { days: None }).await;
+    answers.ask(member, &Erase { seq: 1, why: None }).await;
+    answers.ask(member, &Authorize { account, name: name.clone(), role: Grant::Authorized }).await;
+    answers.ask(member, &Members { granted: true, after: None }).await;
+    answers.ask(member, &Deauthorize { account }).await;
+    answers.ask(member, &Kick { subject, why: None }).await;
+    answers.ask(member, &Ban { subject, name: Some(name), why: None }).await;
+    answers.ask(member, &Bans { after: None }).await;
+    answers.ask(member, &Unban { subject }).await;
+    answers.ask(member, &Audit { before: None, limit: Some(5) }).await;
+    // Another one each time.
+    let (found, written) = (subject.to_string(), "ada");
+    let alike = |value: Value| serde_json::from_str(&value.to_string().replace(&found, written)).unwrap();
+    answers.0.into_iter().map(|(command, value)| (command, alike(value))).collect()
 }
 
 /// What is told until somebody with this name has come.
@@ -125,7 +167,12 @@ async fn an_invisible_member_is_to_all_others_as_if_away() {
     assert_eq!(rounds[0], rounds[1]);
     assert_ne!(rounds[0], rounds[2]);
     let acts = answer(&observers[2], &Audit { limit: None, before: None }).await;
-    assert_eq!(acts["ok"]["acts"].as_array().map(Vec::len), Some(3), "each kick was one: {acts}");
+    assert_eq!(acts["ok"]["acts"].as_array().map(Vec::len), Some(3 * 5), "each order was one: {acts}");
+    let commands: BTreeSet<&str> = rounds[0][0].1.iter().map(|(command, _)| *command).collect();
+    let not_asked = NOT_ASKED.iter().map(|(command, _)| *command).collect();
+    let all = BTreeSet::from_iter(HostRequest::NAMES.iter().copied());
+    assert_eq!(commands.union(&not_asked).copied().collect::<BTreeSet<_>>(), all);
+    assert!(commands.is_disjoint(&not_asked), "what is asked after all is no exception");
     drop(first);
 }
 
