@@ -29,7 +29,9 @@ use common::process::raise_open_file_limit;
 
 use crate::dialect::Dialect;
 use crate::report::Report;
-use crate::scenario::{directory, fanout, files, growth, history, paced, presence, stalled, stored, storm};
+use crate::scenario::{
+    directory, fanout, files, growth, history, paced, presence, search, stalled, stored, storm,
+};
 use crate::world::Target;
 
 /// What can go wrong is told to whoever started the program, and ends it.
@@ -99,6 +101,8 @@ enum Scenario {
     Presence(presence::Presence),
     /// A file, or many small ones, from one peer to another
     Files(files::Files),
+    /// Words in a channel with a long history
+    Search(search::Search),
     /// How costs grow: tables of four points
     Growth,
     /// Puts lines of JSON of many runs together, as medians beside what is to be held
@@ -155,6 +159,7 @@ fn run(arguments: &Arguments) -> Fallible<bool> {
         Scenario::Tracker(options) => vec![directory::run(&target, options)?],
         Scenario::Presence(options) => vec![presence::run(&target, options)?],
         Scenario::Files(options) => vec![files::run(&target, options)?],
+        Scenario::Search(options) => vec![search::run(&target, options)?],
         Scenario::Growth => growth::run(&target)?,
         Scenario::Table { results } => {
             write!(std::io::stdout(), "{}", table::tables(&std::fs::read_to_string(results)?)?)?;

@@ -7,6 +7,7 @@ pub mod growth;
 pub mod history;
 pub mod paced;
 pub mod presence;
+pub mod search;
 pub mod stalled;
 pub mod stored;
 pub mod storm;

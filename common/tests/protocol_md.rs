@@ -168,7 +168,7 @@ fn check_request(exchange: &Exchange) {
         presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
         file::FileGet, recovery::Fetch, recovery::Proofs,
-        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Verify,
+        channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Search, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::SetRetention, channel::Authorize,
         channel::Deauthorize, channel::Erase, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
     }

@@ -11,6 +11,7 @@ mod history;
 mod outbox;
 mod presence;
 mod reply;
+mod search;
 
 pub use command::{Command, DevicesCommand, ModerationCommand, OutboxCommand, WhoIs};
 pub use direct::{
@@ -31,4 +32,8 @@ pub use reply::{
     AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, DeviceRow,
     DevicesOf, Done, DoorState, HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing,
     Moderated, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
+};
+pub use search::{
+    AnyMessage, Cursor, DEFAULT_FOUND, Found, FoundMessage, Look, MAX_CONTEXT, MAX_FOUND, Place, Reindexing,
+    SearchCommand, Snippet,
 };

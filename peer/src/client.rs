@@ -39,6 +39,7 @@ use crate::events::Events;
 use crate::files::FilesHandle;
 use crate::pace::Tried;
 use crate::reconnect::Now;
+use crate::search::Search;
 use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use archive::{Archive, Asking};
@@ -65,6 +66,8 @@ pub struct ClientConfig {
     pub session: SessionView,
     /// Who is told of files that are offered.
     pub files: FilesHandle,
+    /// Who is told that there is something new.
+    pub search: Search,
     /// Where the user interface is told.
     pub events: Events,
     /// How long a message may wait before it is too late to send it; for ever when absent.
@@ -95,6 +98,7 @@ struct Client {
     archive: Archive,
     session: SessionView,
     files: FilesHandle,
+    search: Search,
     events: Events,
     status: watch::Sender<Status>,
     link: Option<Link>,
@@ -115,7 +119,8 @@ struct Client {
 /// # Errors
 /// When what was kept of the channel cannot be read.
 pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
-    let ClientConfig { channel, way, store, session, files, events, expire, catch_up, alarm } = config;
+    let ClientConfig { channel, way, store, session, files, search, events, expire, catch_up, alarm } =
+        config;
     let (id, name, joined) = (channel.record.id, channel.record.name.clone(), channel.joined);
     let archive = Archive::new(store.store().clone(), id);
     let kept = KeptClient {
@@ -139,6 +144,7 @@ pub fn start(config: ClientConfig) -> Result<ClientHandle, ReadError> {
         archive,
         session,
         files,
+        search,
         events,
         status,
         link: None,

@@ -10,6 +10,7 @@ mod carrying;
 mod commands;
 mod dial;
 mod door;
+mod found;
 mod handle;
 pub mod lines;
 mod meet;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 
 pub use book::Accept;
 pub use door::{Door, Visitor, Visitors, door};
+pub use found::FoundDirect;
 pub use handle::DirectHandle;
 
 use crate::alarm::{Alarm, Death};
@@ -45,6 +47,7 @@ use crate::events::Events;
 use crate::files::FilesHandle;
 use crate::hosting::HostingHandle;
 use crate::presence::PresenceHandle;
+use crate::search::Search;
 use crate::session::SessionView;
 use crate::tracker_link::TrackerHandle;
 use archive::Archive;
@@ -96,6 +99,8 @@ pub struct DirectConfig {
     pub presence: PresenceHandle,
     /// Who is told of files that are offered.
     pub files: FilesHandle,
+    /// Who is told that there is something new.
+    pub search: Search,
     /// Those who connect.
     pub visitors: Visitors,
     /// Where the user interface is told.
@@ -176,6 +181,7 @@ struct Direct {
     unseen: Unseen,
     presence: PresenceHandle,
     files: FilesHandle,
+    search: Search,
     death: Death,
 }
 
@@ -200,6 +206,7 @@ pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
         hosting,
         presence,
         files,
+        search,
         visitors,
         events,
         alarm,
@@ -236,6 +243,7 @@ pub fn start(config: DirectConfig) -> Result<DirectHandle, ReadError> {
         unseen: Unseen::new(visitors.latch()),
         presence,
         files,
+        search,
         death: Death::of("private conversations", &alarm),
     };
     let addr = Direct::create(|ctx: &mut Context<Direct>| {

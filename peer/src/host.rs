@@ -32,6 +32,7 @@ pub mod quota;
 mod reading;
 pub mod record;
 pub mod retention;
+mod searching;
 pub mod seats;
 mod stream;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use record::{
     Behind, HostRecord, add as add_record, forget, is_kept, is_whole_again, keep as keep_record, load_records,
 };
 
+use crate::search::Search;
 use actor::{Admission, Host};
 use acts::Acts;
 use fanout::Fanout;
@@ -79,6 +81,8 @@ pub struct HostConfig {
     pub arbiter: ArbiterHandle,
     /// Whose passes count.
     pub gate: SharedGate,
+    /// What finds entries.
+    pub search: Search,
 }
 
 /// Why a host could not do what its peer wants of it.
@@ -128,6 +132,7 @@ struct Shared {
     log: Log,
     acts: Acts,
     gate: SharedGate,
+    search: Search,
     admission: watch::Receiver<Admission>,
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
@@ -147,7 +152,7 @@ impl HostHandle {
     /// # Errors
     /// When the record cannot be kept or the log not be read.
     pub async fn open(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { store, identity, record, arbiter, gate } = config;
+        let HostConfig { store, identity, record, arbiter, gate, search } = config;
         record::keep(&store, record.clone()).await?;
         crash::here(Point::HostOpened);
         let log = Log::new(store.clone(), record.id, record.epoch);
@@ -164,6 +169,7 @@ impl HostHandle {
             log: log.clone(),
             acts: acts.clone(),
             gate: gate.clone(),
+            search,
             admission,
             head: watch_head,
             ended,

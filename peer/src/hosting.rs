@@ -32,6 +32,7 @@ use crate::api::{self, Event};
 use crate::events::Events;
 use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Doors, Hosts, Listener};
+use crate::search::Search;
 use crate::session::{HeldPass, SessionView};
 use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
@@ -65,6 +66,8 @@ pub struct HostingConfig {
     pub store: PeerStore,
     /// Where channels are announced.
     pub tracker: TrackerHandle,
+    /// What finds entries.
+    pub search: Search,
     /// The running hosts, shared with the listener and with this peer's own clients.
     pub hosts: Hosts,
     /// Where the user interface is told.
@@ -249,6 +252,7 @@ impl Hosting {
             record,
             arbiter: self.arbiter.handle(),
             gate: self.config.hosts.gate().clone(),
+            search: self.config.search.clone(),
         };
         if let Some(directory) = self.session.borrow().directory.clone() {
             self.config.hosts.gate().trust(directory);

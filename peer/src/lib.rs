@@ -4,7 +4,7 @@
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
 //! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), and
-//! given back to a host that has lost it ([`recovery`]), who of
+//! given back to a host that has lost it ([`recovery`]), what is found ([`search`]), who of
 //! those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept
 //! ([`store`]), and what people see ([`ui`]).
 
@@ -25,6 +25,7 @@ pub mod presence;
 pub mod reconnect;
 pub mod recovery;
 pub mod revocations;
+pub mod search;
 pub mod session;
 #[cfg(test)]
 mod simulation;

@@ -11,6 +11,7 @@ mod look;
 mod moderate;
 mod outbox;
 mod presence;
+mod search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use crate::files::FilesHandle;
 use crate::history::Historian;
 use crate::hosting::HostingHandle;
 use crate::presence::PresenceHandle;
+use crate::search::Search;
 use crate::session::SessionView;
 use crate::store::{KnownChannel, PeerStore};
 use crate::tracker_link::TrackerHandle;
@@ -68,6 +70,8 @@ pub struct NodeConfig {
     pub presence: PresenceHandle,
     /// What takes history along.
     pub historian: Historian,
+    /// What finds messages.
+    pub search: Search,
     /// How clients get to their channels.
     pub way: Way,
     /// Who this peer is.
@@ -94,6 +98,7 @@ pub struct NodeHandle {
     session: SessionView,
     data: PathBuf,
     historian: Historian,
+    search: Search,
 }
 
 /// Starts a node, and the clients of all channels that are joined.
@@ -108,6 +113,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         files,
         presence,
         historian,
+        search,
         way,
         session,
         events,
@@ -115,7 +121,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
         alarm,
         expire,
     } = config;
-    let offered = files.clone();
+    let (offered, nudged) = (files.clone(), search.clone());
     let (view, told, hosted, watching) = (session.clone(), direct.clone(), hosting.clone(), presence.clone());
     let addr = Node::create(|ctx: &mut Context<Node>| {
         ctx.set_mailbox_capacity(MAILBOX);
@@ -128,6 +134,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             hosting: hosted,
             presence: watching,
             files: offered,
+            search: nudged,
             events,
             catch_up,
             clients: BTreeMap::new(),
@@ -136,7 +143,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             expire,
         }
     });
-    NodeHandle { addr, tracker, hosting, direct, files, presence, session, data, historian }
+    NodeHandle { addr, tracker, hosting, direct, files, presence, session, data, historian, search }
 }
 
 /// Whether a command asks the tracker: right after the start it then waits for the outcome of the first contact, so
@@ -180,6 +187,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Export { .. }
         | Command::Backup { .. }
         | Command::Recover { .. }
+        | Command::Search(_)
         | Command::History { .. } => false,
     }
 }
@@ -229,6 +237,7 @@ impl ui::Node for NodeHandle {
             Command::Backup { folder } => self.backup(folder).await,
             Command::Recover { channel } => Box::pin(self.recover(channel)).await,
             Command::Import { path, channel, key } => Box::pin(self.import(path, channel, key)).await,
+            Command::Search(asked) => Box::pin(self.search(asked)).await,
             Command::History { channel, count, before } => {
                 Box::pin(self.history(channel, count, before)).await
             }
@@ -339,6 +348,7 @@ struct Node {
     hosting: HostingHandle,
     presence: PresenceHandle,
     files: FilesHandle,
+    search: Search,
     events: Events,
     catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
@@ -376,6 +386,7 @@ impl Node {
             store: self.store.clone(),
             session: self.session.clone(),
             files: self.files.clone(),
+            search: self.search.clone(),
             events: self.events.clone(),
             expire: self.expire,
             catch_up: self.catch_up,

@@ -10,6 +10,7 @@ use common::identity::{Identity, IdentityError};
 use common::shutdown::{Shutdown, ShutdownTrigger};
 use common::storage::{Ended, OpenError, Program, ReadError, Schema, Step, Store};
 use common::transport::{TlsError, Transport};
+use futures_util::future::join;
 use tokio::time::timeout;
 
 use crate::alarm::Alarm;
@@ -24,6 +25,7 @@ use crate::hosting::{self, HostingConfig, HostingHandle};
 use crate::listener::{Doors, Hosts};
 use crate::node::{self, NodeConfig, NodeHandle};
 use crate::presence::{self, PresenceConfig, PresenceHandle};
+use crate::search::{self, Search};
 use crate::session::{FirstName, Session};
 use crate::store::PeerStore;
 use crate::tracker_link::{self, TrackerLinkConfig, TrustFile};
@@ -46,6 +48,8 @@ const STEPS: &[Step] = &[Step { to: 2, piece: archive::follow_kept }];
 pub fn open_store(data: &Path) -> Result<Store, OpenError> {
     Store::open_migrating(data, SCHEMA, STEPS)
 }
+/// Where the search has its index, in the data folder.
+const SEARCH_FOLDER: &str = "search";
 /// How long the orderly end may take before the process ends all the same.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 /// How long the store may take to put the last on disk, whatever became of the rest.
@@ -71,6 +75,9 @@ pub enum StartError {
     /// The peer's key cannot be read or made.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The search cannot be started.
+    #[error("the search cannot be started: {0}; end other programs, or raise the number of threads")]
+    Search(std::io::Error),
     /// This build cannot speak TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -109,6 +116,7 @@ pub struct Peer {
     /// Raised when a part has died that others depend on.
     pub alarm: Alarm,
     store: Store,
+    search: Search,
     stop_listening: ShutdownTrigger,
 }
 
@@ -146,9 +154,11 @@ pub async fn start_on(store: Store, config: Config) -> Result<Peer, StartError> 
     }
     let (alarm, (stop_listening, shutdown)) = (Alarm::default(), Shutdown::new());
     watch_store(&store, &alarm);
-    let parts = Parts { identity, transport, store: kept, events, alarm: alarm.clone(), shutdown };
+    let search = search::start(config.data.join(SEARCH_FOLDER), store.clone()).map_err(StartError::Search)?;
+    let kept_search = search.clone();
+    let parts = Parts { identity, transport, store: kept, search, events, alarm: alarm.clone(), shutdown };
     let node = parts.start(config, session).await?;
-    Ok(Peer { node, events: queue, alarm, store, stop_listening })
+    Ok(Peer { node, events: queue, alarm, store, search: kept_search, stop_listening })
 }
 
 /// What private conversations have to do with.
@@ -163,6 +173,7 @@ struct Parts {
     identity: Identity,
     transport: Transport,
     store: PeerStore,
+    search: Search,
     events: Events,
     alarm: Alarm,
     shutdown: Shutdown,
@@ -222,6 +233,7 @@ impl Parts {
         let node = node::start(NodeConfig {
             data,
             historian,
+            search: self.search,
             store: self.store,
             session: tracker.session(),
             way: Way { transport: self.transport, tracker: tracker.clone(), hosts, shutdown: self.shutdown },
@@ -266,6 +278,7 @@ impl Parts {
             hosting,
             presence,
             files,
+            search: self.search.clone(),
             visitors,
             events,
             alarm,
@@ -285,6 +298,7 @@ impl Parts {
             transport: self.transport.clone(),
             store: self.store.clone(),
             tracker,
+            search: self.search.clone(),
             hosts,
             doors,
             events: self.events.clone(),
@@ -315,7 +329,7 @@ impl Peer {
         drop(self.events);
         self.stop_listening.request();
         let ended = timeout(SHUTDOWN_LIMIT, self.node.shut_down()).await;
-        let closed = timeout(CLOSE_LIMIT, self.store.close()).await;
+        let closed = timeout(CLOSE_LIMIT, join(self.search.close(), self.store.close())).await;
         if ended.is_ok() && closed.is_ok() { Ok(()) } else { Err(RunError::Slow) }
     }
 }

@@ -120,6 +120,7 @@ fn heading(event: &Value) -> String {
                 "debug" if event["body"]["program"].is_string() => "client",
                 "deauthorize" | "author" => "authorize",
                 "refresh" => "history",
+                "search" if event["body"]["entries"].is_u64() => "search --rebuild",
                 "reject" | "close" | "block" | "unblock" => "leave",
                 "chat" => "msg",
                 "history" if event["body"]["user"].is_string() => "history @",
@@ -212,6 +213,7 @@ fn life() -> Vec<Value> {
     for line in ["members first", "info first", "history first", "verify first"] {
         charlie.done(line);
     }
+    searched(&mut charlie);
     taken_along(&mut ken, folder.path());
     let other = "another horse battery";
     for line in
@@ -250,6 +252,21 @@ fn life() -> Vec<Value> {
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
+}
+
+/// What was said, looked for here and at the host.
+fn searched(charlie: &mut Peer) {
+    for line in [
+        "search hello",
+        "search HEL* in first from charlie --context 1 --limit 1",
+        "search hello in first --host",
+        "search --rebuild",
+    ] {
+        charlie.done(line);
+    }
+    for line in ["search", "search hello before noon", "search hello in nowhere"] {
+        charlie.refused(line);
+    }
 }
 
 /// The channel in a file, a log of IRC as a channel, and what is no export.
@@ -371,7 +388,9 @@ fn private_life(ken: &mut Peer, charlie: &mut Peer) {
     }
     files(ken, charlie);
     ken.done("chat charlie hello");
-    for line in ["history @charlie", "history @charlie 1 --before 2", "close charlie"] {
+    for line in
+        ["search two in @charlie", "history @charlie", "history @charlie 1 --before 2", "close charlie"]
+    {
         ken.done(line);
     }
     charlie.wait("the end", |event| event["event"] == "chat" && event["state"] == "left");

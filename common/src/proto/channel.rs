@@ -10,7 +10,7 @@ use super::session::{Hello, Ping};
 use super::{Empty, closed, commands};
 use crate::clock::Timestamp;
 use crate::entry::{Checkpoint, Position, RawEntry};
-use crate::id::{AccountId, ChannelId, IdentityKind, MessageId, Subject};
+use crate::id::{AccountId, ChannelId, Epoch, IdentityKind, MessageId, Subject};
 use crate::name::{ChannelName, UserName};
 use crate::pass::SignedPass;
 use crate::signed::Signed;
@@ -34,6 +34,8 @@ closed! {
         StatusOf,
         /// A page of the log.
         History,
+        /// What was said that has certain words in it.
+        Search,
         /// What the host has signed of its log.
         Verify,
         /// Erases the body of an entry.
@@ -207,6 +209,53 @@ pub struct HistoryPage {
     pub entries: Vec<RawEntry>,
     /// How far the log is.
     pub head: Position,
+}
+
+/// Asks for entries by what they say, the newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Search {
+    /// Words that have to be there, `"in this order"`, `-not`, or only `begun*`.
+    pub words: String,
+    /// Whose name was at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Only what was stored at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Only what was stored before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Timestamp>,
+    /// Only what has a link in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link: bool,
+    /// Only what comes behind this entry in the order of what is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older: Option<FoundAt>,
+    /// How many at most; a page may be shorter, by bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Where an entry stands in the order of what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundAt {
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// Its number.
+    pub seq: u64,
+}
+
+/// What was found: entries, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SearchPage {
+    /// The entries.
+    pub entries: Vec<RawEntry>,
+    /// Of which life of the log they are.
+    pub epoch: Epoch,
+    /// How many there are in all.
+    pub total: u64,
+    /// How many entries the host could not look through yet, in all that it has.
+    pub missing: u64,
 }
 
 /// Asks for the host's signatures on its log.
@@ -509,6 +558,7 @@ commands! {
     "MESSAGE" Message => Stored;
     "STATUS_OF" StatusOf => StatusReport;
     "HISTORY" History => HistoryPage;
+    "SEARCH" Search => SearchPage;
     "VERIFY" Verify => Checkpoints;
     "ERASE" Erase => Stored;
     "MEMBERS" Members => MemberList;

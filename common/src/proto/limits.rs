@@ -51,6 +51,10 @@ pub const MAX_ANSWERS_OWED: usize = 8 * MAX_UNANSWERED_MESSAGES;
 pub const MESSAGES: Rate = Rate::new(10, 300);
 /// How many it takes besides of those that were written before the member came: they waited for the host.
 pub const CATCH_UP_MESSAGES: Rate = Rate::new(1000, 60);
+/// How often one member may have a host look for something.
+pub const SEARCHES: Rate = Rate::new(10, 30);
+/// How many entries one answer to that has at most.
+pub const MAX_FOUND: u32 = 100;
 /// A message that is too soon is held for so long at most; all that may be unanswered have their turn by then, and
 /// whoever waits for the answer has not given up.
 pub const MESSAGE_HELD_LIMIT: Duration = Duration::from_secs(13);

@@ -11,6 +11,7 @@ use common::secret::Secret;
 use super::direct::DirectCommand;
 use super::file::FileCommand;
 use super::presence::WatchCommand;
+use super::search::SearchCommand;
 
 /// What a user may ask.
 #[derive(Clone, Debug)]
@@ -180,6 +181,8 @@ pub enum Command {
         /// The key of the host that the export is of, when this peer does not know it.
         key: Option<PeerKey>,
     },
+    /// Look for what was said, or make the index anew.
+    Search(SearchCommand),
     /// A page of a channel's log.
     History {
         /// Which.

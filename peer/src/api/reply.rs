@@ -19,6 +19,7 @@ use super::history::{
 };
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
+use super::search::{Found, Reindexing};
 
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
@@ -75,6 +76,10 @@ pub enum Reply {
     Retried(Retried),
     /// A page of a log.
     History(HistoryOf),
+    /// What was found.
+    Found(Found),
+    /// The index is being made anew.
+    Reindexing(Reindexing),
     /// Whether what was received is what the host has signed.
     Verified(Verified),
     /// After `erase`.

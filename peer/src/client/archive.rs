@@ -284,6 +284,18 @@ impl Archive {
         log.entry_at(seq)?.ok_or(missing)
     }
 
+    /// The same, or nothing for an entry that is not there. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn bytes_if_there(&self, epoch: Epoch, seq: u64) -> Result<Option<Bytes>, ReadError> {
+        match self.bytes(epoch, seq) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ArchiveError::Read(error)) => Err(error),
+            Err(ArchiveError::Missing(_) | ArchiveError::Entry(_)) => Ok(None),
+        }
+    }
+
     /// The chain's hash that was noted with an entry when it came in. Blocks for as long as the disk takes.
     fn noted(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Option<Hash>, ReadError> {
         if let Some(value) = reader.get(ENTRIES, self.entry_key(epoch, seq))? {
@@ -375,6 +387,20 @@ impl Archive {
         key[32..].copy_from_slice(&seq.to_be_bytes());
         key
     }
+}
+
+/// Which entries there are, of every log of which something was received.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn all_intervals(transaction: &Transaction<'_>) -> Result<Vec<(ChannelId, Epoch, Intervals)>, ReadError> {
+    let rows = transaction.scan(INTERVALS, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+    let read = |(key, value): &(Bytes, Bytes)| {
+        let (channel, epoch) = (key.first_chunk::<16>()?, key.last_chunk::<16>()?);
+        let row = crate::store::parse::<Row>(value)?;
+        Some((ChannelId(Uuid::from_bytes(*channel)), Epoch(Uuid::from_bytes(*epoch)), row.intervals))
+    };
+    Ok(rows.iter().filter_map(read).collect())
 }
 
 fn noted_in(value: &[u8]) -> Option<Hash> {

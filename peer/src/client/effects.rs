@@ -371,6 +371,7 @@ impl Client {
         ctx.spawn(work.into_actor(self).map(move |outcome, client, ctx| {
             if outcome.is_ok() {
                 crash::here(Point::ClientArchived);
+                client.search.nudge();
             }
             let outcome = outcome.map_err(Refusal::from);
             client.step(ctx, |state| state.batch_written(generation, since.elapsed(), outcome));

@@ -228,6 +228,32 @@ impl Archive {
         Ok(found.iter().filter_map(|(_, value)| parse(value)).collect())
     }
 
+    /// A message by when it came, and so many before and after it in their order; none when there is none.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn around(
+        &self,
+        id: ContactId,
+        arrival: u64,
+        around: usize,
+    ) -> Result<Option<(Vec<Row>, Row, Vec<Row>)>, ReadError> {
+        self.0
+            .read(move |reader| {
+                let Some(found) = row(reader, id, &arrival.to_be_bytes())? else { return Ok(None) };
+                let here = stamped(id, found.stamp);
+                let below = (Bound::Included(key(id)), Bound::Excluded(here.clone()));
+                let above =
+                    (Bound::Excluded(here), Bound::Included([key(id).as_slice(), &[u8::MAX; 48]].concat()));
+                let before = reader.scan(ORDER, below, around, Direction::Backward)?;
+                let after = reader.scan(ORDER, above, around, Direction::Forward)?;
+                let mut before = rows(reader, id, before)?;
+                before.reverse();
+                Ok(Some((before, found, rows(reader, id, after)?)))
+            })
+            .await
+    }
+
     /// The last messages, in order, at most `count`, before the clock `before`; of several with the same clock all, so
     /// that no page leaves one out.
     ///
@@ -266,6 +292,19 @@ impl Archive {
             })
             .await
     }
+}
+
+/// How many messages have come in each conversation.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn all_arrivals(transaction: &Transaction<'_>) -> Result<Vec<(ContactId, u64)>, ReadError> {
+    let rows = transaction.scan(STATE, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+    let read = |(key, value): &(Bytes, Bytes)| {
+        let contact = ContactId(uuid::Uuid::from_bytes(key.as_ref().try_into().ok()?));
+        Some((contact, parse::<TalkState>(value)?.arrivals))
+    };
+    Ok(rows.iter().filter_map(read).collect())
 }
 
 fn row(reader: &Reader, id: ContactId, at: &[u8]) -> Result<Option<Row>, ReadError> {

@@ -20,6 +20,7 @@ use super::commands::{
     AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, ShowToAll, Shutdown,
     Start, Unblock, Write,
 };
+use super::found::{FoundDirect, ReadFound, Which};
 use super::meet::FromTracker;
 use crate::api::{Contacts, DirectCommand, Outcome, Reply};
 
@@ -72,6 +73,29 @@ impl DirectHandle {
     /// `not_contact` for somebody who is neither known here nor said who it is.
     pub async fn block(&self, user: UserName, stranger: Option<Owner>) -> Outcome {
         self.ask(Block { user, stranger }).await.map(|()| Reply::Done {})
+    }
+
+    /// The contact with whom a conversation is.
+    ///
+    /// # Errors
+    /// `not_contact` and what else is wrong with the name.
+    pub async fn which(&self, user: UserName) -> Result<ContactId, Refusal> {
+        self.ask(Which(user)).await
+    }
+
+    /// A message by when it came, and so many around it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_found(
+        &self,
+        contact: ContactId,
+        arrival: u64,
+        around: u64,
+    ) -> Result<Option<FoundDirect>, Refusal> {
+        let around = usize::try_from(around).unwrap_or(usize::MAX);
+        let found = self.addr.send(ReadFound { contact, arrival, around }).await.map_err(|_| gone())?;
+        Ok(found?)
     }
 
     /// Whether something may be said to all who are there.

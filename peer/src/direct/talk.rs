@@ -265,6 +265,7 @@ impl Direct {
         ctx: &mut Context<Self>,
     ) {
         self.is_failing = false;
+        self.search.nudge();
         if let Some(talk) = self.talks.get_mut(&contact) {
             talk.is_writing = false;
             talk.stored = state;

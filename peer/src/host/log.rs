@@ -146,6 +146,23 @@ impl Log {
         Ok(last.first().and_then(|(key, value)| self.position(key, value)).unwrap_or_else(|| self.start()))
     }
 
+    /// The number of the last entry of a life of a channel's log, and up to where texts were dropped because of their age.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn end_of(
+        transaction: &Transaction<'_>,
+        channel: ChannelId,
+        epoch: Epoch,
+    ) -> Result<(u64, u64), ReadError> {
+        let prefix = [channel.0.into_bytes(), epoch.0.into_bytes()].concat();
+        let last = transaction.scan(ENTRIES, KeyRange::prefix(&prefix), 1, Direction::Backward)?;
+        let end = last.first().and_then(|(key, _)| key.last_chunk().copied());
+        let forgotten = transaction.get(FORGOTTEN, &prefix)?;
+        let forgotten = forgotten.and_then(|row| row.as_ref().try_into().ok());
+        Ok((end.map_or(0, u64::from_be_bytes), forgotten.map_or(0, u64::from_be_bytes)))
+    }
+
     /// Whether `position` is the last of the log. Looked up rather than searched for, which is done for every append: a
     /// log has no gaps, so nothing is behind a place that is empty.
     fn ends_at(&self, transaction: &Transaction<'_>, position: Position) -> Result<bool, ReadError> {

@@ -13,6 +13,7 @@ use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -150,6 +151,7 @@ impl MemberSession {
             }
             HostRequest::StatusOf(asked) => self.reply(id, self.host.status_of(by, asked).await),
             HostRequest::History(asked) => self.reply(id, self.host.history(by, asked).await),
+            HostRequest::Search(asked) => self.reply(id, self.search(by, asked).await),
             HostRequest::Verify(asked) => self.reply(id, self.host.verify(by, asked).await),
             HostRequest::Erase(asked) => self.erase(by, id, asked).await,
             HostRequest::Members(asked) if asked.granted => {
@@ -187,6 +189,16 @@ impl MemberSession {
         }
         let told = self.host.tell(Erase { by, request, asked }).await;
         told.map_or_else(|_| self.reply::<Empty>(request, Err(Code::GoingAway.into())), |()| GO_ON)
+    }
+
+    /// Each search costs the host about as much as a hundred messages.
+    async fn search(&self, by: Asker, asked: channel::Search) -> Result<Box<RawValue>, Refusal> {
+        let too_often = |wait| {
+            Refusal::new(Code::TooManyRequests, "you search more often than the host takes; wait a little")
+                .after(wait)
+        };
+        self.allowance.search().map_err(too_often)?;
+        self.host.search(by, asked).await
     }
 
     async fn renew(&self, renewal: &channel::Pass) -> Result<Empty, Refusal> {

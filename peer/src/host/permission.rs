@@ -22,7 +22,7 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Verify, Erase, Members, RetInfo, View, Post, Retention,
+    Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Search, Verify, Erase, Members, RetInfo, View, Post, Retention,
     Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
     Recover,
 }
@@ -39,6 +39,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::Message(_) => Self::Message,
             HostRequest::StatusOf(_) => Self::StatusOf,
             HostRequest::History(_) => Self::History,
+            HostRequest::Search(_) => Self::Search,
             HostRequest::Verify(_) => Self::Verify,
             HostRequest::Erase(_) => Self::Erase,
             HostRequest::Members(_) => Self::Members,
@@ -81,9 +82,13 @@ enum For {
 const fn meant_for(verb: Verb) -> For {
     match verb {
         Verb::Hello | Verb::Ping | Verb::Pass | Verb::Disconnect => For::Anybody,
-        Verb::Connect | Verb::StatusOf | Verb::History | Verb::Verify | Verb::Members | Verb::RetInfo => {
-            For::Readers
-        }
+        Verb::Connect
+        | Verb::StatusOf
+        | Verb::History
+        | Verb::Search
+        | Verb::Verify
+        | Verb::Members
+        | Verb::RetInfo => For::Readers,
         Verb::Message => For::Writers,
         Verb::Erase => For::Authors,
         Verb::View

@@ -7,7 +7,7 @@ use common::admission;
 use common::clock::Timestamp;
 use common::id::{ChannelId, Subject};
 use common::meter::{Meter, Rate};
-use common::proto::limits::{CATCH_UP_MESSAGES, MESSAGES};
+use common::proto::limits::{CATCH_UP_MESSAGES, MESSAGES, SEARCHES};
 use common::proto::session;
 use common::transport::Origin;
 
@@ -41,6 +41,7 @@ struct Inner {
     limits: Limits,
     messages: Meter<Sender>,
     catch_up: Meter<Sender>,
+    searches: Meter<Sender>,
 }
 
 impl Default for Quotas {
@@ -53,7 +54,7 @@ impl Quotas {
     /// Nobody has sent anything.
     pub fn new(limits: Limits) -> Self {
         let (messages, catch_up) = (Meter::new(limits.messages), Meter::new(limits.catch_up));
-        Self(Arc::new(Inner { limits, messages, catch_up }))
+        Self(Arc::new(Inner { limits, messages, catch_up, searches: Meter::new(SEARCHES) }))
     }
 
     /// How many may connect.
@@ -104,6 +105,14 @@ impl Allowance {
         }
         quotas.messages.check(sender)
     }
+
+    /// One more search.
+    ///
+    /// # Errors
+    /// When that is too soon, and nothing was counted: how long to wait.
+    pub fn search(&self) -> Result<(), Duration> {
+        self.counted.as_ref().map_or(Ok(()), |(Quotas(quotas), sender)| quotas.searches.check(sender))
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +128,8 @@ mod tests {
         let came = Timestamp::from_millis(1000);
         let (before, now) = (Some(Timestamp::from_millis(999)), Some(came));
         let member = quotas.of_member(far, channel, who, came);
+        let looked = (0..12).filter(|_| quotas.of_member(far, channel, who, came).search().is_ok());
+        assert_eq!(looked.count(), 10);
         let taken = [before, before, before, before, now, None].map(|written| member.take(written).is_ok());
         assert_eq!(taken, [true, true, true, false, false, false]);
         // Another connection of the same user has nothing more; another channel and another user do.
@@ -127,7 +138,7 @@ mod tests {
         for exempt in ["127.0.0.1", "::1"] {
             let origin = Origin::of(exempt.parse().unwrap());
             let member = quotas.of_member(origin, channel, who, came);
-            assert!((0..100).all(|_| member.take(now).is_ok()), "{exempt}");
+            assert!((0..100).all(|_| member.take(now).is_ok() && member.search().is_ok()), "{exempt}");
             assert_eq!(quotas.advertised(origin), session::Limits::default());
         }
         assert_eq!(quotas.advertised(far).messages, Some(Rate::new(1, 1)));

@@ -9,6 +9,7 @@ use common::proto::policy::{Holder, Standing};
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
+use super::log::Log;
 use crate::store::parse_whole;
 
 /// Channel id: its record.
@@ -76,6 +77,33 @@ pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
     let rows =
         store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
     rows.iter().map(|(_, value)| parse_whole("the record of a hosted channel", value)).collect()
+}
+
+/// How far the log of a hosted channel goes.
+#[derive(Clone, Copy, Debug)]
+pub struct HostedLog {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Which life of its log.
+    pub epoch: Epoch,
+    /// Its last entry.
+    pub end: u64,
+    /// Up to here texts were dropped because of their age.
+    pub forgotten: u64,
+}
+
+/// How far the logs of all hosted channels go.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn all_logs(transaction: &Transaction<'_>) -> Result<Vec<HostedLog>, ReadError> {
+    let rows = transaction.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+    let records = rows.iter().filter_map(|(_, value)| crate::store::parse::<HostRecord>(value));
+    let log = |HostRecord { id: channel, epoch, .. }| {
+        let (end, forgotten) = Log::end_of(transaction, channel, epoch)?;
+        Ok(HostedLog { channel, epoch, end, forgotten })
+    };
+    records.map(log).collect()
 }
 
 /// Keeps a record, unless there is one of the channel already.

@@ -8,3 +8,4 @@ mod moderating;
 mod outcomes;
 mod pacing;
 mod scene;
+mod searching;

@@ -9,7 +9,7 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::secret::Secret;
 
-use crate::api::{Command, FileTo, WhoIs};
+use crate::api::{Command, FileTo, SearchCommand, WhoIs};
 pub use table::specs;
 
 /// What a typed line asks for.
@@ -169,6 +169,8 @@ pub enum Kind {
     Choice(Choices),
     /// The rest of the line, as it is.
     Text,
+    /// The rest of the line: what is looked for, and where.
+    Query,
 }
 
 /// Words that may be typed, each with the word that it means: its own, unless it is an older spelling.
@@ -184,9 +186,11 @@ pub fn shown(choices: Choices) -> impl Iterator<Item = &'static str> {
 pub enum Flag {
     /// `--after NAME`
     After,
+    /// `--around N`
+    Around,
     /// `--authorized`
     Authorized,
-    /// `--before SEQ`
+    /// `--before N`
     Before,
     /// `--key KEY`
     Key,
@@ -199,6 +203,7 @@ impl Flag {
     pub fn word(self) -> &'static str {
         match self {
             Self::After => "--after",
+            Self::Around => "--around",
             Self::Authorized => "--authorized",
             Self::Before => "--before",
             Self::Key => "--key",
@@ -251,6 +256,10 @@ pub struct Args {
     pub text: Option<String>,
     /// [`Flag::After`].
     pub after: Option<String>,
+    /// [`Flag::Around`].
+    pub around: Option<u64>,
+    /// A [`Kind::Query`].
+    pub search: Option<SearchCommand>,
     /// [`Flag::Authorized`].
     pub authorized: bool,
     /// [`Flag::Before`].
@@ -314,7 +323,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(specs().count(), 65);
+        assert_eq!(specs().count(), 66);
         assert!(find("").is_none() && find("frob").is_none());
     }
 
@@ -351,6 +360,7 @@ mod tests {
                 Kind::Choice(choices) => shown(choices).collect::<Vec<_>>().join("|"),
                 Kind::Text if arg_is_reason(spec) => "why…".to_owned(),
                 Kind::Text => "text…".to_owned(),
+                Kind::Query => "WORDS".to_owned(),
             };
             for arg in spec.args {
                 let name = named(arg.kind);

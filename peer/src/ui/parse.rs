@@ -1,15 +1,19 @@
 //! From a typed line to what it asks for. Pure; never panics, whatever is typed.
 
+mod search;
+
 use std::path::PathBuf;
 
+use common::clock::Timestamp;
 use common::id::Subject;
 use common::name::{ChannelName, MAX_NAME_CHARS, UserName};
 use common::proto::limits::{MAX_FRAME_BYTES, MAX_PAGE_ROWS, MAX_RETENTION_DAYS};
 use common::proto::status::{Code, Refusal};
 use common::secret::Secret;
+use jiff::tz::TimeZone;
 
 use super::command::{self, Action, Args, Flag, Kind, Spec, shown, specs};
-use crate::api::{FileTo, WhoIs};
+use crate::api::{FileTo, SearchCommand, WhoIs};
 
 /// The longest line that is looked at.
 pub const MAX_LINE_BYTES: usize = MAX_FRAME_BYTES;
@@ -133,6 +137,10 @@ fn read_args(spec: &'static Spec, rest: &str) -> Result<Args, Refusal> {
             }
             return Ok(args);
         }
+        if wanted.as_slice().first().is_some_and(|arg| arg.kind == Kind::Query) {
+            args.search = Some(query(spec, words.rest)?);
+            return Ok(args);
+        }
         let Some(word) = words.next().map_err(|wrong| usage(spec, wrong))? else { break };
         if let Some(flag) = word.flag() {
             let flag = spec.flags.iter().copied().find(|known| known.word() == flag);
@@ -197,6 +205,7 @@ fn read_arg(spec: &Spec, kind: Kind, text: &str, args: &mut Args) -> Result<(), 
         Kind::Queue => args.id = Some(queue(spec, text)?),
         Kind::Key => args.key = Some(key_beginning(text).ok_or_else(|| usage(spec, NO_KEY))?),
         Kind::Path | Kind::Folder => args.path = Some(text.into()),
+        Kind::Query => args.search = Some(query(spec, text)?),
         // Taken verbatim before words are split.
         Kind::Text => args.text = Some(text.to_owned()),
     }
@@ -212,6 +221,7 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
     match flag {
         Flag::After => args.after = Some(value()?.to_owned()),
         Flag::Before => args.before = Some(seq(spec, value()?)?),
+        Flag::Around => args.around = Some(seq(spec, value()?)?),
         Flag::Key => {
             let wrong = |_| usage(spec, "KEY is a whole key of 64 digits");
             args.host_key = Some(value()?.parse().map_err(wrong)?);
@@ -243,6 +253,14 @@ fn verbatim(spec: &Spec, rest: &str) -> Result<String, Refusal> {
         Some(space) if space.is_whitespace() && !chars.as_str().is_empty() => Ok(chars.as_str().to_owned()),
         _ => Err(usage(spec, "the text is missing")),
     }
+}
+
+/// What is looked for; days are those of the machine's time zone.
+fn query(spec: &Spec, rest: &str) -> Result<SearchCommand, Refusal> {
+    search::read(rest, Timestamp::now(), &TimeZone::system()).map_err(|wrong| match wrong {
+        search::Wrong::Usage(why) => usage(spec, &why),
+        search::Wrong::Name(refusal) => refusal,
+    })
 }
 
 fn channel(text: &str) -> Result<ChannelName, Refusal> {

@@ -10,6 +10,7 @@ mod moderation;
 mod outbox;
 mod presence;
 mod reply;
+mod search;
 mod style;
 mod table;
 

@@ -14,6 +14,7 @@ const TABLE: &[(&str, Verb, [&str; 4])] = &[
     ("MESSAGE", Verb::Message, [".....0000", "...aa0000", "...000000", "...000000"]),
     ("STATUS_OF", Verb::StatusOf, READERS),
     ("HISTORY", Verb::History, READERS),
+    ("SEARCH", Verb::Search, READERS),
     ("VERIFY", Verb::Verify, READERS),
     ("ERASE", Verb::Erase, ["..aaa0000", "..aaa0000", "..a000000", "..a000000"]),
     ("MEMBERS", Verb::Members, READERS),

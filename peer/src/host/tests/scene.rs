@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use crate::host::quota;
 use crate::host::{HostConfig, HostHandle, HostRecord, load_records};
 use crate::listener::{self, Hosts};
+use crate::search::{self, Search};
 
 /// Whatever is waited for has to come by then.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -39,6 +40,7 @@ pub struct Scene {
     pub owner: Identity,
     pub host: HostHandle,
     pub hosts: Hosts,
+    search: Search,
     pub shutdown: Shutdown,
     /// Where members come from.
     pub origin: Origin,
@@ -80,7 +82,8 @@ impl Scene {
         let record = HostRecord::new("lounge".parse().unwrap(), owner_row);
         let hosts = Hosts::new(limits);
         hosts.gate().trust(directory.clone());
-        let host = open(&store, &identity, record, arbiter, &hosts).await;
+        let search = search::start(folder.path().join("search"), store.clone()).unwrap();
+        let host = open(&store, &identity, record, arbiter, (&hosts, &search)).await;
         hosts.insert(host.clone());
         let (trigger, shutdown) = Shutdown::new();
         Self {
@@ -92,6 +95,7 @@ impl Scene {
             owner,
             host,
             hosts,
+            search,
             shutdown,
             origin: Origin::InProcess,
             _trigger: trigger,
@@ -103,7 +107,8 @@ impl Scene {
     pub async fn reopen(&mut self) {
         let record = load_records(&self.store).await.unwrap().remove(0);
         self.host.close().await;
-        self.host = open(&self.store, &self.identity, record, Arbiter::current(), &self.hosts).await;
+        self.host =
+            open(&self.store, &self.identity, record, Arbiter::current(), (&self.hosts, &self.search)).await;
         self.hosts.insert(self.host.clone());
     }
 
@@ -171,7 +176,7 @@ async fn open(
     identity: &Identity,
     record: HostRecord,
     arbiter: ArbiterHandle,
-    hosts: &Hosts,
+    (hosts, search): (&Hosts, &Search),
 ) -> HostHandle {
     let config = HostConfig {
         store: store.clone(),
@@ -179,6 +184,7 @@ async fn open(
         record,
         arbiter,
         gate: hosts.gate().clone(),
+        search: search.clone(),
     };
     HostHandle::open(config).await.unwrap()
 }

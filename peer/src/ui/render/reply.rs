@@ -52,6 +52,8 @@ impl Renderer {
             Reply::Changed(change) => return self.changed(change),
             Reply::Retried(retried) => self.retried(retried),
             Reply::History(history) => self.history(history, now),
+            Reply::Found(found) => self.found(found, now),
+            Reply::Reindexing(state) => self.reindexing(*state),
             Reply::Verified(verified) => self.verified(verified, now),
             Reply::Erased(done) => self.erased_entry(done),
             Reply::Exported(exported) => self.exported(exported),

@@ -7,7 +7,10 @@ use crate::api::{Command, DirectCommand};
 use crate::ui::command::{Action, Args, Flag, Group, Kind, Spec, TalkTo};
 
 fn history(args: Args) -> Option<Action> {
-    let (count, before) = (args.count.unwrap_or(FIRST_TAIL), args.before);
+    let count = args.count.unwrap_or(FIRST_TAIL);
+    // Half of them stand behind the one that is meant.
+    let around = args.around.map(|seq| seq.saturating_add(u64::from(count / 2) + 1));
+    let before = args.before.or(around);
     if let Some(user) = args.user {
         let asked = DirectCommand::History { user, count, before };
         return Some(Action::Perform(Command::Direct(asked)));
@@ -19,7 +22,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "list",
         usage: "[pattern] [--after NAME]",
-        help: "the tracker's channels: all, or those whose name contains the pattern (* stands for anything)",
+        help: "the tracker's channels: all, or those whose name contains the pattern (* is anything)",
         args: &[may(Kind::Pattern)],
         flags: &[Flag::After],
         build: |args| Some(Action::Perform(Command::List { pattern: args.pattern, after: args.after })),
@@ -139,11 +142,20 @@ pub(super) const ROWS: &[Spec] = &[
         word: "history",
         aliases: &["refresh"],
         group: Group::Channel,
-        usage: "CH|@USER [n] [--before SEQ]",
-        help: "the newest n messages (50 when not given), or those before one of them",
+        usage: "CH|@USER [n] [--before|--around N]",
+        help: "the newest n messages (50 when not given), or those before or around one of them",
         args: &[need(Kind::Place), may(Kind::Count)],
-        flags: &[Flag::Before],
+        flags: &[Flag::Before, Flag::Around],
         build: history,
+        ..ROW
+    },
+    Spec {
+        word: "search",
+        group: Group::Channel,
+        usage: "WORDS [in CH|@USER] [from NAME] …",
+        help: "find what was said; also before DATE, after DATE, has:link, --context N, --host",
+        args: &[need(Kind::Query)],
+        build: |args| Some(Action::Perform(Command::Search(args.search?))),
         ..ROW
     },
     Spec {
@@ -180,7 +192,7 @@ pub(super) const ROWS: &[Spec] = &[
         word: "import",
         group: Group::Channel,
         usage: "FILE [CH] [--key KEY]",
-        help: "make a channel of an export, or of logs of IRC, and host it; KEY is that of its old host",
+        help: "make a channel of an export, or of logs of IRC, and host it; KEY: that of its old host",
         args: &[need(Kind::Path), may(Kind::Channel)],
         flags: &[Flag::Key],
         build: |args| {
