@@ -108,6 +108,14 @@ impl Identity {
         }
     }
 
+    /// The identity in a file; nothing when there is no file.
+    ///
+    /// # Errors
+    /// When the file is damaged, or cannot be read.
+    pub fn load(path: &Path) -> Result<Option<Self>, IdentityError> {
+        file::load(path)
+    }
+
     /// The public half.
     pub fn key(&self) -> PeerKey {
         PeerKey(self.0.verifying_key().to_bytes())

@@ -13,6 +13,7 @@ pub mod backoff;
 pub mod clock;
 pub mod codec;
 pub mod crash;
+pub mod doctor;
 pub mod entry;
 pub mod files;
 mod hex_bytes;

@@ -41,6 +41,7 @@ use fault::Disk;
 use limits::{MAX_CONCURRENT_READS, MAX_QUEUED_JOBS};
 use slot::Slot;
 
+pub use copy::copy_closed;
 pub use error::{Abort, OpenError, ReadError, StoreError};
 #[cfg(any(test, feature = "testing"))]
 pub use fault::Faults;

@@ -35,6 +35,8 @@ Examples:
       serve a page for the browser on this machine, and print its address
   peer verify-export first.jsonl
       check an export, with neither tracker nor host
+  peer doctor --username ken
+      look at everything that the peer of ken keeps, while it does not run
   peer --expire 24h
       give up on a message that could not be sent for a day, and say so
 
@@ -61,10 +63,10 @@ pub struct Args {
     #[arg(long, env = "NATTER_TRUST_FIRST")]
     trust_first: bool,
     /// The name to go by; the last one used on this machine if not given
-    #[arg(long, value_name = "NAME", env = "NATTER_USERNAME")]
+    #[arg(long, value_name = "NAME", env = "NATTER_USERNAME", global = true)]
     username: Option<UserName>,
     /// The folder for this peer's key, logs and outbox
-    #[arg(long, value_name = "DIR", env = "NATTER_PEER_DATA")]
+    #[arg(long, value_name = "DIR", env = "NATTER_PEER_DATA", global = true)]
     data: Option<PathBuf>,
     /// A channel to host; may be given several times
     #[arg(
@@ -101,7 +103,7 @@ pub struct Args {
     #[arg(long, env = "NATTER_WEB_INSECURE", requires = "web")]
     web_insecure: bool,
     /// Read commands from standard input and print JSON, also on a terminal
-    #[arg(long, env = "NATTER_JSON")]
+    #[arg(long, env = "NATTER_JSON", global = true)]
     pub json: bool,
     /// A message that could not be sent for so long is not sent any more, but kept and shown as refused
     #[arg(long, value_name = "DURATION", env = "NATTER_EXPIRE", value_parser = parse_span)]
@@ -134,6 +136,12 @@ pub enum Tool {
         /// The key that the channel's host has to have: 64 hex digits
         #[arg(long, value_name = "KEY")]
         host_key: Option<PeerKey>,
+    },
+    /// Look at everything in the data folder while its peer does not run, and say what is wrong with it
+    Doctor {
+        /// Mend what can be mended, after a copy was made
+        #[arg(long)]
+        repair: bool,
     },
 }
 

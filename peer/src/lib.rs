@@ -13,6 +13,7 @@ pub mod api;
 pub mod client;
 pub mod config;
 pub mod direct;
+pub mod doctor;
 pub mod events;
 pub mod files;
 pub mod history;

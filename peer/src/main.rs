@@ -2,10 +2,12 @@
 
 use std::io::{IsTerminal, Write};
 use std::mem::ManuallyDrop;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use common::files::create_private_folder;
+use common::identity::PeerKey;
 use common::process::raise_open_file_limit;
 use common::shutdown::{Shutdown, termination};
 use common::telemetry;
@@ -16,8 +18,10 @@ use peer::{Args, Config, RunError, Tool, history};
 fn main() -> ExitCode {
     let args = Args::parse();
     let json = args.json;
-    if let Some(tool) = args.tool {
-        return use_tool(tool, json);
+    match args.tool.clone() {
+        Some(Tool::VerifyExport { file, host_key }) => return verify_export(&file, host_key, json),
+        Some(Tool::Doctor { repair }) => return examine(args, repair),
+        None => {}
     }
     let has_terminal = !json && std::io::stdin().is_terminal();
     let outcome = Config::from_args(args)
@@ -33,10 +37,30 @@ fn main() -> ExitCode {
     std::process::exit(if exit == Exit::Done { 0 } else { 1 });
 }
 
-/// Prints what comes of a tool: as JSON, one object, if that is wanted.
-fn use_tool(tool: Tool, json: bool) -> ExitCode {
-    let Tool::VerifyExport { file, host_key } = tool;
-    let outcome = history::verify_export(&file, host_key).map(|checked| Reply::Checked(Box::new(checked)));
+/// Prints what a doctor finds: as JSON, one object, if that is wanted.
+fn examine(args: Args, repair: bool) -> ExitCode {
+    let json = args.json;
+    let examined = Config::from_args(args).map_err(|error| error.to_string()).and_then(|config| {
+        let examined = runtime().block_on(peer::doctor::examine(&config.data, repair));
+        examined.map_err(|error| error.to_string())
+    });
+    // Nobody is left to be told when even this fails.
+    match examined {
+        Ok(report) => {
+            let text = if json { serde_json::to_string(&report).unwrap_or_default() } else { report.text() };
+            let _ = writeln!(std::io::stdout(), "{text}");
+            if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(reason) => {
+            let _ = writeln!(std::io::stderr(), "peer: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what an export is: as JSON, one object, if that is wanted.
+fn verify_export(file: &Path, host_key: Option<PeerKey>, json: bool) -> ExitCode {
+    let outcome = history::verify_export(file, host_key).map(|checked| Reply::Checked(Box::new(checked)));
     // Nobody is left to be told when even this fails.
     let _ = writeln!(std::io::stdout(), "{}", ui::outcome("verify-export", &outcome, json));
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod attempts;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod limits;
 pub mod password;

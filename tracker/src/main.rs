@@ -30,6 +30,7 @@ Examples:
   tracker --listen 127.0.0.1:0 --data /tmp/t     on a free port of this machine only
   tracker --trusted-prefix 192.0.2.0/24          the class room, from one address, is not limited
   NATTER_LOG=debug tracker                       with each request in the log
+  tracker doctor                                 looks at all that a tracker keeps, while it does not run
   tracker admin suspend ken spam                 asks the tracker that runs on this machine to do something
 
 Peers take it with --tracker HOST:PORT#KEY, the form that is printed at the start.";
@@ -69,6 +70,16 @@ enum Task {
         /// The operator's command, as at the tracker's own console.
         #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
+    },
+    /// Looks at everything in the data folder while its tracker does not run, and says what is wrong with it.
+    Doctor {
+        /// Show what was found as JSON.
+        #[arg(long)]
+        json: bool,
+
+        /// Mend what can be mended, after a copy was made.
+        #[arg(long)]
+        repair: bool,
     },
 }
 
@@ -119,6 +130,7 @@ fn main() -> ExitCode {
     let done = match data_folder(arguments.data) {
         Ok(data) => match arguments.task {
             Some(Task::Admin { json, words }) => administer(&data, json, words),
+            Some(Task::Doctor { json, repair }) => examine(&data, json, repair),
             None => {
                 let mut config = Config::new(arguments.listen, data);
                 config.may_broadcast = arguments.broadcast;
@@ -136,6 +148,15 @@ fn data_folder(given: Option<PathBuf>) -> Result<PathBuf, Box<dyn Error>> {
         Some(data) => data,
         None => etcetera::choose_base_strategy()?.data_dir().join("natter").join("tracker"),
     })
+}
+
+/// Prints what a doctor finds; the program fails when something is wrong.
+fn examine(data: &Path, json: bool, repair: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(tracker::doctor::examine(data, repair))?;
+    let text = if json { serde_json::to_string(&report)? } else { report.text() };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What is typed wrongly is said, and help is given, without a tracker.

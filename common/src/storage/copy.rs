@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::error::OpenError;
+use super::lock::FolderLock;
+use super::schema::Schema;
 use super::{mark, schema};
 use crate::files;
 
@@ -42,4 +45,25 @@ fn is_snapshot(name: &str) -> bool {
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     File::open(to)?.sync_all()
+}
+
+/// Copies a store that nobody uses into the folder `target`, file by file and as it is: it is not opened for that. Returns
+/// what it says of itself.
+///
+/// # Errors
+/// [`OpenError`]: it is in use, does not say what it is, or cannot be read.
+pub fn copy_closed(folder: &Path, target: &Path) -> Result<Schema, OpenError> {
+    let io = |source| OpenError::Io { folder: folder.to_owned(), source };
+    let damaged = |what: &str| OpenError::Damaged { folder: folder.to_owned(), what: what.to_owned() };
+    let _lock = FolderLock::take(folder)
+        .map_err(io)?
+        .ok_or_else(|| OpenError::InUse { folder: folder.to_owned() })?;
+    let found = Schema::read(folder)?.ok_or_else(|| damaged("store.json is gone"))?;
+    for file in [mark::FILE, super::database::SLED_FOLDER] {
+        if !folder.join(file).exists() {
+            return Err(damaged(&format!("{file} is gone")));
+        }
+    }
+    copy(folder, target).map_err(io)?;
+    Ok(found)
 }

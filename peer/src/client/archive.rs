@@ -8,6 +8,7 @@
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
 
+pub mod check;
 mod erasing;
 mod giving;
 mod history;

@@ -1,6 +1,8 @@
 //! The durable log of a channel, in the peer's one store: entries by number, ids, checkpoints, and the record of what
 //! is hosted.
 
+pub mod check;
+
 use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::directory::{Change, Directory, DirectoryError, Rows};
 use crate::limits::{MAX_AUDIT_DETAIL_CHARS, MAX_AUDIT_ROWS};
 
-const AUDIT: Rows<AuditRow> = Rows::new(Table::new("audit"));
+/// By number.
+pub const AUDIT: Rows<AuditRow> = Rows::new(Table::new("audit"));
 /// The number of the next row.
 const NEXT: Rows<u64> = Rows::new(Table::new("audit_next"));
 const THE_NEXT: &[u8] = b"next";

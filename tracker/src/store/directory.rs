@@ -50,6 +50,18 @@ impl<T> Rows<T> {
     pub const fn new(table: Table) -> Self {
         Self { table, row: PhantomData }
     }
+
+    /// The table.
+    pub const fn table(self) -> Table {
+        self.table
+    }
+}
+
+impl<T: DeserializeOwned> Rows<T> {
+    /// Whether this is one of them, as it is stored.
+    pub fn can_read(self, stored: &[u8]) -> bool {
+        decode::<T>(stored).is_ok()
+    }
 }
 
 /// A row and when it was written.

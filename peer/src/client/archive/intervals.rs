@@ -5,6 +5,8 @@
 //! knows until they reach the interval below, or the beginning of the log. Then the chain is counted through once, and
 //! the two become one, or stay apart for good when it does not lead to where it should.
 
+use std::collections::BTreeSet;
+
 use common::entry::Hash;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,14 @@ impl Interval {
     /// Whether the entry with this number is in it.
     pub fn holds(&self, seq: u64) -> bool {
         self.after < seq && seq <= self.end.seq
+    }
+}
+
+impl Interval {
+    /// The entries of it after a number, up to a place within it.
+    fn part(&self, after: u64, end: Place) -> Self {
+        let base = if (after..=end.seq).contains(&self.base.seq) { self.base } else { end };
+        Self { after, base, end, apart: self.apart && after == self.after }
     }
 }
 
@@ -216,6 +226,26 @@ impl Intervals {
         if let Some(place) = self.place_of(proof) {
             self.0[place].apart = true;
         }
+    }
+
+    /// The same without some entries, each of which is a gap then. What is above one goes on from where its chain is known,
+    /// and is proven anew when the gap is filled. What is below one needs the hash at its end, which may have been noted;
+    /// else it is left out too.
+    pub fn without(&self, wrong: &BTreeSet<u64>, noted: impl Fn(u64) -> Option<Hash>) -> Self {
+        let mut left = Vec::new();
+        for interval in &self.0 {
+            let mut after = interval.after;
+            for gap in wrong.range(interval.after + 1..=interval.end.seq).copied() {
+                let end = noted(gap - 1).filter(|_| gap - 1 > after).map(|hash| Place { seq: gap - 1, hash });
+                left.extend(end.map(|end| interval.part(after, end)));
+                after = gap;
+            }
+            if after < interval.end.seq || after == interval.after {
+                left.push(interval.part(after, interval.end));
+            }
+        }
+        let over = left.len().saturating_sub(MAX_INTERVALS);
+        Self(left.split_off(over))
     }
 
     fn place_of(&self, proof: Proof) -> Option<usize> {

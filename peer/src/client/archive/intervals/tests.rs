@@ -210,6 +210,31 @@ impl World {
 
 proptest! {
     #[test]
+    fn what_is_wrong_is_left_out_and_nothing_is_there_that_was_not(
+        (after, base, end) in (0..20u64, 0..20u64, 0..20u64).prop_map(|(a, b, c)| (a, a + b, a + b + c)),
+        wrong in prop::collection::btree_set(1..70u64, 0..9),
+        noted in prop::collection::btree_set(1..70u64, 0..60),
+    ) {
+        let before = Intervals(vec![Interval { after, base: place(base), end: place(end), apart: false }]);
+        let left = before.without(&wrong, |seq| noted.contains(&seq).then(|| hash(seq)));
+        prop_assert!(Intervals::try_from(left.0.clone()).is_ok(), "{left:?}");
+        for seq in 1..70 {
+            let is_held = left.holding(seq).is_some();
+            prop_assert!(!is_held || (before.holding(seq).is_some() && !wrong.contains(&seq)), "{seq}: {left:?}");
+        }
+        for interval in left.iter() {
+            prop_assert_eq!(interval.end, place(interval.end.seq));
+            prop_assert_eq!(interval.base, place(interval.base.seq));
+        }
+        // What is behind the last that is wrong stays, whatever was noted.
+        let above = wrong.range(after + 1..=end).next_back().map_or(after, |last| *last);
+        prop_assert!((above + 1..=end).all(|seq| left.holding(seq).is_some()), "{left:?}");
+        if wrong.range(after + 1..=end).next().is_none() {
+            prop_assert_eq!(left, before);
+        }
+    }
+
+    #[test]
     fn no_interval_has_a_hole_and_none_that_was_flushed_is_lost(steps in prop::collection::vec(step(), 1..200)) {
         let mut world = World::default();
         for step in steps {
