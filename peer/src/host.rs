@@ -55,7 +55,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
-pub use messages::{Disclosed, HostSummary, Surveyed};
+pub use messages::{Claim, Disclosed, HostSummary, Surveyed};
 pub use record::{
     Behind, HostRecord, add as add_record, forget, is_kept, is_whole_again, keep as keep_record, load_records,
 };
@@ -137,6 +137,7 @@ struct Shared {
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
     behind: watch::Receiver<Option<String>>,
+    claimed: watch::Receiver<Option<Claim>>,
 }
 
 impl std::fmt::Debug for HostHandle {
@@ -163,6 +164,7 @@ impl HostHandle {
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
         let (tell_behind, behind) = watch::channel(record.behind.as_ref().map(|behind| behind.why.clone()));
+        let (tell_claimed, claimed) = watch::channel(None);
         let shared = Shared {
             id,
             name,
@@ -174,6 +176,7 @@ impl HostHandle {
             head: watch_head,
             ended,
             behind,
+            claimed,
         };
         let parts = actor::Parts {
             store,
@@ -186,6 +189,7 @@ impl HostHandle {
             head: tell_head,
             ended: tell_ended,
             behind: tell_behind,
+            claimed: tell_claimed,
         };
         // On the threads of whoever opens it, as the members' connections are; the actor has a thread to itself.
         let fanout = Fanout::start(&Handle::current());
@@ -302,6 +306,18 @@ impl HostHandle {
         let why = behind.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
         match why {
             Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until somebody says to have more than `known`, which is more than the log has, and cannot prove it; never for
+    /// a host that ends without that.
+    pub async fn more_is_claimed(&self, known: u64) -> Claim {
+        let mut claimed = self.shared.claimed.clone();
+        let is_more = |claim: &Option<Claim>| claim.as_ref().is_some_and(|claim| claim.seq > known);
+        let claim = claimed.wait_for(is_more).await.ok().and_then(|claim| claim.clone());
+        match claim {
+            Some(claim) => claim,
             None => std::future::pending().await,
         }
     }

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
 use crate::events::Events;
-use crate::host::{self, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
+use crate::host::{self, Claim, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Doors, Hosts, Listener};
 use crate::search::Search;
 use crate::session::{HeldPass, SessionView};
@@ -286,11 +286,19 @@ impl Hosting {
     fn watch(&self, host: HostHandle) {
         let (alarm, events) = (self.config.alarm.clone(), self.config.events.clone());
         actix::spawn(async move {
-            let why = tokio::select! {
-                why = host.log_is_behind() => why,
-                ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
+            let (name, mut claimed) = (host.name().clone(), 0);
+            let why = loop {
+                let claim = tokio::select! {
+                    why = host.log_is_behind() => break why,
+                    claim = host.more_is_claimed(claimed) => claim,
+                    ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
+                };
+                claimed = claim.seq;
+                let channel = Some(name.clone());
+                events
+                    .tell(Event::Warning { code: Code::LogBehind, reason: unproven(&name, &claim), channel })
+                    .await;
             };
-            let name = host.name();
             let reason = format!(
                 "{name} can be read, and takes no messages: {why}. Members may have what is missing; type: recover {name}"
             );
@@ -417,6 +425,14 @@ impl Hosting {
         self.arbiter.stop();
         self.death.expected();
     }
+}
+
+fn unproven(channel: &ChannelName, Claim { name, more, .. }: &Claim) -> String {
+    format!(
+        "{name} says to have {more} entries of {channel} that its host has not, and nothing proves it; they stay out. If an \
+         older copy of this peer's data was put back, that is true, and they are let in again once you go on in a new \
+         log; type: recover {channel} --fork"
+    )
 }
 
 fn raise_if_died(alarm: &Alarm, host: &HostHandle, ended: HostEnded) {

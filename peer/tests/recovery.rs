@@ -7,6 +7,7 @@ mod support;
 use common::entry::{Hash, Position, RawEntry};
 use common::link::{Inbound, RequestError};
 use common::proto::channel::{Connect, RetInfo};
+use common::proto::event::HostEvent;
 use common::proto::recovery::{Fetched, MemberRequest, Proven};
 use common::proto::status::Code;
 use peer::Config;
@@ -232,4 +233,37 @@ async fn what_a_liar_gives_is_not_taken_and_a_repeat_is_answered_as_the_first_ti
     assert_eq!(texts(&ken).await, numbers(6));
     let again = liar.enter(&record, None).await.unwrap().read();
     assert_eq!(within(again.link.request(&sent)).await.unwrap(), first);
+}
+
+#[actix::test]
+async fn what_was_said_is_signed_as_soon_as_the_talk_pauses() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let eve = Raw::guest(&world, "eve").await;
+    let mut seat = eve.enter(&eve.locate("first").await, None).await.unwrap();
+    say(&mut ken, 1..=3).await;
+    let signed = loop {
+        if let Inbound::Event(event) = within(seat.inbox.next()).await.unwrap()
+            && let Ok(HostEvent::SignedHead(signed)) = HostEvent::parse(&event.name, &event.body)
+        {
+            break signed.checkpoint.verify(&ken.whoami().await.key).unwrap();
+        }
+    };
+    assert_eq!(signed.position.seq, 3);
+}
+
+#[actix::test]
+async fn who_says_to_have_more_and_cannot_prove_it_stops_nobody_and_the_owner_hears_of_it() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    say(&mut ken, 1..=2).await;
+    let eve = Raw::guest(&world, "eve").await;
+    let record = eve.locate("first").await;
+    let have = Position { seq: 9, hash: Hash::of(b"made up"), ..record.head };
+    let refused = eve.enter(&record, Some(have)).await.map(drop).unwrap_err();
+    assert_eq!(refused.into_refusal().code, Code::LogBehind);
+    assert!(warned_behind(&mut ken).await.contains("eve says to have 7 entries"));
+    say(&mut ken, 3..=3).await;
 }

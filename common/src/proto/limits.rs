@@ -153,8 +153,8 @@ pub const MAX_ACTS: u64 = 10_000;
 
 /// A host signs a checkpoint every so many entries.
 pub const CHECKPOINT_EVERY: u64 = 1000;
-/// Between entries that are signed so, it signs where the log ends this often, and tells its members, when there is
-/// anything new.
+/// Between entries that are signed so, it signs where the log ends whenever the talk pauses, and at the latest this often
+/// while it goes on, and tells its members.
 pub const SIGN_HEAD_EVERY: Duration = Duration::from_secs(30);
 /// How many of them one VERIFY or PROOFS is answered with.
 pub const MAX_CHECKPOINTS: usize = 32;

@@ -29,9 +29,9 @@ use super::gate::SharedGate;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
-    Asker, Attest, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary, Identify,
-    Inspect, Leave, ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise, Sweep,
-    TurnBehind,
+    Asker, Attest, Claim, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary,
+    Identify, Inspect, Leave, ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise,
+    Sweep, TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -82,6 +82,8 @@ impl Admission {
 pub(super) struct Attested {
     pub at: Timestamp,
     pub seq: u64,
+    /// How far the log was a second ago.
+    pub passed: u64,
 }
 
 /// What the actor is made of.
@@ -96,6 +98,7 @@ pub(super) struct Parts {
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,
     pub behind: watch::Sender<Option<String>>,
+    pub claimed: watch::Sender<Option<Claim>>,
 }
 
 /// The actor.
@@ -160,7 +163,7 @@ impl Host {
             learnt: Vec::new(),
             checkpoint: None,
             retention: Retention::default(),
-            attested: Attested { at: Timestamp::now(), seq: head.seq },
+            attested: Attested { at: Timestamp::now(), seq: head.seq, passed: head.seq },
             keeps_behind: false,
             is_recovering: false,
             is_ending: false,

@@ -11,7 +11,7 @@ use common::proto::status::{Code, Refusal};
 
 use super::actor::{Attested, Host, Seat};
 use super::begin;
-use super::messages::{Enter, Survey, Surveyed};
+use super::messages::{Claim, Enter, Survey, Surveyed};
 use super::permission::{Verb, decide};
 use super::record::{self, Behind};
 use crate::recovery::Member;
@@ -78,6 +78,23 @@ impl Host {
         }
     }
 
+    /// Somebody has more than this log, and nothing that proves it. Anybody can say so: it stops nobody, and the owner
+    /// decides what to make of it.
+    pub(super) fn hear_claim(&self, Enter { connect, pass, .. }: &Enter) {
+        let head = self.channel.head();
+        let Some(have) = connect.have.filter(|have| have.epoch == head.epoch && have.seq > head.seq) else {
+            return;
+        };
+        let claim = Claim { name: pass.name.clone(), seq: have.seq, more: have.seq - head.seq };
+        self.parts.claimed.send_if_modified(|told| {
+            let is_news = told.as_ref().is_none_or(|told| told.seq < claim.seq);
+            if is_news {
+                *told = Some(claim);
+            }
+            is_news
+        });
+    }
+
     /// Keeps what was found to be lost: after a restart it is lost still.
     pub(super) fn keep_behind(&mut self, ctx: &mut Context<Self>) {
         if !std::mem::take(&mut self.keeps_behind) {
@@ -105,7 +122,7 @@ impl Host {
     pub(super) fn attest(&mut self) {
         let head = self.channel.head();
         let is_news = self.attested.seq != head.seq;
-        self.attested = Attested { at: Timestamp::now(), seq: head.seq };
+        self.attested = Attested { at: Timestamp::now(), seq: head.seq, passed: head.seq };
         if is_news && let Ok(checkpoint) = self.signed_head() {
             self.tell_all(&SignedHead { checkpoint });
         }

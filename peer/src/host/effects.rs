@@ -51,7 +51,10 @@ impl Host {
         let begin = self.begin_of_stream(&enter.connect);
         let (after, checkpoint) = match begin.and_then(|after| Ok((after, self.signed_head()?))) {
             Ok(begin) => begin,
-            Err(refusal) => return refuse(enter, refusal),
+            Err(refusal) => {
+                self.hear_claim(&enter);
+                return refuse(enter, refusal);
+            }
         };
         let Enter { link, request, pass, reply, connect } = enter;
         let head = self.channel.head();
@@ -248,7 +251,10 @@ impl Host {
             self.recover(ctx);
         }
         self.forget(ctx, now);
-        if now.since(self.attested.at) >= SIGN_HEAD_EVERY {
+        // Whenever the talk pauses, and now and then while it goes on.
+        let head = self.channel.head().seq;
+        let has_paused = std::mem::replace(&mut self.attested.passed, head) == head;
+        if has_paused || now.since(self.attested.at) >= SIGN_HEAD_EVERY {
             self.attest();
         }
         if self.fanout.is_broken() {

@@ -265,3 +265,14 @@ pub(super) struct Sweep;
 pub(super) struct Close {
     pub reply: oneshot::Sender<()>,
 }
+
+/// Somebody says to have entries that are not in the log, and has no signature of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Their name.
+    pub name: String,
+    /// The last of these entries.
+    pub seq: u64,
+    /// How many they are.
+    pub more: u64,
+}
