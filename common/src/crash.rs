@@ -92,6 +92,8 @@ points! {
     RecoverAppended = "recover.appended" by Recovering,
     /// All of it is; that nothing is lost any more is on disk, and the host was not opened anew.
     RecoverWhole = "recover.whole" by Recovering,
+    /// A part of a log is copied into a new one, which nobody knows of.
+    RecoverCopied = "recover.copied" by Recovering,
 
     /// That a channel is joined is on disk.
     ClientJoined = "client.joined" by Member,

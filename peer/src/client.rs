@@ -10,6 +10,7 @@ mod effects;
 mod giving;
 mod handle;
 mod in_order;
+mod lost;
 mod messages;
 pub mod outbox;
 pub mod resume;

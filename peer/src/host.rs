@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
-//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
+//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`forking`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -18,6 +18,7 @@ pub mod channel;
 mod effects;
 mod erasing;
 mod fanout;
+pub mod forking;
 pub mod gate;
 pub mod held;
 pub mod kicked;
@@ -57,7 +58,8 @@ use tokio::sync::{oneshot, watch};
 pub use gate::{SharedGate, TrackerState};
 pub use messages::{Claim, Disclosed, HostSummary, Surveyed};
 pub use record::{
-    Behind, HostRecord, add as add_record, forget, is_kept, is_whole_again, keep as keep_record, load_records,
+    Behind, HostRecord, add as add_record, forget, fork as fork_record, is_kept, is_whole_again,
+    keep as keep_record, load_records,
 };
 
 use crate::search::Search;

@@ -97,7 +97,9 @@ enum Job {
     Stop(ChannelId, Reply<()>),
     /// Members are to give back what a log has lost.
     Recover(ChannelName, Holder, Reply<api::Recovered>),
-    /// What has come of that.
+    /// A channel is to go on in a new log.
+    Fork(ChannelName, Holder, Reply<api::Recovered>),
+    /// What has come of either.
     Recovered(ChannelId, Result<api::Recovered, Refusal>, Reply<api::Recovered>),
     /// Who may do what in the channel has changed.
     Policy(ChannelId),
@@ -188,7 +190,8 @@ impl Hosting {
                 Ok(tell) => self.announcing.spawn(async move { drop(reply.send(tell.await)) }),
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
-            Job::Recover(channel, who, reply) => self.recover(&channel, who, reply),
+            Job::Recover(channel, who, reply) => self.recover(&channel, reply, move |work| work.run(who)),
+            Job::Fork(channel, who, reply) => self.recover(&channel, reply, move |work| work.fork(who)),
             Job::Recovered(channel, outcome, reply) => self.recovered(channel, outcome, reply).await,
             Job::Policy(channel) => self.tell_policy(channel),
             Job::Revoked(revoked) => self.revoked(revoked).await,

@@ -235,7 +235,7 @@ impl ui::Node for NodeHandle {
             Command::Files(asked) => Box::pin(self.files(asked)).await,
             Command::Export { channel, path } => Box::pin(self.export(channel, path)).await,
             Command::Backup { folder } => self.backup(folder).await,
-            Command::Recover { channel } => Box::pin(self.recover(channel)).await,
+            Command::Recover { channel, fork } => Box::pin(self.recover(channel, fork)).await,
             Command::Import { path, channel, key } => Box::pin(self.import(path, channel, key)).await,
             Command::Search(asked) => Box::pin(self.search(asked)).await,
             Command::History { channel, count, before } => {
@@ -457,7 +457,7 @@ impl Handler<Open> for Node {
     type Result = Result<ClientHandle, Refusal>;
 
     fn handle(&mut self, Open(record): Open, _: &mut Self::Context) -> Self::Result {
-        self.client(KnownChannel { record, joined: false })
+        self.client(KnownChannel { record, joined: false, unasked: None })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What it has received stands in `client::archive`, what it keeps as a host in `host::log`.
 
-use common::id::{ChannelId, Subject};
+use common::id::{ChannelId, Epoch, Subject};
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::ChannelRecord;
@@ -34,6 +34,10 @@ pub struct KnownChannel {
     pub record: ChannelRecord,
     /// Whether the user wants to be in it.
     pub joined: bool,
+    /// A log of before, of which it is still to be found out what of this user's own is not in the one that the host went
+    /// on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<Epoch>,
 }
 
 impl KnownChannel {
@@ -337,7 +341,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 mod tests {
     use common::clock::Timestamp;
     use common::entry::Position;
-    use common::id::{Epoch, IdentityKind, Subject};
+    use common::id::{IdentityKind, Subject};
     use common::identity::PeerKey;
     use common::proto::directory::Owner;
 
@@ -357,7 +361,7 @@ mod tests {
             term: 1,
             online: false,
         };
-        KnownChannel { record, joined: false }
+        KnownChannel { record, joined: false, unasked: None }
     }
 
     fn item() -> Item {

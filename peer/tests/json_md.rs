@@ -275,6 +275,7 @@ fn taken_along(ken: &mut Peer, folder: &std::path::Path) {
     std::fs::write(&irc, "[20:41] <ben> hello\n").unwrap();
     ken.done(&format!("export first {}", file.display()));
     ken.done(&format!("import {} again", file.display()));
+    ken.done("recover again --fork");
     ken.done(&format!("import {} ubuntu", irc.display()));
     ken.done("history ubuntu");
     ken.refused(&format!("import {} nothing", folder.join("nowhere").display()));
@@ -429,11 +430,9 @@ fn what_is_said_has_the_documented_form() {
     let (forms, said) = (documented(), life());
     check(&forms, &said);
     let seen: BTreeSet<String> = said.iter().map(heading).collect();
-    // A warning and a recovery take a fault that this life does not have, and moving on and filling a longer life.
+    // A warning takes a fault that this life does not have, and moving on and filling a longer life.
     let unseen = forms.keys().filter(|heading| !seen.contains(*heading));
-    let unseen = unseen.filter(|heading| {
-        !["warning", "the result of recover", "moved_on", "filled"].contains(&heading.as_str())
-    });
+    let unseen = unseen.filter(|heading| !["warning", "moved_on", "filled"].contains(&heading.as_str()));
     assert_eq!(unseen.collect::<Vec<_>>(), [""; 0]);
 }
 

@@ -11,12 +11,12 @@ use common::proto::event::HostEvent;
 use common::proto::recovery::{Fetched, MemberRequest, Proven};
 use common::proto::status::Code;
 use peer::Config;
-use peer::api::{Command, Event, LinkState, Recovered, Reply};
+use peer::api::{Command, Event, LinkState, OutboxItem, OutgoingState, Recovered, Reply, Verified};
 use peer::client::CatchUp;
-use support::{Person, Raw, World, named, put_back, stored, text_message, within};
+use support::{Person, Raw, World, named, put_back, stored, text_message, until, within};
 
 fn recover() -> Command {
-    Command::Recover { channel: named("first") }
+    Command::Recover { channel: named("first"), fork: false }
 }
 
 async fn recovered(person: &Person) -> Recovered {
@@ -266,4 +266,132 @@ async fn who_says_to_have_more_and_cannot_prove_it_stops_nobody_and_the_owner_he
     assert_eq!(refused.into_refusal().code, Code::LogBehind);
     assert!(warned_behind(&mut ken).await.contains("eve says to have 7 entries"));
     say(&mut ken, 3..=3).await;
+async fn fork(person: &Person) -> Recovered {
+    let fork = Command::Recover { channel: named("first"), fork: true };
+    let Reply::Recovered(recovered) = person.done(fork).await else { unreachable!() };
+    *recovered
+}
+
+async fn verified(person: &Person) -> Verified {
+    let Reply::Verified(verified) = person.done(Command::Verify { channel: named("first") }).await else {
+        unreachable!()
+    };
+    verified
+}
+
+/// Waits until so many messages of somebody's own were refused since they are not in the log any more.
+async fn asked_for(person: &mut Person, count: usize) -> Vec<OutboxItem> {
+    for _ in 0..count {
+        let asked = |event: &Event| match event {
+            Event::Outgoing {
+                state: OutgoingState::Refused, code: Some(Code::NotInFork), reason, ..
+            } => reason.clone(),
+            _ => None,
+        };
+        let reason = person.expect("a question", asked).await;
+        assert!(reason.contains("Send it again? outbox retry"), "{reason}");
+    }
+    let waiting = person.outbox().await;
+    assert_eq!(waiting.len(), count, "{waiting:?}");
+    waiting
+}
+
+#[actix::test]
+async fn who_wrote_what_is_not_in_the_fork_is_asked_and_nothing_is_sent_again_by_itself() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join("first").await;
+    say(&mut charlie, 1..=3).await;
+    let older = world.folder().join("older");
+    ken.stop().await;
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    say(&mut charlie, 4..=5).await;
+    let mut dora = world.guest("dora").await;
+    dora.join_soon("first").await;
+    say(&mut dora, 6..=7).await;
+    for member in [&charlie, &dora] {
+        member.reads("first", 7).await;
+    }
+    ken.stop().await;
+    dora.stop().await;
+    put_back(&older, &ken.config.data);
+    ken.start().await;
+    warned_behind(&mut ken).await;
+    assert_eq!(
+        charlie.refused(Command::Recover { channel: named("first"), fork: true }).await,
+        Code::NotHosted
+    );
+    let forked = fork(&ken).await;
+    assert_eq!((forked.whole, forked.head.seq, forked.forked.map(|parent| parent.seq)), (true, 3, Some(3)));
+    let asked = asked_for(&mut charlie, 2).await;
+    assert_eq!(asked.iter().map(|item| item.text.as_str()).collect::<Vec<_>>(), ["4", "5"]);
+    // A restart asks no second time, and sends nothing.
+    charlie.restart().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    assert_eq!(charlie.outbox().await.len(), 2);
+    ken.join_soon("first").await;
+    assert_eq!(texts(&ken).await, numbers(3));
+    // One is sent again, under its id, and the numbers go on.
+    charlie.retry(&asked[0].id.to_string()).await;
+    assert_eq!(charlie.expect("stored", stored).await, 4);
+    charlie.change(asked[1].id, None).await;
+    assert_eq!(charlie.outbox().await.len(), 0);
+    // Whoever was away is asked when they come.
+    dora.start().await;
+    asked_for(&mut dora, 2).await;
+    for item in dora.outbox().await {
+        dora.change(item.id, None).await;
+    }
+    dora.send("first", "5").await;
+    assert_eq!(dora.expect("stored", stored).await, 5);
+    until("it has come, in the new log", async || charlie.channel("first").await.seq == 5).await;
+    // Both logs are kept, and both are as the host has signed them.
+    let verified = verified(&charlie).await;
+    assert!(verified.sound && verified.logs.len() == 2, "{verified:?}");
+    let (old, new) = (&verified.logs[0], &verified.logs[1]);
+    assert!(!old.newest && new.newest && (old.last, new.last) == (7, 5), "{verified:?}");
+    assert_eq!(texts(&charlie).await, numbers(5));
+    let fresh = world.guest("fresh").await;
+    fresh.join("first").await;
+    assert_eq!(texts(&fresh).await, numbers(5));
+}
+
+#[actix::test]
+async fn a_host_that_went_on_from_an_older_copy_can_only_go_on_in_a_new_log() {
+    let world = World::new().await;
+    let mut ken = world.guest("ken").await;
+    ken.host("first").await;
+    let older = world.folder().join("older");
+    ken.stop().await;
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    let mut charlie = world.guest("charlie").await;
+    charlie.join_soon("first").await;
+    say(&mut charlie, 1..=4).await;
+    charlie.reads("first", 4).await;
+    ken.stop().await;
+    charlie.stop().await;
+    put_back(&older, &ken.config.data);
+    ken.start().await;
+    // Nobody is there who knows better.
+    let mut dora = world.guest("dora").await;
+    dora.join_soon("first").await;
+    dora.send("first", "other").await;
+    assert_eq!(dora.expect("stored", stored).await, 1);
+    charlie.start().await;
+    warned_behind(&mut ken).await;
+    let refused = recovered(&ken).await;
+    assert!(!refused.whole, "{refused:?}");
+    fork(&ken).await;
+    dora.expect_connection("first", LinkState::Up).await;
+    let asked = asked_for(&mut charlie, 4).await;
+    charlie.retry(&asked[0].id.to_string()).await;
+    assert_eq!(charlie.expect("stored", stored).await, 2);
+    dora.reads("first", 2).await;
+    assert!(dora.outbox().await.is_empty());
+    assert_eq!(texts(&dora).await, ["other", "1"]);
 }

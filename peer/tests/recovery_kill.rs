@@ -71,6 +71,35 @@ fn a_host_that_is_killed_while_it_recovers_has_all_of_it_in_the_end() {
         let next = charlie.wait_message(point);
         assert_eq!(next["seq"].as_u64(), Some(written), "{point}: neither lost nor twice");
     }
+    written = forked_in_spite_of_a_kill(&tracker, folder.path(), ken, &mut charlie, written);
     let verified = charlie.done("verify first");
+    assert_eq!(verified["logs"].as_array().unwrap().last().unwrap()["last"].as_u64(), Some(written));
     assert_eq!(verified["sound"], true, "{verified}");
+}
+
+/// A copy that was cut off is nobody's log, and is made anew.
+fn forked_in_spite_of_a_kill(
+    tracker: &Tracker,
+    folder: &Path,
+    ken: Peer,
+    charlie: &mut Peer,
+    written: u64,
+) -> u64 {
+    ken.kill();
+    let mut command = at(tracker, "ken", folder);
+    command.env("NATTER_CRASH_AT", "recover.copied:2");
+    let mut dying = Peer::start(command);
+    dying.wait_connection("first", "up");
+    dying.program.write(b"recover first --fork\n");
+    dying.program.ended();
+    let mut ken = Peer::start(at(tracker, "ken", folder));
+    ken.wait_connection("first", "up");
+    let forked = ken.done("recover first --fork");
+    assert_eq!(forked["head"]["seq"].as_u64(), Some(written), "{forked}");
+    charlie.wait("a warning", |event| event["event"] == "warning" && event["code"] == "new_log");
+    ken.send("first", "in the new log");
+    assert_eq!(charlie.wait_message("in the new log")["seq"].as_u64(), Some(written + 1));
+    assert_eq!(charlie.done("outbox first")["total"], 0, "nothing of charlie's is missing");
+    ken.stop();
+    written + 1
 }

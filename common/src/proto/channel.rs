@@ -113,6 +113,10 @@ pub struct Connected {
     /// for entries.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// Where the logs of before ended that this one goes on from, oldest first, at most
+    /// [`MAX_FORKS`](super::limits::MAX_FORKS): all up to there is in this one, under the same numbers and ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Position>,
 }
 
 /// Replaces the pass of this session before it ends. It has to be of the same subject.

@@ -158,6 +158,8 @@ pub const CHECKPOINT_EVERY: u64 = 1000;
 pub const SIGN_HEAD_EVERY: Duration = Duration::from_secs(30);
 /// How many of them one VERIFY or PROOFS is answered with.
 pub const MAX_CHECKPOINTS: usize = 32;
+/// How many logs of before a host remembers that its newest goes on from.
+pub const MAX_FORKS: usize = 16;
 /// How many members are asked for entries that a host has lost.
 pub const MAX_GIVERS: usize = 16;
 /// How many questions of a host for what it has lost a member answers at once.

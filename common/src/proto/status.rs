@@ -154,6 +154,7 @@ codes! {
     NotJoined "not_joined" RequestError lasting "join the channel first";
     NotHosted "not_hosted" RequestError lasting "this peer does not host the channel";
     Expired "expired" RequestError lasting "the message could not be sent in time; it is kept until you retry, edit or cancel it";
+    NotInFork "not_in_fork" RequestError lasting "the message was stored, and is not in the log that the host went on with";
     TooLate "too_late" RequestError lasting "the message was stored before it could be changed";
     NoSuchMessage "no_such_message" RequestError lasting "there is no such message in the outbox; type: outbox";
     OutboxFull "outbox_full" RequestError lasting "too many messages wait for this channel already; see outbox";

@@ -171,6 +171,8 @@ pub enum Command {
     Recover {
         /// Which.
         channel: ChannelName,
+        /// Whether to go on without what is missing, in a new log.
+        fork: bool,
     },
     /// Make a channel of a file.
     Import {

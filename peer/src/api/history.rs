@@ -302,6 +302,9 @@ pub struct Recovered {
     pub diverged: bool,
     /// Whose gift was not taken, and why.
     pub rejected: Vec<Rejected>,
+    /// Where the log ended that the channel goes on from without what is missing, in a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked: Option<Position>,
 }
 
 /// All that this peer keeps was copied.

@@ -14,6 +14,7 @@ mod giving;
 mod history;
 pub mod intervals;
 pub mod keeper;
+mod own;
 pub mod proof;
 #[cfg(test)]
 mod tests;

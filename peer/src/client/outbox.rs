@@ -321,6 +321,11 @@ impl Outbox {
         self.entries.binary_search_by_key(&number, |entry| entry.item.number).ok()
     }
 
+    /// Whether a message is in it.
+    pub fn has(&self, id: MessageId) -> bool {
+        self.place_of_id(id).is_some()
+    }
+
     fn place_of_id(&self, id: MessageId) -> Option<usize> {
         self.entries.iter().position(|entry| entry.item.id == id)
     }

@@ -6,6 +6,7 @@
 
 mod connecting;
 mod filling;
+mod forking;
 mod keeping;
 mod membership;
 mod queue;
@@ -29,6 +30,7 @@ use super::outbox::{Change, Item, Outbox};
 use crate::api::{ChatMessage, Event, JoinedChannel, LinkState, OutgoingState};
 use crate::pace::{KeptPace, Pace, Tried};
 use crate::reconnect::{Now, Reconnect};
+use crate::recovery::forking::Kept;
 use crate::store::KnownChannel;
 use filling::Filling;
 use keeping::Writing;
@@ -189,6 +191,9 @@ pub enum Effect {
     Locate(u64),
     /// Ask the host.
     Ask(Question),
+    /// Look for what this user has written in a log of before, of which so much is kept, and say with
+    /// [`ClientState::missed`] what is not in the log any more.
+    LookForLost(Epoch, Kept),
     /// Count the chain of hashes through, and say where it leads with [`ClientState::chained`].
     Chain(Epoch, Proof),
     /// Write entries, and say how it went with [`ClientState::batch_written`].

@@ -69,6 +69,7 @@ impl Host {
             policy: record.policy.switches(),
             checkpoint,
             behind: self.channel.is_behind(),
+            forks: record.forks.clone(),
         };
         // The answer goes before everything that the member's task or this actor may push from now on. Without
         // anybody to take it, there is nobody to sit here.

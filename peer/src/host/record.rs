@@ -5,11 +5,13 @@ use common::entry::Position;
 use common::id::{ChannelId, Epoch};
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
+use common::proto::limits::MAX_FORKS;
 use common::proto::policy::{Holder, Standing};
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::log::Log;
+use super::forking;
 use crate::store::parse_whole;
 
 /// Channel id: its record.
@@ -36,6 +38,9 @@ pub struct HostRecord {
     /// What is known of entries that the log has lost; until they are recovered it takes no messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<Behind>,
+    /// Where the logs of before ended that this one goes on from, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Position>,
 }
 
 /// A log that has lost entries.
@@ -65,6 +70,7 @@ impl HostRecord {
             term: 0,
             policy: Policy::default(),
             behind: None,
+            forks: Vec::new(),
         }
     }
 }
@@ -169,6 +175,32 @@ pub(super) fn put(
 /// When that is not on disk, or not known to be.
 pub async fn is_whole_again(store: &Store, id: ChannelId) -> Result<(), StoreError<BadRecord>> {
     change(store, id, |record| record.behind = None).await
+}
+
+/// The channel goes on in the log of another epoch, which has all that there was of the one that ends at `parent`.
+///
+/// # Errors
+/// When that is not on disk, or not known to be.
+pub async fn fork(
+    store: &Store,
+    id: ChannelId,
+    parent: Position,
+    epoch: Epoch,
+) -> Result<(), StoreError<BadRecord>> {
+    let fork = move |record: &mut HostRecord| {
+        record.epoch = epoch;
+        record.behind = None;
+        record.forks.push(parent);
+        let forgotten = record.forks.len().saturating_sub(MAX_FORKS);
+        record.forks.drain(..forgotten);
+    };
+    let write = store.write(move |transaction| {
+        put(transaction, id, fork)?;
+        // From now on the log is the channel's: nobody is to clear it.
+        forking::done(transaction, id);
+        Ok(())
+    });
+    write.await
 }
 
 /// Drops the record of a channel that is not hosted by this peer after all.

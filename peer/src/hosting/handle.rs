@@ -55,6 +55,14 @@ impl HostingHandle {
         self.ask(|reply| Job::Recover(channel, who, reply)).await?
     }
 
+    /// Has a channel go on in a new log, with all that is there of the old one, for this user, if they may.
+    ///
+    /// # Errors
+    /// `not_hosted`, `not_owner`, or why nothing could be done.
+    pub async fn fork(&self, channel: ChannelName, who: Holder) -> Result<api::Recovered, Refusal> {
+        self.ask(|reply| Job::Fork(channel, who, reply)).await?
+    }
+
     /// The tracker has revoked passes.
     pub async fn revoked(&self, revoked: Vec<Revoked>) {
         // Gone already is as good: nobody is in then.

@@ -3,27 +3,36 @@
 //! While that is under way the host goes on as it is: it can be read, and takes nothing. What was given back is on the
 //! disk behind its back; then it is closed and opened on what is there, and its members come again.
 
+use std::time::Duration;
+
 use common::crash::{self, Point};
 use common::entry::Position;
-use common::id::ChannelId;
+use common::id::{ChannelId, Epoch};
 use common::identity::Identity;
 use common::name::ChannelName;
 use common::proto::directory::Locate;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::storage::Store;
+use tokio::time::sleep;
 
 use super::announce::Stage;
 use super::{Hosting, Job, Reply};
 use crate::api::{Recovered, Run};
 use crate::host::log::Log;
-use crate::host::{self, HostError, HostHandle, HostRecord, Surveyed};
+use crate::host::{self, Behind, HostError, HostHandle, HostRecord, Surveyed, forking};
+use crate::recovery::forking::copy_log;
 use crate::recovery::verdict::{Verdict, judge};
 use crate::recovery::{Gathered, Quest, gather};
 use crate::tracker_link::TrackerHandle;
 
+/// While something is on its way to the disk, whether it is there is looked at so often.
+const LOOKS: usize = 50;
+/// After so long each.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// What recovering needs.
-struct Recovering {
+pub(super) struct Recovering {
     host: HostHandle,
     store: Store,
     identity: Identity,
@@ -31,8 +40,15 @@ struct Recovering {
 }
 
 impl Hosting {
-    /// Begins to recover a channel; `reply` hears what has come of it.
-    pub(super) fn recover(&mut self, channel: &ChannelName, who: Holder, reply: Reply<Recovered>) {
+    /// Begins to do what a log needs that has lost something; `reply` hears what has come of it.
+    pub(super) fn recover<W>(
+        &mut self,
+        channel: &ChannelName,
+        reply: Reply<Recovered>,
+        work: impl FnOnce(Recovering) -> W + 'static,
+    ) where
+        W: Future<Output = Result<Recovered, Refusal>> + 'static,
+    {
         let Some(host) = self.config.hosts.all().into_iter().find(|host| host.name() == channel) else {
             let reason = format!("{channel} is not hosted here");
             return drop(reply.send(Err(Refusal::new(Code::NotHosted, reason))));
@@ -44,9 +60,9 @@ impl Hosting {
         }
         let store = self.config.store.store().clone();
         let (identity, tracker) = (self.config.identity.clone(), self.config.tracker.clone());
-        let (work, jobs) = (Recovering { host, store, identity, tracker }, self.jobs.clone());
+        let (work, jobs) = (work(Recovering { host, store, identity, tracker }), self.jobs.clone());
         self.announcing.spawn(async move {
-            let outcome = work.run(who).await;
+            let outcome = work.await;
             if let Some(jobs) = jobs.upgrade() {
                 // Gone already is as good: what is on the disk counts at the next start.
                 let _ = jobs.send(Job::Recovered(id, outcome, reply)).await;
@@ -88,8 +104,8 @@ impl Hosting {
 }
 
 impl Recovering {
-    async fn run(self, who: Holder) -> Result<Recovered, Refusal> {
-        let Surveyed { record, members } = self.host.survey(who).await?;
+    pub(super) async fn run(self, who: Holder) -> Result<Recovered, Refusal> {
+        let Surveyed { record, members } = self.settled(who).await?;
         let Some(behind) = &record.behind else { return Err(Code::NotBehind.into()) };
         let log = Log::new(self.store.clone(), record.id, record.epoch);
         let from = log.head().await?;
@@ -118,6 +134,43 @@ impl Recovering {
         Ok(report(&record, from, gathered, verdict))
     }
 
+    /// Goes on without what is missing: the host takes nothing while all that is there is copied into a new log.
+    pub(super) async fn fork(self, who: Holder) -> Result<Recovered, Refusal> {
+        self.settled(who).await?;
+        let why = "its owner has it go on in a new log".to_owned();
+        self.host.turn_behind(Behind { why, reached: None }).await?;
+        let Surveyed { record, .. } = self.settled(who).await?;
+        let parent = Log::new(self.store.clone(), record.id, record.epoch).head().await?;
+        let epoch = Epoch::new();
+        forking::begin(&self.store, record.id, epoch).await?;
+        let head = copy_log(&self.store, &self.identity, record.id, parent, epoch).await?;
+        host::fork_record(&self.store, record.id, parent, epoch).await.map_err(HostError::from)?;
+        tracing::info!(channel = %record.id, seq = head.seq, "goes on in a new log");
+        Ok(Recovered {
+            channel: record.name,
+            whole: true,
+            entries: 0,
+            head,
+            from: Vec::new(),
+            missing: None,
+            unproven: 0,
+            diverged: false,
+            rejected: Vec::new(),
+            forked: Some(parent),
+        })
+    }
+
+    /// The same once nothing is on its way to the disk any more.
+    async fn settled(&self, who: Holder) -> Result<Surveyed, Refusal> {
+        for _ in 0..LOOKS {
+            match self.host.survey(who).await {
+                Err(refusal) if refusal.code == Code::TooManyRequests => sleep(LOOK_AGAIN_AFTER).await,
+                surveyed => return surveyed,
+            }
+        }
+        self.host.survey(who).await
+    }
+
     async fn known_to_tracker(&self, record: &HostRecord) -> Option<Position> {
         self.tracker.request(&Locate::Id(record.id)).await.ok().map(|known| known.head)
     }
@@ -139,5 +192,6 @@ fn report(record: &HostRecord, from: Position, gathered: Gathered, verdict: Verd
         unproven,
         diverged: matches!(verdict, Verdict::Diverged(_)),
         rejected,
+        forked: None,
     }
 }

@@ -47,12 +47,13 @@ impl NodeHandle {
         Ok(Reply::Erased(ErasedEntry { channel: client.name().clone(), seq, by, at }))
     }
 
-    /// Has members give back what the log of a channel that is hosted here has lost.
-    pub(super) async fn recover(&self, channel: ChannelName) -> Outcome {
-        let held = self.session.borrow().held.clone();
-        let held = held.ok_or_else(|| self.tracker.why_not_entered())?;
-        let who = Holder { subject: held.claims.subject, key: held.claims.peer_key };
-        let recovered = self.hosting.recover(channel, who).await?;
+    /// Has members give back what the log of a channel that is hosted here has lost, or goes on without it.
+    pub(super) async fn recover(&self, channel: ChannelName, fork: bool) -> Outcome {
+        let who = self.holder()?;
+        let recovered = match fork {
+            true => self.hosting.fork(channel, who).await?,
+            false => self.hosting.recover(channel, who).await?,
+        };
         Ok(Reply::Recovered(Box::new(recovered)))
     }
 

@@ -22,7 +22,9 @@ pub enum Wrong {
     #[error("entry {0} does not hold together")]
     Entry(u64),
     /// The chain leads elsewhere than the host has signed.
-    #[error("what was given does not lead to entry {0} as this host has signed it")]
+    #[error(
+        "it does not lead to entry {0} as this host has signed it: it is wrong, or this log has gone on from an older copy"
+    )]
     OtherThanSigned(u64),
 }
 

@@ -159,6 +159,8 @@ impl World {
             }
             Effect::Ask(question) => self.ask(number, question),
             Effect::Chain(_, proof) => self.chain(number, proof)?,
+            // The host here never goes on in another log.
+            Effect::LookForLost(..) => {}
             Effect::WriteBatch(mut batch) => {
                 if self.planted == Some(Planted::ErasureNotFollowed) {
                     batch.erasures.clear();

@@ -180,6 +180,7 @@ impl World {
             policy: Switches::default(),
             checkpoint: self.signed.clone(),
             behind: false,
+            forks: Vec::new(),
         };
         if let Some(wire) = self.wires.get_mut(&id) {
             wire.seat = Some(conn);

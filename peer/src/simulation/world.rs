@@ -170,7 +170,11 @@ impl World {
         let expire = random.one_in(4).then(|| Duration::from_secs(random.within(20, 90)));
         let client = |number: u64| SimClient {
             key: PeerKey::from_bytes([number as u8 + 1; 32]),
-            disk: Disk::new(ClientFiles::new(KnownChannel { record: record.clone(), joined: true })),
+            disk: Disk::new(ClientFiles::new(KnownChannel {
+                record: record.clone(),
+                joined: true,
+                unasked: None,
+            })),
             habits: Habits { expire, catch_up },
             life: 0,
             running: None,

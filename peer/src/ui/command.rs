@@ -192,6 +192,8 @@ pub enum Flag {
     Authorized,
     /// `--before N`
     Before,
+    /// `--fork`
+    Fork,
     /// `--key KEY`
     Key,
     /// `--release`
@@ -206,6 +208,7 @@ impl Flag {
             Self::Around => "--around",
             Self::Authorized => "--authorized",
             Self::Before => "--before",
+            Self::Fork => "--fork",
             Self::Key => "--key",
             Self::Release => "--release",
         }
@@ -268,6 +271,8 @@ pub struct Args {
     pub seq: Option<u64>,
     /// A [`Kind::Days`]; none of them is for ever.
     pub days: Option<Option<u32>>,
+    /// [`Flag::Fork`].
+    pub fork: bool,
     /// [`Flag::Release`].
     pub release: bool,
     /// One for each of [`Spec::secrets`].

@@ -227,6 +227,7 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
             args.host_key = Some(value()?.parse().map_err(wrong)?);
         }
         Flag::Authorized => args.authorized = true,
+        Flag::Fork => args.fork = true,
         Flag::Release => args.release = true,
     }
     Ok(())

@@ -132,6 +132,7 @@ impl MadeHost {
             role: Role::Guest,
             policy: Switches::default(),
             behind: false,
+            forks: Vec::new(),
         }
     }
 

@@ -143,9 +143,12 @@ impl ClientState {
         let Came { subject, invisible, connected, record, window, .. } = came;
         let effects = self.reconnect.connected();
         self.react(effects);
-        self.channel =
-            KnownChannel { record: ChannelRecord { term: connected.term, ..record }, joined: true };
-        let Connected { role, policy, head, behind, .. } = connected;
+        self.channel = KnownChannel {
+            record: ChannelRecord { term: connected.term, ..record },
+            joined: true,
+            ..self.channel.clone()
+        };
+        let Connected { role, policy, head, behind, forks, .. } = connected;
         self.outbox.connected(window);
         self.standing = Some(Standing { subject, invisible, role, policy, head, behind: false });
         self.around.is_open = true;
@@ -154,6 +157,7 @@ impl ClientState {
         if behind {
             self.host_is_behind();
         }
+        self.ask_for_lost(&forks);
         let joined = self.joined();
         self.put(Effect::KeepJoined(Box::new(joined)));
         self.keep();
@@ -170,7 +174,7 @@ impl ClientState {
         self.warn(refusal.code.clone(), reason);
     }
 
-    fn joined(&self) -> Result<JoinedChannel, Refusal> {
+    pub(super) fn joined(&self) -> Result<JoinedChannel, Refusal> {
         let standing = self.standing.as_ref().ok_or_else(|| Refusal::from(Code::HostAway))?;
         Ok(JoinedChannel {
             channel: self.channel.name().clone(),

@@ -88,7 +88,7 @@ impl ClientState {
     /// A stream begins.
     pub(super) fn begin_stream(&mut self, came: &mut Came) -> Result<(), Refusal> {
         let after = came.connected.after;
-        let had_other = self.writing.keeper.epoch().is_some_and(|epoch| epoch != after.epoch);
+        let before = self.writing.keeper.epoch().filter(|epoch| *epoch != after.epoch);
         let begun = self.writing.keeper.begin(after, came.stored.take()).map_err(|error| {
             tracing::warn!(channel = %self.channel.record.id, err = %error, "the stream cannot be taken");
             Refusal::new(Code::LogBehind, format!("{}: {error}", self.channel.name()))
@@ -97,9 +97,9 @@ impl ClientState {
         if let Continuation::Skips(gap) = begun {
             tracing::info!(channel = %self.channel.record.id, after = gap.after, upto = gap.upto, "far behind");
         }
-        if had_other {
-            let reason = "its log was begun anew; what was received before stays in the archive of this peer";
-            self.warn(Code::NewLog, reason.to_owned());
+        if before.is_some() {
+            let reason = self.forked(before, &came.connected.forks);
+            self.warn(Code::NewLog, reason);
         }
         Ok(())
     }

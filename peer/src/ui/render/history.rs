@@ -91,8 +91,19 @@ impl Renderer {
             0 => "nothing is back".to_owned(),
             _ => format!("{} back, from {from}; the last is {}", count(*entries), head.seq),
         };
+        if let Some(parent) = recovered.forked {
+            let text = format!(
+                "#{channel}: it goes on in a new log, with the entries up to {}; those whose messages are not in it are asked",
+                parent.seq
+            );
+            return self.notice(&text);
+        }
         let mut lines = vec![self.notice(&format!("#{channel}: {back}"))];
         lines.push(self.notice(&what_then(recovered)));
+        if !recovered.whole {
+            let fork = format!("to go on without what is missing, in a new log: recover {channel} --fork");
+            lines.push(self.notice(&fork));
+        }
         for Rejected { name, reason } in &recovered.rejected {
             lines.push(self.notice(&format!(
                 "what {} gave was not taken: {}",

@@ -6,7 +6,7 @@ use common::proto::limits::FIRST_TAIL;
 
 use super::{ROW, may, need};
 use crate::api::{Command, ModerationCommand};
-use crate::ui::command::{Action, Choices, Group, Kind, Spec};
+use crate::ui::command::{Action, Choices, Flag, Group, Kind, Spec};
 
 const VIEWS: Choices =
     &[("public", "public"), ("restricted", "restricted"), ("1", "public"), ("0", "restricted")];
@@ -128,10 +128,11 @@ pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "recover",
         group: Group::Owner,
-        usage: "CH",
-        help: "have members give back what the log of a channel you host has lost, and go on",
+        usage: "CH [--fork]",
+        help: "have members give back what the log of a channel you host has lost; or go on without, in a new log",
         args: &[need(Kind::Channel)],
-        build: |args| Some(Action::Perform(Command::Recover { channel: args.channel? })),
+        flags: &[Flag::Fork],
+        build: |args| Some(Action::Perform(Command::Recover { channel: args.channel?, fork: args.fork })),
         ..ROW
     },
     Spec {
