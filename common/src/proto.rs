@@ -15,6 +15,7 @@ pub mod event;
 pub mod file;
 pub mod knock;
 pub mod limits;
+pub mod moving;
 pub mod policy;
 pub mod presence;
 pub mod recovery;

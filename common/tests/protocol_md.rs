@@ -15,6 +15,7 @@ use common::proto::directory::{self, TrackerRequest};
 use common::proto::event::{self, HostEvent, TrackerEvent};
 use common::proto::file::{self, FileEvent, FileRequest};
 use common::proto::knock;
+use common::proto::moving::was_handed_over;
 use common::proto::presence;
 use common::proto::recovery::{self, MemberRequest};
 use common::proto::session::{self, Directory};
@@ -195,7 +196,7 @@ fn check_event(name: &str, body: &RawValue) {
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction, presence::InvisibleChanged,
         event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked, event::SignedHead, event::LogBehind,
-        device::Revoked, event::Broadcast, file::FileProgress,
+        device::Revoked, event::Superseded, event::Broadcast, file::FileProgress,
     }
 }
 
@@ -290,6 +291,20 @@ fn the_checkpoints_are_signed_by_the_host() {
             "the payload that is shown is {payload}"
         );
     }
+}
+
+#[test]
+fn the_move_is_signed_by_the_host_before_and_by_the_tracker() {
+    let story = Story::read();
+    let signing_key = test_value::<PeerKey>("signing key");
+    let known = story.replies::<directory::Locate>().remove(0);
+    let hosted = story.replies::<directory::Host>().into_iter().find(|hosted| hosted.channel.moved.is_some());
+    let channel = hosted.expect("a takeover").channel;
+    assert_eq!(channel.host_key, test_value("the key of ken's other machine"));
+    assert!(was_handed_over(&known, &channel));
+    let proof = channel.moved.unwrap().proof.verify(&signing_key).unwrap();
+    assert_eq!((proof.channel, proof.host_key, proof.term), (channel.id, channel.host_key, channel.term));
+    assert!(PROTOCOL.contains(&serde_json::to_string(&proof).unwrap()), "the payload that is shown");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod presence;
 mod reply;
 mod search;
 
-pub use command::{Command, DevicesCommand, ModerationCommand, OutboxCommand, WhoIs};
+pub use command::{Command, DevicesCommand, LogFrom, ModerationCommand, OutboxCommand, WhoIs};
 pub use direct::{
     ChatRequest, ChatState, ContactRow, ContactState, Contacts, Conversation, DeliveryState, DirectCommand,
     DirectMessage, StartedChat, Written,
@@ -23,8 +23,8 @@ pub use file::{
     FileChange, FileCommand, FileDirection, FileList, FileNote, FileRow, FileState, FileTo, Offered,
 };
 pub use history::{
-    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Fault, FaultKind, Imported, ImportedFrom,
-    NotAsked, Recovered, Rejected, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
+    BackedUp, BranchOf, Checked, Erased, ErasedEntry, Erases, Exported, Fault, FaultKind, Imported,
+    ImportedFrom, NotAsked, Recovered, Rejected, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
 };
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};

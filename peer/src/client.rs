@@ -12,6 +12,7 @@ mod handle;
 mod in_order;
 mod lost;
 mod messages;
+mod moving;
 pub mod outbox;
 pub mod resume;
 pub mod state;

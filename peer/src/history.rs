@@ -10,6 +10,7 @@ pub mod check;
 pub mod file;
 pub mod format;
 pub mod irc;
+mod moving;
 mod taking;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use common::id::{ChannelId, Epoch};
 use common::identity::{Identity, PeerKey};
 use common::name::ChannelName;
 use common::proto::directory::Owner;
+use common::proto::moving::HandOver;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
@@ -35,6 +37,8 @@ use crate::host::{self, Disclosed, HostHandle, HostRecord};
 pub(crate) use appending::append_as_is;
 use file::Writing;
 use format::{Head, VERSION};
+pub use moving::Brought;
+use taking::Source;
 
 /// What takes history out of this peer, and into it. Cheap to clone.
 #[derive(Clone)]
@@ -85,7 +89,18 @@ impl Historian {
         who: Holder,
         path: PathBuf,
     ) -> Result<Exported, Refusal> {
-        let Hosted { record, log, whole, checkpoints } = self.hosted(host, who).await?;
+        let hosted = self.hosted(host.disclose(who).await?).await?;
+        self.export_log(hosted, None, path).await
+    }
+
+    /// Exports all of a log of this peer.
+    async fn export_log(
+        &self,
+        of: Hosted,
+        hand_over: Option<Signed<HandOver>>,
+        path: PathBuf,
+    ) -> Result<Exported, Refusal> {
+        let Hosted { record, log, whole, checkpoints } = of;
         let head = Head {
             natter_export: VERSION,
             channel: record.id,
@@ -95,6 +110,7 @@ impl Historian {
             epoch: record.epoch,
             created: Some(record.created),
             policy: Some(record.policy),
+            hand_over,
             sealed_by: self.identity.key(),
             exported_at: Timestamp::now(),
         };
@@ -107,7 +123,7 @@ impl Historian {
     /// # Errors
     /// `not_owner`, or when the log cannot be read.
     pub async fn verify_hosted(&self, host: &HostHandle, who: Holder) -> Result<VerifiedLog, Refusal> {
-        let Hosted { record, log, whole, checkpoints } = self.hosted(host, who).await?;
+        let Hosted { record, log, whole, checkpoints } = self.hosted(host.disclose(who).await?).await?;
         let mut signed = SignedPlaces::default();
         for checkpoint in checkpoints {
             match checkpoint.verify(&self.identity.key()) {
@@ -125,8 +141,8 @@ impl Historian {
     }
 
     /// The log of a channel that is hosted here, with all that was signed of it.
-    async fn hosted(&self, host: &HostHandle, who: Holder) -> Result<Hosted, Refusal> {
-        let Disclosed { record, head: end, signed } = host.disclose(who).await?;
+    async fn hosted(&self, of: Disclosed) -> Result<Hosted, Refusal> {
+        let Disclosed { record, head: end, signed } = of;
         let log = Log::new(self.store.clone(), record.id, record.epoch);
         let mut checkpoints = Vec::new();
         let mut after = 0;
@@ -151,11 +167,12 @@ impl Historian {
     /// # Errors
     /// When nothing was received, or what is wrong with the file or the archive.
     pub async fn export_received(&self, sources: Sources, path: PathBuf) -> Result<Exported, Refusal> {
-        let Sources { archive, record, newest } = sources;
+        let Sources { archive, record, newest, .. } = sources;
         let nothing =
             || Refusal::new(Code::NotJoined, format!("nothing of {} was received yet", record.name));
         let (epoch, intervals) = newest.ok_or_else(nothing)?;
-        let checkpoints = archive.checkpoints(epoch).await?;
+        let mut checkpoints = archive.checkpoints(epoch).await?;
+        checkpoints.retain(|signed| signed.verify(&record.host_key).is_ok());
         let head = Head {
             natter_export: VERSION,
             channel: record.id,
@@ -165,6 +182,7 @@ impl Historian {
             epoch,
             created: None,
             policy: None,
+            hand_over: None,
             sealed_by: self.identity.key(),
             exported_at: Timestamp::now(),
         };
@@ -240,7 +258,8 @@ impl Historian {
                 ImportedFrom::Export
             }
         };
-        let end = taking::append(self, &record, path, looked.map(|(_, checked)| checked)).await?;
+        let looked = looked.map(|(_, checked)| checked);
+        let end = taking::append(self, &record, Source { path, looked, upto: u64::MAX, known: None }).await?;
         taking::keep(&self.store, record.clone()).await?;
         let (channel, id) = (record.name.clone(), record.id);
         Ok((record, Imported { channel, id, from, entries: end.seq, head: end }))

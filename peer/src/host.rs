@@ -45,12 +45,14 @@ use actix::{Addr, ArbiterHandle, MailboxError};
 use common::crash::{self, Point};
 use common::entry::Position;
 use common::id::ChannelId;
-use common::identity::Identity;
+use common::identity::{Identity, PeerKey};
 use common::name::ChannelName;
 use common::proto::channel::DebugReport;
 use common::proto::directory::Owner;
+use common::proto::moving::Hosting;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 use common::storage::{Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -58,8 +60,8 @@ use tokio::sync::{oneshot, watch};
 pub use gate::{SharedGate, TrackerState};
 pub use messages::{Claim, Disclosed, HostSummary, Surveyed};
 pub use record::{
-    Behind, HostRecord, add as add_record, forget, fork as fork_record, is_kept, is_whole_again,
-    keep as keep_record, load_records,
+    Behind, HostRecord, add as add_record, change as change_record, forget, fork as fork_record, is_kept,
+    is_whole_again, keep as keep_record, load_records, replace as replace_record,
 };
 
 use crate::search::Search;
@@ -131,6 +133,7 @@ pub struct HostHandle {
 struct Shared {
     id: ChannelId,
     name: ChannelName,
+    key: PeerKey,
     log: Log,
     acts: Acts,
     gate: SharedGate,
@@ -140,6 +143,7 @@ struct Shared {
     ended: watch::Receiver<bool>,
     behind: watch::Receiver<Option<String>>,
     claimed: watch::Receiver<Option<Claim>>,
+    superseded: watch::Sender<Option<Hosting>>,
 }
 
 impl std::fmt::Debug for HostHandle {
@@ -170,6 +174,7 @@ impl HostHandle {
         let shared = Shared {
             id,
             name,
+            key: identity.key(),
             log: log.clone(),
             acts: acts.clone(),
             gate: gate.clone(),
@@ -179,6 +184,7 @@ impl HostHandle {
             ended,
             behind,
             claimed,
+            superseded: watch::Sender::new(None),
         };
         let parts = actor::Parts {
             store,
@@ -294,8 +300,13 @@ impl HostHandle {
     /// Ends the host in order: nothing more is taken, what was taken is flushed and answered, the members are told,
     /// and the actor stops. Returns as well when it has ended before.
     pub async fn close(&self) {
+        self.close_because(Code::GoingAway.into()).await;
+    }
+
+    /// The same, for a reason that the members are told.
+    pub async fn close_because(&self, why: Refusal) {
         let (reply, closed) = oneshot::channel();
-        if self.addr.send(Close { reply }).await.is_ok() {
+        if self.addr.send(Close { reply, why }).await.is_ok() {
             // Dropped when the actor ends without an answer, which ends it too.
             let _ = closed.await;
         }
@@ -343,6 +354,31 @@ impl HostHandle {
         self.shared.behind.borrow().clone()
     }
 
+    /// Somebody shows that the channel is hosted by another key. When that holds, whoever waits for it is told, and
+    /// whoever showed it is to be refused.
+    ///
+    /// # Errors
+    /// `superseded`.
+    pub fn heed_move(&self, shown: Option<&Signed<Hosting>>) -> Result<(), Refusal> {
+        let proven = shown.and_then(|shown| self.shared.gate.now().proven(shown));
+        let proven = proven.filter(|hosting| {
+            let is_later = hosting.term > self.shared.admission.borrow().term;
+            is_later && hosting.channel == self.shared.id && hosting.host_key != self.shared.key
+        });
+        let Some(hosting) = proven else { return Ok(()) };
+        self.shared.superseded.send_replace(Some(hosting));
+        Err(superseded(&hosting))
+    }
+
+    /// Waits until it is proven that the channel is hosted by another key.
+    pub async fn superseded(&self) -> Hosting {
+        let mut superseded = self.shared.superseded.subscribe();
+        match superseded.wait_for(Option::is_some).await.ok().and_then(|hosting| *hosting) {
+            Some(hosting) => hosting,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits until the host has ended, however.
     pub async fn stopped(&self) -> HostEnded {
         let mut ended = self.shared.ended.clone();
@@ -369,6 +405,12 @@ impl HostHandle {
     {
         self.addr.send(message).await.map_err(gone)
     }
+}
+
+/// What those are told who come to a host that is none any more.
+pub fn superseded(hosting: &Hosting) -> Refusal {
+    let reason = format!("the channel has moved: it is hosted by the key {} now", hosting.host_key);
+    Refusal::new(Code::Superseded, reason)
 }
 
 fn gone(_: MailboxError) -> HostError {

@@ -6,6 +6,7 @@
 mod addresses;
 mod announce;
 mod handle;
+mod moving;
 mod recovering;
 mod revoking;
 
@@ -20,6 +21,7 @@ use common::identity::Identity;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::{Owner, Unhost};
+use common::proto::moving::Hosting as HostingProof;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
@@ -104,6 +106,8 @@ enum Job {
     /// Who may do what in the channel has changed.
     Policy(ChannelId),
     Revoked(Vec<Revoked>),
+    /// Another key hosts the channel, as was proven.
+    Superseded(HostingProof, oneshot::Sender<()>),
     Place(Reply<Place>),
     /// Nobody is to find this peer, unless it hosts something.
     Withdraw,
@@ -195,6 +199,10 @@ impl Hosting {
             Job::Recovered(channel, outcome, reply) => self.recovered(channel, outcome, reply).await,
             Job::Policy(channel) => self.tell_policy(channel),
             Job::Revoked(revoked) => self.revoked(revoked).await,
+            Job::Superseded(hosting, reply) => {
+                self.superseded(hosting).await;
+                let _ = reply.send(());
+            }
             Job::Place(reply) => drop(reply.send(self.place().await)),
             Job::Withdraw => self.withdraw().await,
             Job::Shutdown(reply) => {
@@ -227,7 +235,8 @@ impl Hosting {
     async fn records_to_serve(&self) -> Result<Vec<HostRecord>, Refusal> {
         let serving = self.config.store.hosting()?;
         let mut records = host::load_records(self.config.store.store()).await?;
-        records.retain(|record| serving.contains(&record.id));
+        self.finish_moves(&records).await?;
+        records.retain(|record| serving.contains(&record.id) && record.superseded.is_none());
         Ok(records)
     }
 
@@ -241,6 +250,9 @@ impl Hosting {
         let known = host::load_records(self.config.store.store()).await?;
         let known = known.into_iter().find(|record| record.name == name);
         let (record, stage) = match known {
+            Some(HostRecord { superseded: Some(hosting), .. }) => {
+                return Err(moving::refusal(&name, &hosting));
+            }
             Some(record) => (record, Stage::Opened),
             None => (HostRecord::new(name, owner(&held)?), Stage::New),
         };
@@ -264,6 +276,7 @@ impl Hosting {
         self.config.hosts.insert(host.clone());
         self.watch(host.clone());
         self.watch_policy(host.clone());
+        self.watch_moves(host.clone());
         Ok(host)
     }
 

@@ -3,13 +3,14 @@
 //! In reading order: what a user may ask and is told ([`api`]), the root that routes it ([`node`]), who this peer is
 //! ([`session`]), what it tells its user ([`events`]) and its link to the tracker ([`tracker_link`]), the part that is in
 //! a channel ([`client`]), the part that owns one ([`host`], [`hosting`], [`listener`]), private conversations
-//! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), and
-//! given back to a host that has lost it ([`recovery`]), what is found ([`search`]), who of
+//! ([`direct`]), files from one user to another ([`files`]), what is taken along of a channel ([`history`]), left aside when
+//! it moves ([`branch`]), and given back to a host that has lost it ([`recovery`]), what is found ([`search`]), who of
 //! those its user knows is there ([`presence`]), when what fails is tried again ([`reconnect`], [`pace`]), what is kept
 //! ([`store`]), and what people see ([`ui`]).
 
 pub mod alarm;
 pub mod api;
+pub mod branch;
 pub mod client;
 pub mod config;
 pub mod direct;

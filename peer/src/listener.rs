@@ -73,6 +73,7 @@ impl Hosts {
         let who = Holder { subject: pass.subject, key };
         let host = self.get(connect.channel).filter(|host| host.admits(who));
         let host = host.ok_or(Code::NoSuchChannel)?;
+        host.heed_move(connect.moved.as_ref())?;
         let now = Timestamp::now();
         let allowance = self.quotas.of_member(link.origin(), connect.channel, pass.subject, now);
         Ok(Admitted { host, pass, allowance })

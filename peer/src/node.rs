@@ -9,6 +9,7 @@ mod files;
 mod history;
 mod look;
 mod moderate;
+mod moving;
 mod outbox;
 mod presence;
 mod search;
@@ -168,6 +169,8 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Moderate { .. }
         | Command::Erase { .. }
         | Command::Host { .. }
+        | Command::TakeOver { .. }
+        | Command::HandOver { .. }
         | Command::Import { .. }
         | Command::Unhost { .. }
         | Command::Join { .. }
@@ -188,6 +191,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Backup { .. }
         | Command::Recover { .. }
         | Command::Search(_)
+        | Command::Branch { .. }
         | Command::History { .. } => false,
     }
 }
@@ -222,6 +226,11 @@ impl ui::Node for NodeHandle {
             Command::Debug { channel } => self.debug(channel).await,
             Command::Client => self.client_report().await,
             Command::Host { channel } => self.host(channel).await,
+            Command::TakeOver { channel, log } => Box::pin(self.take_over(channel, log)).await,
+            Command::HandOver { channel, heir, path, to } => {
+                Box::pin(self.hand_over(channel, heir, path, to)).await
+            }
+            Command::Branch { channel, count } => self.branch(channel, count).await,
             Command::Unhost { channel, release } => self.unhost(channel, release).await,
             Command::Join { channel } => self.join(channel).await,
             Command::Leave { channel } => self.leave(channel).await,
@@ -416,6 +425,11 @@ impl StreamHandler<TrackerEvent> for Node {
                 };
                 ctx.wait(told.into_actor(self));
             }
+            TrackerEvent::Superseded(told) => {
+                let hosting = self.hosting.clone();
+                // Before anything that follows from it: what is to be kept apart is apart then.
+                ctx.wait(async move { hosting.moved(&told.channel).await }.into_actor(self));
+            }
             TrackerEvent::CameOnline(came) => {
                 let presence = self.presence.clone();
                 ctx.wait(async move { presence.came(came).await }.into_actor(self));
@@ -457,7 +471,7 @@ impl Handler<Open> for Node {
     type Result = Result<ClientHandle, Refusal>;
 
     fn handle(&mut self, Open(record): Open, _: &mut Self::Context) -> Self::Result {
-        self.client(KnownChannel { record, joined: false, unasked: None })
+        self.client(KnownChannel::new(record))
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! What it has received stands in `client::archive`, what it keeps as a host in `host::log`.
 
+use common::entry::Position;
 use common::id::{ChannelId, Epoch, Subject};
+use common::identity::PeerKey;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::ChannelRecord;
+use common::proto::moving::taken_along;
 use common::proto::presence::User;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::de::DeserializeOwned;
@@ -38,9 +41,43 @@ pub struct KnownChannel {
     /// on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unasked: Option<Epoch>,
+    /// The keys that hosted it before: what they have signed counts as it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<PeerKey>,
+    /// What of the archive is to be put aside before the channel is entered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
+}
+
+/// A channel has moved, and its host went on behind this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// What was received behind it is in a side branch.
+    pub from: Position,
+    /// The number of the hosting that went on.
+    pub term: u64,
 }
 
 impl KnownChannel {
+    /// A channel that was not joined yet.
+    pub fn new(record: ChannelRecord) -> Self {
+        Self { record, joined: false, unasked: None, former_keys: Vec::new(), cut: None }
+    }
+
+    /// The channel is hosted where `fresh` says from now on. Returns where it was known to be, if it has moved.
+    pub fn adopt(&mut self, fresh: ChannelRecord) -> Option<ChannelRecord> {
+        let known = std::mem::replace(&mut self.record, fresh);
+        let fresh = &self.record;
+        if known.host_key == fresh.host_key {
+            return None;
+        }
+        self.former_keys.retain(|key| *key != known.host_key && *key != fresh.host_key);
+        self.former_keys.push(known.host_key);
+        let cut = taken_along(known.term, fresh).map(|from| Cut { from, term: fresh.term });
+        self.cut = self.cut.or(cut);
+        Some(known)
+    }
+
     /// The channel's name.
     pub fn name(&self) -> &ChannelName {
         &self.record.name
@@ -340,9 +377,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use common::clock::Timestamp;
-    use common::entry::Position;
     use common::id::{IdentityKind, Subject};
-    use common::identity::PeerKey;
     use common::proto::directory::Owner;
 
     use super::*;
@@ -360,8 +395,9 @@ mod tests {
             head: Position::start(id, Epoch::new()),
             term: 1,
             online: false,
+            moved: None,
         };
-        KnownChannel { record, joined: false, unasked: None }
+        KnownChannel::new(record)
     }
 
     fn item() -> Item {

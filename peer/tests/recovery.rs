@@ -155,6 +155,7 @@ async fn nobody_stops_a_host_by_saying_that_it_lacks_something() {
         tail: 0,
         invisible: false,
         proof: Some(seat.connected.checkpoint.clone()),
+        moved: None,
     };
     let refused: RequestError = within(inbox.ask(&link, &connect)).await.err().unwrap();
     assert_eq!(refused.into_refusal().code, Code::LogBehind);
@@ -266,6 +267,8 @@ async fn who_says_to_have_more_and_cannot_prove_it_stops_nobody_and_the_owner_he
     assert_eq!(refused.into_refusal().code, Code::LogBehind);
     assert!(warned_behind(&mut ken).await.contains("eve says to have 7 entries"));
     say(&mut ken, 3..=3).await;
+}
+
 async fn fork(person: &Person) -> Recovered {
     let fork = Command::Recover { channel: named("first"), fork: true };
     let Reply::Recovered(recovered) = person.done(fork).await else { unreachable!() };

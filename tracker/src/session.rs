@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use crate::error::Failure;
 use crate::tracker::TrackerHandle;
+use crate::tracker::hosting::Announced;
 use crate::tracker::sessions::{Caller, ConnId};
 use phase::Phase;
 
@@ -139,10 +140,11 @@ impl Session {
     }
 
     async fn host(&mut self, host: Host) -> Result<Hosted, Failure> {
-        let channel = self.tracker.host(self.caller, self.phase.identity()?, host).await?;
+        let Announced { channel, policy } =
+            self.tracker.host(self.caller, self.phase.identity()?, host).await?;
         // After the lease: what is revoked from now on is pushed.
         let missed = self.missed(self.told.unwrap_or_default()).await?;
-        Ok(Hosted { channel, missed })
+        Ok(Hosted { channel, policy, missed })
     }
 
     async fn missed(&mut self, told: u64) -> Result<Missed, Failure> {

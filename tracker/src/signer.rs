@@ -6,7 +6,9 @@ use common::clock::Timestamp;
 use common::id::DirectoryId;
 use common::identity::{Identity, PeerKey};
 use common::pass::{PASS_LIFETIME, PASS_VERSION, Pass, SignedPass};
+use common::proto::moving::Hosting;
 use common::proto::session;
+use common::signed::{BadSignature, Signed};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::Failure;
@@ -100,6 +102,17 @@ impl Signer {
             expires: now.plus(PASS_LIFETIME),
         };
         Ok(SignedPass::sign(&pass, &self.key)?)
+    }
+
+    /// Signs who hosts a channel now.
+    ///
+    /// # Errors
+    /// When it would be too long, which does not happen.
+    pub fn sign_hosting(
+        &self,
+        hosting: impl FnOnce(DirectoryId) -> Hosting,
+    ) -> Result<Signed<Hosting>, BadSignature> {
+        Signed::sign(&hosting(self.id), &self.key)
     }
 
     async fn serial(&self) -> Result<u64, DirectoryError> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::directory::Owner;
+use super::moving::Hosting;
 pub use super::policy::Role;
 use super::policy::{Grant, Post, Switches, View};
 use super::session::{Hello, Ping};
@@ -89,6 +90,9 @@ pub struct Connect {
     /// learns by it how far it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Signed<Checkpoint>>,
+    /// That the channel has moved to another host: one that has not heard of it stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Signed<Hosting>>,
 }
 
 /// The answer to CONNECT. The stream of MESSAGE events begins after `after`, without gap or repeat from there on.
@@ -124,6 +128,9 @@ pub struct Connected {
 pub struct Pass {
     /// The new one.
     pub pass: SignedPass,
+    /// That the channel has moved to another host: one that has not heard of it stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Signed<Hosting>>,
 }
 
 /// Leaves the channel; the host closes the connection after its answer.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Devices, Revoke, Revoked};
 use super::knock::{Introduce, Knock};
+use super::moving::{Moved, TakeOver};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
 use super::presence::{Invisible, Unwatch, Users, Watch};
 use super::session::{Hello, Ping};
@@ -192,7 +193,8 @@ pub struct Owner {
 /// Announces a channel that this peer hosts, a new one or one of its owner's.
 ///
 /// The announcement is a lease: it ends with the connection. Refused with `name_taken` when the name is another
-/// channel's, `not_owner` when the channel is another's, `hosted_elsewhere` when another of the owner's keys hosts it.
+/// channel's, `not_owner` when the channel is another's, `hosted_elsewhere` when another of the owner's keys hosts it
+/// and it is not taken over, `superseded` when this key hosted it before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Host {
     /// The channel, by the id its first host made.
@@ -216,6 +218,9 @@ pub struct Host {
     /// the same, since they may have what is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// That another of its owner's keys has hosted it so far, and this one does from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<TakeOver>,
 }
 
 /// The answer to HOST.
@@ -224,6 +229,9 @@ pub struct Hosted {
     /// The channel as the directory has it.
     #[serde(flatten)]
     pub channel: ChannelRecord,
+    /// The tracker's copy of the policy, for who takes the channel over and has an older one or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// Whose passes do not count any more.
     #[serde(flatten)]
     pub missed: Missed,
@@ -315,6 +323,9 @@ pub struct ChannelRecord {
     pub term: u64,
     /// Whether the host is connected to the tracker now.
     pub online: bool,
+    /// How it came there; absent as long as the first key hosts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Box<Moved>>,
 }
 
 /// Says something to all who are there but to whoever says it.

@@ -34,6 +34,8 @@ closed! {
         Introduction,
         /// Passes do not count any more. To hosts.
         Revoked,
+        /// A channel that this peer hosts is hosted by another one from now on.
+        Superseded,
         /// The tracker's operator has something to say to all.
         Broadcast,
         /// The connection is about to be closed.
@@ -79,6 +81,13 @@ pub struct ChannelUp {
 pub struct ChannelDown {
     /// The channel.
     pub id: ChannelId,
+}
+
+/// To the host of a channel: another key of its owner has taken it over, or the one that it was handed over to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Superseded {
+    /// Where it is now.
+    pub channel: ChannelRecord,
 }
 
 /// Somebody of whom JOINED or LEFT tells.
@@ -208,6 +217,7 @@ pushed! {
     "KNOCKED" Knocked;
     "INTRODUCTION" Introduction;
     "REVOKED" Revoked;
+    "SUPERSEDED" Superseded;
     "BROADCAST" Broadcast;
     "JOINED" Joined;
     "LEFT" Left;

@@ -117,7 +117,7 @@ codes! {
     NotRegistered "not_registered" RequestError lasting "only a registered account can be authorized";
     PolicyFull "policy_full" RequestError lasting "the channel has too many authorized accounts and bans; take some back first";
     ChannelRemoved "channel_removed" Unauthorized lasting "whoever runs the tracker has removed this channel; ask them";
-    HostedElsewhere "hosted_elsewhere" RequestError lasting "the channel is hosted by another of its owner's keys";
+    HostedElsewhere "hosted_elsewhere" RequestError lasting "the channel is hosted by another of its owner's keys; to move it here, type: host CH --takeover";
     HostAway "host_away" ServerError passing "the channel's host is away";
     LogBehind "log_behind" ServerError passing "the host has lost part of its log and takes nothing until its owner has recovered it";
     NotBehind "not_behind" RequestError lasting "nothing of the channel's log is known to be lost";

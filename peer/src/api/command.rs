@@ -104,6 +104,24 @@ pub enum Command {
         /// Which.
         channel: ChannelName,
     },
+    /// Host a channel that another of the user's machines hosts so far.
+    TakeOver {
+        /// Which.
+        channel: ChannelName,
+        /// Where its log comes from.
+        log: LogFrom,
+    },
+    /// Stop hosting a channel, and write it into a file for the machine that is to host it.
+    HandOver {
+        /// Which.
+        channel: ChannelName,
+        /// Whose it is to be, when not this user's.
+        heir: Option<UserName>,
+        /// The file, which must not be there yet.
+        path: PathBuf,
+        /// The key of the peer there.
+        to: PeerKey,
+    },
     /// Stop hosting a channel.
     Unhost {
         /// Which.
@@ -185,6 +203,13 @@ pub enum Command {
     },
     /// Look for what was said, or make the index anew.
     Search(SearchCommand),
+    /// What was put aside when a channel moved.
+    Branch {
+        /// Which.
+        channel: ChannelName,
+        /// How many entries at most.
+        count: u32,
+    },
     /// A page of a channel's log.
     History {
         /// Which.
@@ -194,6 +219,17 @@ pub enum Command {
         /// Only entries before this number; the newest when absent.
         before: Option<u64>,
     },
+}
+
+/// Where the log of a channel comes from that is taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogFrom {
+    /// Out of an export.
+    File(PathBuf),
+    /// It is what this peer has received as a member.
+    Received,
+    /// From nowhere: it begins anew.
+    Nothing,
 }
 
 /// What the owner or a moderator may do, and look at.

@@ -229,6 +229,15 @@ pub struct Exported {
     pub by_host: bool,
 }
 
+/// What was put aside when a channel moved.
+#[derive(Clone, Debug, Serialize)]
+pub struct BranchOf {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The newest of it, in order.
+    pub messages: Vec<ChatMessage>,
+}
+
 /// A channel was made of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Imported {

@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use super::direct::{ContactRow, Contacts, Conversation, StartedChat, Written};
 use super::file::{FileList, FileNote, FileRow, Offered};
 use super::history::{
-    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, Recovered, Verified,
+    BackedUp, BranchOf, Checked, Erased, ErasedEntry, Erases, Exported, Imported, Recovered, Verified,
 };
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
@@ -80,6 +80,8 @@ pub enum Reply {
     Found(Found),
     /// The index is being made anew.
     Reindexing(Reindexing),
+    /// What was put aside when a channel moved.
+    Branch(BranchOf),
     /// Whether what was received is what the host has signed.
     Verified(Verified),
     /// After `erase`.

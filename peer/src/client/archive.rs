@@ -8,6 +8,7 @@
 //! A peer that hosts the channel itself has every entry on the same disk already, in its log: its archive keeps the
 //! intervals alone, and reads the entries there.
 
+mod aside;
 pub mod check;
 mod erasing;
 mod giving;
@@ -34,6 +35,7 @@ use uuid::Uuid;
 use crate::host::log::Log;
 use intervals::{Intervals, Place};
 
+pub use aside::PutAside;
 pub use erasing::follow_kept;
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};

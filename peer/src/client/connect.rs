@@ -6,6 +6,7 @@ use common::link::{CloseReason, Inbox, Link, RequestError};
 use common::pass::SignedPass;
 use common::proto::channel::{Connect, Connected};
 use common::proto::directory::{ChannelRecord, Locate};
+use common::proto::moving::{Hosting, was_handed_over};
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
 use common::shutdown::Shutdown;
@@ -88,6 +89,21 @@ impl Resume {
     }
 }
 
+/// Why a channel was not entered.
+#[derive(Debug)]
+pub enum NotEntered {
+    /// For this reason.
+    Refused(Refusal),
+    /// It is hosted elsewhere now, and that can be trusted: it is to be entered there, once all is ready for that.
+    Moved(Box<ChannelRecord>),
+}
+
+impl From<Refusal> for NotEntered {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// A channel that was entered.
 pub struct Entered {
     /// The connection to its host.
@@ -115,10 +131,17 @@ impl Way {
         record: ChannelRecord,
         Ticket { pass, invisible, proof }: Ticket,
         resume: Resume,
-    ) -> Result<Entered, Refusal> {
+    ) -> Result<Entered, NotEntered> {
         let have = resume.have_for(&record.head);
-        let connect =
-            Connect { channel: record.id, pass, have, tail: resume.catch_up.tail, invisible, proof };
+        let connect = Connect {
+            channel: record.id,
+            pass,
+            have,
+            tail: resume.catch_up.tail,
+            invisible,
+            proof,
+            moved: None,
+        };
         let entered = self.enter_at(record, connect.clone()).await?;
         let Some(have) = resume.instead(have, &entered.connected) else { return Ok(entered) };
         // The host lets go of this connection when the next one of the same key comes.
@@ -126,7 +149,7 @@ impl Way {
         self.enter_at(entered.record, Connect { have, ..connect }).await
     }
 
-    async fn enter_at(&self, record: ChannelRecord, connect: Connect) -> Result<Entered, Refusal> {
+    async fn enter_at(&self, record: ChannelRecord, connect: Connect) -> Result<Entered, NotEntered> {
         let at_home = self.hosts.get(record.id).is_some();
         let (connection, record) = self.reach(record, at_home).await?;
         let (link, mut inbox) = Link::open(connection);
@@ -136,7 +159,7 @@ impl Way {
         let connected = match inbox.ask(&link, &connect).await.map_err(host_refusal) {
             Ok(connected) => connected,
             Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(self.not_there(&record).await),
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => return Err(refusal.into()),
         };
         check(&connected, &record, connect.have)?;
         link.keep_alive();
@@ -148,7 +171,7 @@ impl Way {
         &self,
         record: ChannelRecord,
         at_home: bool,
-    ) -> Result<(Connection, ChannelRecord), Refusal> {
+    ) -> Result<(Connection, ChannelRecord), NotEntered> {
         if at_home {
             let (ours, theirs) = memory_pair(self.transport.key(), self.transport.key(), IN_PROCESS_BYTES);
             tokio::spawn(listener::serve(theirs, self.hosts.clone(), self.shutdown.clone()));
@@ -160,11 +183,14 @@ impl Way {
                 let located = self.tracker.request(&Locate::Id(record.id)).await;
                 let fresh = match located {
                     Ok(fresh) => follow(&record, fresh)?,
-                    Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(gone(&record)),
-                    Err(_) => return Err(away(&record, &error)),
+                    Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(gone(&record).into()),
+                    Err(_) => return Err(away(&record, &error).into()),
                 };
+                if fresh.host_key != record.host_key {
+                    return Err(NotEntered::Moved(Box::new(fresh)));
+                }
                 if fresh.addresses == record.addresses {
-                    return Err(away(&record, &error));
+                    return Err(away(&record, &error).into());
                 }
                 let connection = self.dial(&fresh).await.map_err(|error| away(&fresh, &error))?;
                 Ok((connection, fresh))
@@ -174,11 +200,40 @@ impl Way {
 
     /// What a host means that is up and says there is no such channel. Of two reasons one passes by itself: it may not
     /// have opened it yet. The tracker knows which.
-    async fn not_there(&self, record: &ChannelRecord) -> Refusal {
+    async fn not_there(&self, record: &ChannelRecord) -> NotEntered {
+        let away = || Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name));
         match self.tracker.request(&Locate::Id(record.id)).await {
-            Err(refusal) if refusal.code == Code::NoSuchChannel => gone(record),
-            _ => Refusal::new(Code::HostAway, format!("{}: nobody hosts it at the moment", record.name)),
+            Err(refusal) if refusal.code == Code::NoSuchChannel => gone(record).into(),
+            Ok(fresh) if fresh.host_key != record.host_key => match follow(record, fresh) {
+                Ok(fresh) => NotEntered::Moved(Box::new(fresh)),
+                Err(refusal) => refusal.into(),
+            },
+            _ => away().into(),
         }
+    }
+
+    /// Tells the host that was known, if it can be reached, that the channel has moved. It need not agree.
+    pub async fn tell_moved(&self, known: ChannelRecord, ticket: Ticket, moved: Signed<Hosting>) {
+        let Ok(connection) = self.dial(&known).await else { return };
+        let (link, mut inbox) = Link::open(connection);
+        let Ticket { pass, invisible, .. } = ticket;
+        let connect = Connect {
+            channel: known.id,
+            pass,
+            have: None,
+            tail: 0,
+            invisible,
+            proof: None,
+            moved: Some(moved),
+        };
+        let told = async {
+            inbox.ask(&link, &hello_for(Purpose::Channel)).await?;
+            inbox.ask(&link, &connect).await.map(drop)
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(channel = %known.id, err = ?error.to_string(), "what the former host says");
+        }
+        link.close();
     }
 
     async fn dial(&self, record: &ChannelRecord) -> Result<Connection, DialError> {
@@ -189,8 +244,12 @@ impl Way {
 /// The channel as the tracker has it now, if that is still the one that is known.
 ///
 /// # Errors
-/// `host_key_changed` when it has another key or owner, or `superseded` for a hosting older than one seen before.
+/// `host_key_changed` when it has another key or owner, and was not handed over, or `superseded` for a hosting older than
+/// one seen before.
 pub fn follow(known: &ChannelRecord, fresh: ChannelRecord) -> Result<ChannelRecord, Refusal> {
+    if fresh.id == known.id && fresh.host_key != known.host_key && was_handed_over(known, &fresh) {
+        return Ok(fresh);
+    }
     if fresh.id != known.id || !is_same_owner(known, &fresh) {
         return Err(Refusal::new(
             Code::HostKeyChanged,

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::archive::{ArchiveError, Batch};
-use super::connect::{Entered, Ticket};
+use super::connect::{Entered, NotEntered, Ticket};
 use super::outbox::{Change, Item};
 use super::state::{Attempt, Came, Effect, Question};
 use super::telling::chat_message;
@@ -146,6 +146,9 @@ impl Client {
                 }));
             }
             Effect::KeepJoined(joined) => self.keep_joined(*joined, ctx),
+            Effect::KeepChannel => self.keep_channel(ctx),
+            Effect::SetAside(cut) => self.set_aside(cut, ctx),
+            Effect::TellMoved(known, moved) => self.tell_moved(*known, moved, ctx),
             Effect::KeepPace(tried, kept) => self.store.keep_pace(&tried, kept.as_ref()),
             Effect::Wake(after, timer) => {
                 ctx.run_later(after, move |client, ctx| client.step(ctx, |state| state.woke(timer)));
@@ -207,6 +210,13 @@ impl Client {
         let ticket = Ticket { pass: held.signed, invisible, proof: self.proof() };
         let entering = async move { way.enter(record, ticket, resume).await };
         ctx.spawn(Box::pin(entering).into_actor(self).map(move |entered, client, ctx| {
+            let entered = match entered {
+                Ok(entered) => Ok(entered),
+                Err(NotEntered::Refused(refusal)) => Err(refusal),
+                Err(NotEntered::Moved(record)) => {
+                    return client.step(ctx, |state| state.found_elsewhere(generation, *record));
+                }
+            };
             let outcome = entered.and_then(|Entered { link, inbox, connected, record, at_home, window }| {
                 let is_other = client.state.is_other(connected.after.epoch);
                 let stored = is_other.then(|| client.archive.intervals(connected.after.epoch)).transpose()?;
@@ -303,7 +313,7 @@ impl Client {
             return;
         };
         let generation = self.state.generation();
-        let shown = async move { link.request(&Pass { pass: held.signed }).await };
+        let shown = async move { link.request(&Pass { pass: held.signed, moved: None }).await };
         ctx.spawn(shown.into_actor(self).map(move |shown, client, ctx| {
             if shown.is_err() {
                 client.step(ctx, |state| state.pass_refused(generation));

@@ -15,6 +15,7 @@ use super::archive::{Asking, GetArchive, GetSources, KeepPage, Sources, View};
 use super::messages::{
     ChangeItem, Finish, GetOutbox, GetStatus, Join, Leave, Located, Matching, Offer, Retry, Send, Shutdown,
 };
+use super::moving::MovedHere;
 use super::{Client, Status};
 use crate::api::{ChannelStatus, JoinedChannel, OutboxChange, OutboxItem, Queued, Retried};
 
@@ -171,6 +172,12 @@ impl ClientHandle {
     pub fn located(&self, record: ChannelRecord) {
         // One that is gone has no use for it, and one with so much to do comes to it by itself a little later.
         let _ = self.addr.try_send(Located(record));
+    }
+
+    /// The channel is hosted by this very peer from now on.
+    pub async fn moved_here(&self, record: ChannelRecord) {
+        // Gone already is as good.
+        let _ = self.addr.send(MovedHere(record)).await;
     }
 
     /// How the client is.

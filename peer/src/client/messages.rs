@@ -259,8 +259,7 @@ impl Handler<GetSources> for Client {
     type Result = MessageResult<GetSources>;
 
     fn handle(&mut self, _: GetSources, _: &mut Self::Context) -> Self::Result {
-        let record = self.state.channel().record.clone();
-        MessageResult(Sources::new(self.archive.clone(), record, self.state.keeper()))
+        MessageResult(Sources::new(self.archive.clone(), self.state.channel(), self.state.keeper()))
     }
 }
 

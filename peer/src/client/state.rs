@@ -9,6 +9,7 @@ mod filling;
 mod forking;
 mod keeping;
 mod membership;
+mod moving;
 mod queue;
 mod sending;
 
@@ -20,7 +21,9 @@ use common::entry::Position;
 use common::id::{Epoch, MessageId, Subject};
 use common::proto::channel::{Connected, Role};
 use common::proto::directory::{ChannelRecord, Switches};
+use common::proto::moving::Hosting;
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 
 use super::archive::intervals::{Gap, Intervals, Proof};
 use super::archive::keeper::CatchUp;
@@ -31,7 +34,7 @@ use crate::api::{ChatMessage, Event, JoinedChannel, LinkState, OutgoingState};
 use crate::pace::{KeptPace, Pace, Tried};
 use crate::reconnect::{Now, Reconnect};
 use crate::recovery::forking::Kept;
-use crate::store::KnownChannel;
+use crate::store::{Cut, KnownChannel};
 use filling::Filling;
 use keeping::Writing;
 use sending::Flow;
@@ -206,6 +209,12 @@ pub enum Effect {
     WriteChange(Box<Change>),
     /// Keep what is known of the channel, and then answer those who wait to be in.
     KeepJoined(Box<Result<JoinedChannel, Refusal>>),
+    /// Keep what is known of the channel; nobody waits for that.
+    KeepChannel,
+    /// Put aside what was received behind a place, and say what came of it with [`ClientState::put_aside`].
+    SetAside(Cut),
+    /// Tell the host that was known that the channel has moved, and let go of the connection to it.
+    TellMoved(Box<ChannelRecord>, Signed<Hosting>),
     /// Keep how often something was tried in vain.
     KeepPace(Tried, Option<KeptPace>),
     /// Call [`ClientState::woke`] after so long.

@@ -9,6 +9,7 @@ use common::id::{ChannelId, Epoch};
 use common::identity::PeerKey;
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
+use common::proto::moving::HandOver;
 use common::signed::{Signable, Signed};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Head {
     /// Who may do what; known to its host only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// That the host hands the channel over to another key, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<Signed<HandOver>>,
     /// Who wrote the file: the host, or a member.
     pub sealed_by: PeerKey,
     /// When.

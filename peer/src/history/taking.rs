@@ -60,45 +60,107 @@ pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), Refusa
     Ok(keep.await.map_err(HostError::from)?)
 }
 
-/// Appends the entries of a file to the new log of `record`.
+/// The same for a channel that was hosted here before, perhaps.
+pub(super) async fn keep_anew(store: &Store, record: HostRecord) -> Result<(), Refusal> {
+    let keep = store.write(move |transaction| {
+        host::replace_record(transaction, &record)?;
+        transaction.delete(IMPORTING, record.id.0.into_bytes());
+        Ok(())
+    });
+    Ok(keep.await.map_err(HostError::from)?)
+}
+
+/// Where entries come from.
+pub(super) struct Source {
+    pub path: PathBuf,
+    /// What was found in it, when it is an export.
+    pub looked: Option<Checked>,
+    /// Entries behind this one are left out.
+    pub upto: u64,
+    /// A place that its log has to have.
+    pub known: Option<Position>,
+}
+
+/// Appends the entries of a file to the log of `record`, behind what is there of it already. Of a log that was empty
+/// nothing is left when that fails.
 pub(super) async fn append(
     historian: &Historian,
     record: &HostRecord,
-    path: PathBuf,
-    looked: Option<Checked>,
+    source: Source,
 ) -> Result<Position, Refusal> {
     let (id, epoch) = (record.id, record.epoch);
-    let mark = historian.store.write(move |transaction| {
-        transaction.put(IMPORTING, id.0.into_bytes(), crate::store::json(&(id, epoch)));
-        Ok::<_, Abort>(())
-    });
-    mark.await?;
-    let appended = append_all(historian, record, path, looked).await;
-    if appended.is_err() {
+    let log = Log::new(historian.store.clone(), id, epoch);
+    let stored = log.head().await?;
+    if stored.seq == 0 {
+        let mark = historian.store.write(move |transaction| {
+            transaction.put(IMPORTING, id.0.into_bytes(), crate::store::json(&(id, epoch)));
+            Ok::<_, Abort>(())
+        });
+        mark.await?;
+    }
+    let appended =
+        Appending { historian, record, log, stored, at: Position::start(id, epoch) }.all(source).await;
+    if appended.is_err() && stored.seq == 0 {
         clear(&historian.store, id, epoch).await?;
     }
     appended
 }
 
-async fn append_all(
-    historian: &Historian,
-    record: &HostRecord,
-    path: PathBuf,
-    looked: Option<Checked>,
-) -> Result<Position, Refusal> {
-    let (sender, mut batches) = mpsc::channel::<Entries>(WAITING_BATCHES);
-    let is_export = looked.is_some();
-    let reading = tokio::spawn(blocking(move || read(&path, is_export, sender)));
-    let log = Log::new(historian.store.clone(), record.id, record.epoch);
-    let mut end = Position::start(record.id, record.epoch);
-    while let Some(entries) = batches.recv().await {
-        end = append_as_is(&log, &historian.identity, record.id, end, entries).await?;
+/// A log that grows by what is in a file.
+struct Appending<'a> {
+    historian: &'a Historian,
+    record: &'a HostRecord,
+    log: Log,
+    /// How far it was before.
+    stored: Position,
+    /// How far the file was read.
+    at: Position,
+}
+
+impl Appending<'_> {
+    async fn all(mut self, source: Source) -> Result<Position, Refusal> {
+        let Source { path, looked, upto, known } = source;
+        let (sender, mut batches) = mpsc::channel::<Entries>(WAITING_BATCHES);
+        let is_export = looked.is_some();
+        let reading = tokio::spawn(blocking(move || read(&path, is_export, sender)));
+        while let Some(entries) = batches.recv().await {
+            self.batch(entries, upto, known).await?;
+        }
+        let read = reading.await.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+        if read != looked {
+            return Err(Refusal::new(Code::BadExport, "the file was changed while it was read"));
+        }
+        if self.at.seq < self.stored.seq {
+            return Err(another_log());
+        }
+        Ok(self.at)
     }
-    let read = reading.await.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
-    if read != looked {
-        return Err(Refusal::new(Code::BadExport, "the file was changed while it was read"));
+
+    async fn batch(&mut self, entries: Entries, upto: u64, known: Option<Position>) -> Result<(), Refusal> {
+        let mut new = Vec::with_capacity(entries.len());
+        let after = if self.at.seq < self.stored.seq { self.stored } else { self.at };
+        for (header, entry) in entries.into_iter().filter(|(header, _)| header.seq <= upto) {
+            let at = Position { seq: header.seq, hash: self.at.hash.next(&entry.header), ..self.at };
+            self.at = at;
+            let has_to_be = [known, Some(self.stored)].into_iter().flatten();
+            if has_to_be.into_iter().any(|place| place.seq == at.seq && place != at) {
+                return Err(another_log());
+            }
+            if at.seq <= self.stored.seq {
+                continue;
+            }
+            new.push((header, entry));
+        }
+        if !new.is_empty() {
+            let Self { historian, record, .. } = self;
+            append_as_is(&self.log, &historian.identity, record.id, after, new).await?;
+        }
+        Ok(())
     }
-    Ok(end)
+}
+
+fn another_log() -> Refusal {
+    Refusal::new(Code::BadExport, "it is another log than the one that is known of the channel")
 }
 
 /// Reads the file once more, and hands out its entries in batches.

@@ -69,11 +69,13 @@ impl Who {
 pub(super) struct Admission {
     pub owner: Subject,
     pub policy: Arc<Policy>,
+    /// The hosting's number.
+    pub term: u64,
 }
 
 impl Admission {
     pub fn of(record: &HostRecord) -> Self {
-        Self { owner: record.owner.subject, policy: Arc::new(record.policy.clone()) }
+        Self { owner: record.owner.subject, policy: Arc::new(record.policy.clone()), term: record.term }
     }
 }
 
@@ -133,6 +135,8 @@ pub(super) struct Host {
     pub is_ending: bool,
     /// Who waits for the end.
     pub closing: Vec<oneshot::Sender<()>>,
+    /// Why it ends, once it does.
+    pub why: Refusal,
 }
 
 impl Actor for Host {
@@ -168,6 +172,7 @@ impl Host {
             is_recovering: false,
             is_ending: false,
             closing: Vec::new(),
+            why: Code::GoingAway.into(),
         }
     }
 
@@ -445,8 +450,9 @@ impl Handler<Sweep> for Host {
 impl Handler<Close> for Host {
     type Result = ();
 
-    fn handle(&mut self, Close { reply }: Close, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Close { reply, why }: Close, ctx: &mut Context<Self>) {
         self.closing.push(reply);
+        self.why = why;
         self.apply(ctx);
     }
 }

@@ -325,7 +325,7 @@ impl Host {
         let links: Vec<Link> =
             waiting.map(|enter| enter.link).chain(self.seats.drain().map(|(_, seat)| seat.link)).collect();
         for link in links {
-            link.close_because(Code::GoingAway.into());
+            link.close_because(self.why.clone());
         }
         self.parts.ended.send_replace(true);
         for closed in self.closing.drain(..) {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use common::identity::PeerKey;
 use common::pass::{CLOCK_SKEW, PASS_GRACE, PASS_GRACE_AFTER, Pass, PassError, PassRules, SignedPass};
+use common::proto::moving::Hosting;
 use common::proto::session::Directory;
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 
 use crate::revocations::Revocations;
 
@@ -137,6 +139,13 @@ impl Gate {
             Refusal::new(code, error.to_string())
         })?;
         if self.revocations.holds_against(&pass) { Err(Code::Revoked.into()) } else { Ok(pass) }
+    }
+
+    /// Who hosts a channel, if it is the known tracker that says so.
+    pub fn proven(&self, shown: &Signed<Hosting>) -> Option<Hosting> {
+        let directory = self.directory.as_ref()?;
+        let mut proven = directory.signing_keys.iter().filter_map(|key| shown.verify(key).ok());
+        proven.find(|hosting| hosting.directory == directory.id)
     }
 
     /// Why the session of somebody who came with this pass has to end, if it has to.

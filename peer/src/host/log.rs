@@ -18,6 +18,7 @@ use common::signed::Signed;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 
 use super::channel::{AppendFailure, Batch, Content, Known};
+use crate::branch::{self, Branch};
 
 /// Channel, epoch and number of an entry: its hash and its exact bytes.
 const ENTRIES: Table = Table::new("log");
@@ -36,6 +37,8 @@ const FORGET_ROWS: usize = 500;
 const FORGET_BYTES: usize = 1024 * 1024;
 
 const HASH_BYTES: usize = 32;
+/// How many entries are put aside in one write.
+const ASIDE_ROWS: usize = 64;
 
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -449,6 +452,48 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Puts the entries behind `from` aside: a hosting with this number went on without them. Returns how many there
+    /// were; none when `from` is no place of this log. From the end, so that a crash in between leaves a log without a
+    /// gap.
+    ///
+    /// # Errors
+    /// When it is not known to be done.
+    pub async fn set_aside(&self, from: Position, term: u64) -> Result<u64, LogError> {
+        if self.position_at(from.seq)? != Some(from) {
+            return Ok(0);
+        }
+        let mut count = 0;
+        loop {
+            let log = self.clone();
+            let moved = self.store.write(move |transaction| {
+                let keys = log.keys(from.seq, u64::MAX);
+                let rows = transaction.scan(ENTRIES, keys, ASIDE_ROWS, Direction::Backward)?;
+                let count = rows.len();
+                for (key, value) in rows {
+                    log.move_aside(transaction, term, &key, &value);
+                }
+                Ok::<_, Abort>(count)
+            });
+            let moved = moved.await?;
+            count += moved as u64;
+            if moved < ASIDE_ROWS {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn move_aside(&self, transaction: &mut Transaction<'_>, term: u64, key: &[u8], value: &Bytes) {
+        let seq = key.last_chunk().copied().map_or(0, u64::from_be_bytes);
+        if let Some(bytes) = bytes_of(value) {
+            if let Ok(header) = RawEntry::from_bytes(&bytes).and_then(|entry| entry.open()) {
+                transaction.delete(IDS, self.id_key(header.id));
+            }
+            branch::put(transaction, self.channel, Branch { term, epoch: self.epoch }, seq, bytes);
+        }
+        transaction.delete(ENTRIES, key);
+        transaction.delete(CHECKPOINTS, self.entry_key(seq));
     }
 
     fn read_page(&self, reader: &Reader, range: PageRange) -> Result<Page, LogError> {

@@ -203,6 +203,7 @@ impl MemberSession {
 
     async fn renew(&self, renewal: &channel::Pass) -> Result<Empty, Refusal> {
         let pass = self.host.shared.gate.check(&renewal.pass, self.link.peer_key())?;
+        self.host.heed_move(renewal.moved.as_ref())?;
         self.host.ask(Renew { conn: self.conn(), pass }).await.map(|()| Empty {})
     }
 

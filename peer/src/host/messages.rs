@@ -264,6 +264,8 @@ pub(super) struct Sweep;
 #[rtype(result = "()")]
 pub(super) struct Close {
     pub reply: oneshot::Sender<()>,
+    /// What the members are told.
+    pub why: Refusal,
 }
 
 /// Somebody says to have entries that are not in the log, and has no signature of them.

@@ -6,12 +6,13 @@ use common::id::{ChannelId, Epoch};
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
 use common::proto::limits::MAX_FORKS;
+use common::proto::moving::Hosting;
 use common::proto::policy::{Holder, Standing};
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::log::Log;
 use super::forking;
+use super::log::Log;
 use crate::store::parse_whole;
 
 /// Channel id: its record.
@@ -35,6 +36,12 @@ pub struct HostRecord {
     /// Who may do what.
     #[serde(default)]
     pub policy: Policy,
+    /// Where the log before this one was last, when this one was begun anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Position>,
+    /// By whom the channel is hosted now, when that is not this peer any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<Hosting>,
     /// What is known of entries that the log has lost; until they are recovered it takes no messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<Behind>,
@@ -71,6 +78,8 @@ impl HostRecord {
             policy: Policy::default(),
             behind: None,
             forks: Vec::new(),
+            parent: None,
+            superseded: None,
         }
     }
 }
@@ -140,11 +149,21 @@ pub async fn is_kept(store: &Store, id: ChannelId) -> Result<bool, ReadError> {
     Ok(store.read(move |reader| reader.get(HOSTED, id.0.into_bytes())).await?.is_some())
 }
 
+/// Keeps a record as a part of something larger, in place of what was known of the channel: it is hosted here anew.
+///
+/// # Errors
+/// When it has no stored form, which does not happen.
+pub fn replace(transaction: &mut Transaction<'_>, record: &HostRecord) -> Result<(), Abort<BadRecord>> {
+    let row = serde_json::to_vec(record).map_err(BadRecord::form)?;
+    transaction.put(HOSTED, record.id.0.into_bytes(), row);
+    Ok(())
+}
+
 /// Changes a record.
 ///
 /// # Errors
 /// When it is not on disk, or not known to be.
-pub(super) async fn change(
+pub async fn change(
     store: &Store,
     id: ChannelId,
     change: impl FnOnce(&mut HostRecord) + Send + 'static,

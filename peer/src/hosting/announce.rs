@@ -127,8 +127,8 @@ impl Announcing {
     fn note(&mut self, id: ChannelId, outcome: &Result<(), Refusal>) {
         if let Err(refusal) = outcome
             && refusal.code.is_passing()
-            // A log does not get longer by waiting.
-            && refusal.code != Code::LogBehind
+            // A log does not get longer by waiting, nor does a channel come back.
+            && !matches!(refusal.code, Code::LogBehind | Code::Superseded)
         {
             tracing::debug!(channel = %id, code = %refusal.code, "not announced yet");
             self.failed.insert(id);
@@ -206,8 +206,9 @@ impl Hosting {
             let HostSummary { id, name, head, term, policy, behind, .. } = host.summary().await?;
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
-            let announcement = directory::Host { id, name, head, term, policy, port, addresses, behind };
-            let Hosted { channel, missed } = match tracker.request(&announcement).await {
+            let announcement =
+                directory::Host { id, name, head, term, policy, port, addresses, behind, takeover: None };
+            let Hosted { channel, missed, .. } = match tracker.request(&announcement).await {
                 Err(refusal) if refusal.code == Code::LogBehind => {
                     // How far it was, as far as the tracker knows. Members are to find it all the same.
                     let known = tracker.request(&directory::Locate::Id(id)).await;
@@ -298,12 +299,17 @@ impl Hosting {
         let UnderWay { stage, waiting, again, .. } = under_way;
         let Some(host) = self.config.hosts.get(id) else { return };
         self.announcing.note(id, &outcome);
+        if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Superseded) {
+            let look = self.look_where(&host);
+            self.announcing.spawn(look);
+        }
         // A channel of this peer is served while the tracker is away; only one that nobody knows yet needs its word.
-        let refusal = outcome.err().filter(|refusal| stage == Stage::New || !refusal.code.is_passing());
+        let is_over = |refusal: &Refusal| !refusal.code.is_passing() || refusal.code == Code::Superseded;
+        let refusal = outcome.err().filter(|refusal| stage == Stage::New || is_over(refusal));
         let result = match (refusal, stage) {
             (None, _) if waiting.is_empty() => Ok(()),
             (None, _) => self.config.store.keep_hosting(id, true).await.map_err(Refusal::from),
-            (Some(refusal), Stage::Running) if waiting.is_empty() => {
+            (Some(refusal), Stage::Running) if waiting.is_empty() && refusal.code != Code::Superseded => {
                 let told = self.warn(host.name(), &refusal);
                 self.announcing.spawn(told);
                 Err(refusal)

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
+use common::proto::directory::ChannelRecord;
+use common::proto::moving::Hosting as HostingProof;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -67,6 +69,20 @@ impl HostingHandle {
     pub async fn revoked(&self, revoked: Vec<Revoked>) {
         // Gone already is as good: nobody is in then.
         let _ = self.jobs.send(Job::Revoked(revoked)).await;
+    }
+
+    /// The tracker says that a channel, which was hosted here, has moved. When this returns it is hosted here no more.
+    pub async fn moved(&self, channel: &ChannelRecord) {
+        let proven = channel.moved.as_ref().and_then(|moved| self.hosts.gate().now().proven(&moved.proof));
+        if let Some(hosting) = proven.filter(|hosting| hosting.channel == channel.id) {
+            self.superseded(hosting).await;
+        }
+    }
+
+    /// Another key hosts a channel, as was proven.
+    pub(super) async fn superseded(&self, hosting: HostingProof) {
+        // Gone already is as good.
+        let _ = self.ask(|reply| Job::Superseded(hosting, reply)).await;
     }
 
     /// Where this peer can be reached. It listens from now on.

@@ -33,6 +33,7 @@ impl NodeHandle {
             head,
             term,
             online: true,
+            moved: None,
         })
     }
 

@@ -180,6 +180,8 @@ impl World {
                 let channel = Box::new(running.state.channel().clone());
                 self.submit(number, Job::Channel(channel));
             }
+            // The channel stays where it is.
+            Effect::KeepChannel | Effect::SetAside(_) | Effect::TellMoved(..) => {}
             Effect::KeepPace(tried, kept) => self.submit(number, Job::Pace(tried, kept)),
             Effect::Wake(after, timer) => {
                 let life = self.clients[number].life;

@@ -67,6 +67,7 @@ impl World {
             tail: resume.catch_up.tail,
             invisible: false,
             proof: None,
+            moved: None,
         };
         self.client_asks(id, &connect, Waiter::Connect);
     }

@@ -163,6 +163,7 @@ impl World {
             head: Position::start(channel, epoch),
             term: 1,
             online: true,
+            moved: None,
         };
         let clients = random.within(2, 4);
         let far_behind = [6, 30, 2000][random.within(0, 2) as usize];
@@ -171,9 +172,8 @@ impl World {
         let client = |number: u64| SimClient {
             key: PeerKey::from_bytes([number as u8 + 1; 32]),
             disk: Disk::new(ClientFiles::new(KnownChannel {
-                record: record.clone(),
                 joined: true,
-                unasked: None,
+                ..KnownChannel::new(record.clone())
             })),
             habits: Habits { expire, catch_up },
             life: 0,

@@ -198,6 +198,14 @@ pub enum Flag {
     Key,
     /// `--release`
     Release,
+    /// `--takeover`
+    Takeover,
+    /// `--new-log`
+    NewLog,
+    /// `--to KEY`
+    To,
+    /// `--branch`
+    Branch,
 }
 
 impl Flag {
@@ -211,6 +219,10 @@ impl Flag {
             Self::Fork => "--fork",
             Self::Key => "--key",
             Self::Release => "--release",
+            Self::Takeover => "--takeover",
+            Self::NewLog => "--new-log",
+            Self::To => "--to",
+            Self::Branch => "--branch",
         }
     }
 }
@@ -275,6 +287,14 @@ pub struct Args {
     pub fork: bool,
     /// [`Flag::Release`].
     pub release: bool,
+    /// [`Flag::Takeover`].
+    pub takeover: bool,
+    /// [`Flag::NewLog`].
+    pub new_log: bool,
+    /// [`Flag::To`].
+    pub to_key: Option<PeerKey>,
+    /// [`Flag::Branch`].
+    pub branch: bool,
     /// One for each of [`Spec::secrets`].
     pub secrets: Vec<Secret>,
 }

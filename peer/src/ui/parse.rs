@@ -223,12 +223,15 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
         Flag::Before => args.before = Some(seq(spec, value()?)?),
         Flag::Around => args.around = Some(seq(spec, value()?)?),
         Flag::Key => {
-            let wrong = |_| usage(spec, "KEY is a whole key of 64 digits");
-            args.host_key = Some(value()?.parse().map_err(wrong)?);
+            args.host_key = Some(value()?.parse().map_err(|_| usage(spec, WHOLE_KEY))?);
         }
         Flag::Authorized => args.authorized = true,
         Flag::Fork => args.fork = true,
         Flag::Release => args.release = true,
+        Flag::Takeover => args.takeover = true,
+        Flag::NewLog => args.new_log = true,
+        Flag::To => args.to_key = Some(value()?.parse().map_err(|_| usage(spec, WHOLE_KEY))?),
+        Flag::Branch => args.branch = true,
     }
     Ok(())
 }
@@ -273,6 +276,7 @@ fn channel(text: &str) -> Result<ChannelName, Refusal> {
         .map_err(|error| Refusal::new(Code::BadName, format!("{text:?} is no channel's name: {error}")))
 }
 
+const WHOLE_KEY: &str = "KEY is a whole key of 64 digits";
 const NO_KEY: &str =
     "KEY is the key of a device, as devices and contacts show it, or at least its first 4 digits";
 const NO_FILE: &str = "ID is the end of a file's id, as files shows it";

@@ -63,7 +63,7 @@ async fn a_pass_of_somebody_else_does_not_count() {
 
     // Neither does it in the middle of a session, and who is there stays who they are.
     let reader = mallory.enter(&record, None).await.unwrap().read();
-    let renewed = reader.ask(&Pass { pass: charlie.pass.clone() }).await;
+    let renewed = reader.ask(&Pass { pass: charlie.pass.clone(), moved: None }).await;
     assert_eq!(renewed.unwrap_err().code, Code::BadPass);
     reader.post(&text_message("still me")).await.unwrap();
     ken.reads("first", 1).await;
@@ -83,6 +83,7 @@ async fn nobody_hosts_a_channel_of_somebody_else() {
         port: Some(1),
         addresses: Vec::new(),
         behind: false,
+        takeover: None,
     };
     let code = |refused: RequestError| refused.into_refusal().code;
     for online in [true, false] {

@@ -301,6 +301,7 @@ async fn a_restricted_channel_answers_connect_like_none_even_to_a_pass_that_does
                     tail: 50,
                     invisible: false,
                     proof: None,
+                    moved: None,
                 };
                 said.push(visitor.ask(&connect).await.expect("nobody gets in"));
             }

@@ -69,6 +69,7 @@ impl MadeHost {
             port: None,
             behind: false,
             addresses: vec![Address::tcp(listener.local_addr())],
+            takeover: None,
         };
         within(host.raw.control.request(&announcement)).await.unwrap();
         let serving = host.clone();

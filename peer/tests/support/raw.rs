@@ -97,7 +97,8 @@ impl Raw {
         pass: SignedPass,
     ) -> Result<Seat, RequestError> {
         let (link, mut inbox) = self.reach(record).await;
-        let connect = Connect { channel: record.id, pass, have, tail: 50, invisible: false, proof: None };
+        let connect =
+            Connect { channel: record.id, pass, have, tail: 50, invisible: false, proof: None, moved: None };
         let connected = within(inbox.ask(&link, &connect)).await?;
         Ok(Seat { link, inbox, connected })
     }

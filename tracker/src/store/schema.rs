@@ -7,6 +7,7 @@ use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
 use common::pass::REVOKED_FOR;
 use common::proto::directory::{ChannelRecord, Listed, Owner, Policy};
+use common::proto::moving::Moved;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
 use common::storage::{Program, Schema, Table};
@@ -259,6 +260,12 @@ pub struct ChannelRow {
     pub created: Timestamp,
     /// When its host was last there.
     pub seen: Timestamp,
+    /// How it came to its host, when that is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Box<Moved>>,
+    /// The keys that hosted it before, the last at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<PeerKey>,
 }
 
 /// A channel that may not be announced any more.
@@ -312,6 +319,7 @@ impl ChannelRow {
             head: self.head,
             term: self.term,
             online,
+            moved: self.moved.clone(),
         }
     }
 

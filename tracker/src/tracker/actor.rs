@@ -48,6 +48,7 @@ impl Tracker {
                 Effect::WentOffline(conn, event) => self.tell(&[conn], &event),
                 Effect::Invisible(conns, event) => self.tell(&conns, &event),
                 Effect::Introduce(conn, event) => self.tell(&[conn], &event),
+                Effect::Moved(conn, event) => self.tell(&[conn], &*event),
                 Effect::Supersede(conn) => {
                     if let Some(link) = self.links.get(&conn) {
                         link.close_because(Code::Superseded.into());

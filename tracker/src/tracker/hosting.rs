@@ -8,11 +8,13 @@ use common::entry::Position;
 use common::id::{ChannelId, Subject};
 use common::proto::directory::{ChannelRecord, Host, Policy, SetPolicy, Unhost};
 use common::proto::limits::MAX_POLICY_BYTES;
+use common::proto::moving::{Move, Moved};
 use common::proto::status::{Code, Refusal};
 use common::transport::Address;
 
 use super::TrackerHandle;
 use super::messages::{Announce, CountOwned, PolicyChanged, Refresh, Remove, Withdraw};
+use super::moving;
 use super::sessions::{Caller, Identity};
 use crate::error::Failure;
 use crate::limits::{MAX_ADDRESSES, MAX_CHANNELS_PER_GUEST, MAX_CHANNELS_PER_OWNER, MAX_RETIRED, SCAN_ROWS};
@@ -24,10 +26,10 @@ impl TrackerHandle {
     /// Announces a channel that `who` hosts from now on.
     ///
     /// # Errors
-    /// `name_taken`, `not_owner`, `hosted_elsewhere`, `bad_request` for another name than the channel has, `log_behind`
-    /// for a log that has lost entries, `not_allowed` for too many channels, `too_many_requests` for too many new names
-    /// or announcements, `channel_removed`.
-    pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<ChannelRecord, Failure> {
+    /// `name_taken`, `not_owner`, `hosted_elsewhere`, `superseded`, `bad_request` for another name than the channel has
+    /// or a hand-over that does not count, `log_behind` for a log that has lost entries, `not_allowed` for too many
+    /// channels, `too_many_requests` for too many new names or announcements, `channel_removed`.
+    pub async fn host(&self, caller: Caller, who: &Identity, host: Host) -> Result<Announced, Failure> {
         let Caller { conn, origin, remote, .. } = caller;
         let owned = self.actor.send(CountOwned { owner: who.subject }).await?;
         let most = match who.subject {
@@ -57,18 +59,24 @@ impl TrackerHandle {
             if known.is_none() && is_first_try {
                 self.quotas.name(origin)?;
             }
-            let row = decide(known.as_ref(), who, &host, remote, now)?;
             if known.is_some() && is_first_try {
                 self.quotas.announcement(host.id)?;
+            }
+            let Decided { mut row, step } = decide(known.as_ref(), who, &host, remote, now)?;
+            if let Some(step) = step {
+                let proof =
+                    self.signer.sign_hosting(|directory| moving::proof(&row, &step, directory, now))?;
+                row.moved = Some(Box::new(Moved::then(row.moved.as_deref(), proof, step)));
             }
             let lapsed = claim(&mut change, who, known.as_ref(), &row, now).await?;
             change.put(CHANNELS, row.id.0.as_bytes(), &row)?;
             if let Committed::Done(revision) = change.commit(&mut tries).await? {
                 crash::here(Point::TrackerListed);
+                let policy = (row.policy.rev > host.policy.rev).then(|| row.policy.clone());
                 let row = Row { value: row, revision };
-                let announced = self.actor.send(Announce { conn, row, lapsed }).await??;
+                let channel = self.actor.send(Announce { conn, row, lapsed }).await??;
                 crash::here(Point::TrackerLeased);
-                return Ok(announced);
+                return Ok(Announced { channel, policy });
             }
         }
     }
@@ -222,6 +230,22 @@ fn oldest(mut rows: Vec<(Timestamp, Vec<u8>)>, most: usize) -> Vec<Vec<u8>> {
     rows.into_iter().take(more).map(|(_, key)| key).collect()
 }
 
+/// A channel that was announced.
+pub struct Announced {
+    /// As the directory has it now.
+    pub channel: ChannelRecord,
+    /// Its policy, when that is newer than the one that was announced.
+    pub policy: Option<Policy>,
+}
+
+/// What becomes of a channel that is announced.
+#[derive(Debug)]
+struct Decided {
+    row: ChannelRow,
+    /// How it moves, if it does.
+    step: Option<Move>,
+}
+
 /// The account also owns what its key owned as a guest, until that is noted.
 fn is_owner(row: &ChannelRow, who: &Identity) -> bool {
     row.owner.subject == who.subject || row.owner.subject == Subject::Guest(who.key)
@@ -245,26 +269,13 @@ fn decide(
     host: &Host,
     remote: Option<IpAddr>,
     now: Timestamp,
-) -> Result<ChannelRow, Refusal> {
+) -> Result<Decided, Refusal> {
     check_policy(&host.policy)?;
-    if let Some(known) = known {
-        if !is_owner(known, who) {
-            // What may not be known of is taken, as any name is; more is not said.
-            let may_know = known.is_visible_to(who.holder());
-            return Err(if may_know { Code::NotOwner } else { Code::NameTaken }.into());
-        }
-        if known.host_key != who.key {
-            return Err(Code::HostedElsewhere.into());
-        }
-        if known.name != host.name {
-            let reason = format!("the channel's name is {}; a channel keeps its name", known.name);
-            return Err(Refusal::new(Code::BadRequest, reason));
-        }
-        if !host.behind {
-            check_head(known.head, host.head)?;
-        }
-    }
-    Ok(ChannelRow {
+    let decided = known.map(|known| decide_known(known, who, host, now)).transpose()?;
+    let step = decided.flatten();
+    // Nobody's rights are lost with the machine that knew of them.
+    let newer = known.filter(|known| host.takeover.is_some() && known.policy.rev > host.policy.rev);
+    let mut row = ChannelRow {
         id: host.id,
         name: host.name.clone(),
         owner: who.owner(),
@@ -274,10 +285,59 @@ fn decide(
         head: known.map(|known| known.head).filter(|_| host.behind).unwrap_or(host.head),
         // A tracker put back from an older copy learns the number from the host: members refuse a lower one.
         term: known.map_or(1, |known| known.term).max(host.term),
-        policy: host.policy.clone(),
+        policy: newer.map_or(&host.policy, |known| &known.policy).clone(),
         created: known.map_or(now, |known| known.created),
         seen: now,
-    })
+        moved: known.and_then(|known| known.moved.clone()),
+        former: Vec::new(),
+    };
+    if let Some(known) = known {
+        moving::note_former(&mut row, known);
+    }
+    // Who takes a channel that is its own takes back what it has handed over: that counts for the term before.
+    let is_taken_back = step.is_none() && host.takeover.is_some();
+    row.term = step.as_ref().map_or(row.term + u64::from(is_taken_back), |step| step.term);
+    Ok(Decided { row, step })
+}
+
+/// Whether a channel that is there may be announced by who asks, and whether it moves by that.
+fn decide_known(
+    known: &ChannelRow,
+    who: &Identity,
+    host: &Host,
+    now: Timestamp,
+) -> Result<Option<Move>, Refusal> {
+    let hand_over = match &host.takeover {
+        Some(takeover) if known.host_key != who.key => moving::check_hand_over(known, who, takeover, now),
+        _ => Ok(None),
+    };
+    let is_handed_over = matches!(hand_over, Ok(Some(_)));
+    if !is_owner(known, who) && !is_handed_over {
+        if known.former.contains(&who.key) {
+            return Err(superseded(known));
+        }
+        // What may not be known of is taken, as any name is; more is not said.
+        if !known.is_visible_to(who.holder()) {
+            return Err(Code::NameTaken.into());
+        }
+        return Err(hand_over.err().unwrap_or_else(|| Code::NotOwner.into()));
+    }
+    if known.name != host.name {
+        let reason = format!("the channel's name is {}; a channel keeps its name", known.name);
+        return Err(Refusal::new(Code::BadRequest, reason));
+    }
+    match &host.takeover {
+        _ if known.host_key == who.key && host.behind => Ok(None),
+        _ if known.host_key == who.key => check_head(known.head, host.head).map(|()| None),
+        Some(takeover) => moving::take_over(known, who, host, takeover, hand_over?).map(Some),
+        None if known.former.contains(&who.key) => Err(superseded(known)),
+        None => Err(Code::HostedElsewhere.into()),
+    }
+}
+
+fn superseded(known: &ChannelRow) -> Refusal {
+    let reason = format!("the channel has moved: it is hosted by the key {} now", known.host_key);
+    Refusal::new(Code::Superseded, reason)
 }
 
 fn check_policy(policy: &Policy) -> Result<(), Refusal> {

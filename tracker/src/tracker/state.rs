@@ -6,7 +6,7 @@ use common::clock::Timestamp;
 use common::id::{AccountId, ChannelId, Subject};
 use common::identity::PeerKey;
 use common::proto::directory::{ChannelRecord, Listing, Locate};
-use common::proto::event::{ChannelDown, ChannelUp};
+use common::proto::event::{ChannelDown, ChannelUp, Superseded};
 use common::proto::knock::{Introduction, Knocked};
 use common::proto::limits::MAX_USERS_IN_FRAME;
 use common::proto::policy::Holder;
@@ -38,6 +38,8 @@ pub enum Effect {
     Invisible(Vec<ConnId>, InvisibleChanged),
     /// Tell this one who can be met, or will not be.
     Introduce(ConnId, Introduction),
+    /// Tell this one that a channel, which it hosted, has moved.
+    Moved(ConnId, Box<Superseded>),
     /// Close a connection, whose key has entered over a newer one.
     Supersede(ConnId),
 }
@@ -209,7 +211,12 @@ impl State {
         let before = self.channels.get(id).map(|row| row.record(true));
         let record = row.value.record(true);
         self.policy_changed(row);
+        let host = self.sessions.host_of(id).filter(|host| *host != conn);
         let was_up = self.sessions.lease(conn, id).ok_or(SessionGone)?;
+        if let Some(host) = host.filter(|_| before.as_ref().is_some_and(|it| it.host_key != record.host_key))
+        {
+            self.effects.push(Effect::Moved(host, Box::new(Superseded { channel: record.clone() })));
+        }
         // Where the log is does not matter to those who wait.
         let is_same = before.is_some_and(|before| ChannelRecord { head: record.head, ..before } == record);
         if !(was_up && is_same) {

@@ -32,6 +32,8 @@ pub fn row(name: &str, owner: &Identity) -> ChannelRow {
         policy: Policy::default(),
         created: Timestamp::from_millis(1),
         seen: Timestamp::from_millis(1),
+        moved: None,
+        former: Vec::new(),
     }
 }
 

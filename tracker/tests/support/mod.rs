@@ -253,6 +253,7 @@ pub fn channel(name: &str) -> Host {
         port: Some(40_123),
         behind: false,
         addresses: vec!["tcp:192.0.2.7:40123".parse::<Address>().unwrap()],
+        takeover: None,
     }
 }
 

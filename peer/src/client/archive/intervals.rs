@@ -191,6 +191,15 @@ impl Intervals {
         fits
     }
 
+    /// Forgets what is behind a place: it is of no log any more.
+    pub fn cut(&mut self, place: Place) {
+        self.0.retain(|interval| interval.after < place.seq || interval.end.seq <= place.seq);
+        if let Some(newest) = self.0.last_mut().filter(|newest| newest.end.seq > place.seq) {
+            newest.end = place;
+            newest.base = if newest.base.seq > place.seq { place } else { newest.base };
+        }
+    }
+
     /// The newest gap between two intervals.
     pub fn next_gap(&self) -> Option<Gap> {
         let gaps = self.0.windows(2).map(|pair| Gap { after: pair[0].end.seq, upto: pair[1].after });

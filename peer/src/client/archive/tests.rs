@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use common::entry::Position;
 use common::storage::{Faults, Program, Schema};
 use tempfile::TempDir;
 
 use super::intervals::Proof;
 use super::keeper::tests::Log;
 use super::*;
+use crate::branch;
+use crate::store::Cut;
 
 fn open(folder: &TempDir) -> (Store, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
@@ -98,4 +101,31 @@ async fn pages_join_two_intervals_when_the_chain_leads_from_one_to_the_other() {
     assert_eq!(chain(proof.from).await.unwrap(), proof.to.hash);
     let forged = Place { hash: root, ..proof.from };
     assert_ne!(chain(forged).await.unwrap(), proof.to.hash);
+}
+
+#[tokio::test]
+async fn what_a_former_host_stored_behind_the_move_is_put_aside_once_and_what_comes_then_takes_its_place() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(200));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store.clone(), log.channel);
+    let kept = Batch { shown: 150, ..batch(&log, &Intervals::default(), 1, 200) };
+    archive.keep(kept).await.unwrap();
+    let cut = Cut { from: log.at(90), term: 2 };
+    let another = Cut { from: Position { hash: Hash::of(b"another"), ..cut.from }, ..cut };
+    for cut in [another, Cut { from: Position { epoch: Epoch::new(), ..cut.from }, ..cut }] {
+        assert_eq!(archive.set_aside(cut, None).await.unwrap().count, 0);
+    }
+    let author = log.entry(91).open().unwrap().from.subject;
+    let aside = archive.set_aside(cut, Some(author)).await.unwrap();
+    assert_eq!((aside.count, aside.mine.last()), (110, Some(&200)));
+    let loaded = archive.load().unwrap().unwrap();
+    assert_eq!((loaded.shown, loaded.intervals.newest().unwrap().end), (90, place(&log, 90)));
+    assert_eq!(aside.loaded.unwrap().intervals, loaded.intervals);
+    assert!(matches!(archive.read(log.epoch(), 0, 91, 1).await, Err(ArchiveError::Missing(91))));
+    let branch = branch::read(&store, log.channel, None, 500).await.unwrap();
+    let seqs: Vec<u64> = branch.iter().map(|aside| aside.open().unwrap().0.seq).collect();
+    assert_eq!(seqs, (91..=200).collect::<Vec<_>>());
+    assert_eq!(archive.set_aside(cut, None).await.unwrap().count, 0, "it is done");
+    archive.keep(batch(&log, &loaded.intervals, 91, 95)).await.unwrap();
+    assert_eq!(archive.read(log.epoch(), 0, 95, 99).await.unwrap().len(), 95);
 }

@@ -19,6 +19,7 @@ use super::{Archive, ArchiveError, Keeper, READ_ROWS};
 use crate::api::{NotAsked, Run, Verified, VerifiedLog};
 use crate::client::LONGEST_LOG;
 use crate::client::handle::ClientHandle;
+use crate::store::KnownChannel;
 
 /// The archive as it is at a moment, and which channel's it is.
 #[derive(Clone, Debug)]
@@ -27,14 +28,17 @@ pub struct Sources {
     pub archive: Archive,
     /// The channel: by its host's key what is in the archive has to be signed.
     pub record: ChannelRecord,
+    /// The keys of those who hosted it before: what they have signed counts as it did.
+    pub former_keys: Vec<PeerKey>,
     /// The life of the log that is received now, and what there is of it; nothing before the first.
     pub newest: Option<(Epoch, Intervals)>,
 }
 
 impl Sources {
-    pub(in crate::client) fn new(archive: Archive, record: ChannelRecord, keeper: &Keeper) -> Self {
+    pub(in crate::client) fn new(archive: Archive, channel: &KnownChannel, keeper: &Keeper) -> Self {
         let newest = keeper.epoch().map(|epoch| (epoch, keeper.intervals().clone()));
-        Self { archive, record, newest }
+        let (record, former_keys) = (channel.record.clone(), channel.former_keys.clone());
+        Self { archive, record, former_keys, newest }
     }
 }
 
@@ -52,8 +56,7 @@ impl ClientHandle {
     pub async fn verify(&self) -> Result<Verified, Refusal> {
         let asked = self.ask_signatures().await;
         // Behind the answers, so that what is signed is here as far as it has come.
-        let Sources { archive, record, newest } = self.sources().await?;
-        let host_key = record.host_key;
+        let Sources { archive, record, former_keys, newest } = self.sources().await?;
         let (mut places, not_asked) = match asked {
             Ok(signed) => {
                 let places = by_epoch(&signed);
@@ -69,9 +72,10 @@ impl ClientHandle {
         for epoch in epochs.into_iter().chain(now) {
             let mut signed = places.remove(&epoch).unwrap_or_default();
             for kept in archive.checkpoints(epoch).await? {
-                match kept.verify(&host_key) {
-                    Ok(checkpoint) => signed.add(&checkpoint),
-                    Err(error) => tracing::warn!(err = %error, "a kept checkpoint does not count"),
+                let mut keys = former_keys.iter().chain([&record.host_key]);
+                match keys.find_map(|key| kept.verify(key).ok()) {
+                    Some(checkpoint) => signed.add(&checkpoint),
+                    None => tracing::warn!("a kept checkpoint does not count"),
                 }
             }
             let intervals = match &newest {

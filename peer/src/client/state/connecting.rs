@@ -12,7 +12,6 @@ use crate::api::{JoinedChannel, LinkState};
 use crate::client::connect::follow;
 use crate::pace::{Rest, Tried, in_words};
 use crate::reconnect::{self, Nudge};
-use crate::store::KnownChannel;
 
 impl ClientState {
     /// Which connection is meant; what comes late of an earlier one is passed over.
@@ -65,7 +64,7 @@ impl ClientState {
                 Err(refusal) => self.warn(refusal.code, refusal.reason),
                 Ok(_) => {}
             }
-            self.channel.record = fresh;
+            self.adopt(fresh);
         }
         self.release();
         let effects = self.reconnect.try_once(self.around.now);
@@ -83,12 +82,15 @@ impl ClientState {
 
     /// The tracker says where the channel's host is.
     pub fn located(&mut self, record: ChannelRecord) {
-        if self.standing.is_some() || !self.channel.joined {
+        if !self.channel.joined {
             return;
+        }
+        if self.standing.is_some() {
+            return self.seen_elsewhere(record);
         }
         match follow(&self.channel.record, record) {
             Ok(record) => {
-                self.channel.record = record;
+                self.adopt(record);
                 // Whatever it did not take before it may take now.
                 self.release();
                 self.nudge(Nudge::Seen);
@@ -110,6 +112,9 @@ impl ClientState {
         };
         if !self.may_connect() {
             return;
+        }
+        if let Some(cut) = self.channel.cut {
+            return self.put(Effect::SetAside(cut));
         }
         self.tried_as = Some(subject);
         let attempt = Attempt {
@@ -143,11 +148,8 @@ impl ClientState {
         let Came { subject, invisible, connected, record, window, .. } = came;
         let effects = self.reconnect.connected();
         self.react(effects);
-        self.channel = KnownChannel {
-            record: ChannelRecord { term: connected.term, ..record },
-            joined: true,
-            ..self.channel.clone()
-        };
+        self.channel.adopt(ChannelRecord { term: connected.term, ..record });
+        self.channel.joined = true;
         let Connected { role, policy, head, behind, forks, .. } = connected;
         self.outbox.connected(window);
         self.standing = Some(Standing { subject, invisible, role, policy, head, behind: false });
@@ -186,7 +188,7 @@ impl ClientState {
     }
 
     /// There is no connection: an attempt came to nothing, or what there was is lost.
-    fn failed(&mut self, refusal: Refusal) {
+    pub(super) fn failed(&mut self, refusal: Refusal) {
         self.put(Effect::Joining(Box::new(Err(refusal.clone()))));
         if refusal.code == Code::Kicked && self.channel.joined {
             // Another device was told so, or this one missed it.
@@ -239,7 +241,7 @@ impl ClientState {
     }
 
     /// Makes the connection anew, at once.
-    fn connect_again(&mut self) {
+    pub(super) fn connect_again(&mut self) {
         self.let_go();
         let effects = self.reconnect.again(self.around.now);
         self.react(effects);
@@ -275,23 +277,32 @@ impl ClientState {
     /// What the tracker has answered to [`Effect::Locate`].
     pub fn watched(&mut self, over: u64, located: Result<ChannelRecord, Refusal>) {
         match located {
-            Ok(fresh) if self.standing.is_none() => {
+            Ok(fresh) if self.standing.is_some() => self.seen_elsewhere(fresh),
+            Ok(fresh) => {
+                let has_moved = fresh.host_key != self.channel.record.host_key;
                 // What does not follow from what is known is told by the next attempt.
                 if let Ok(fresh) = follow(&self.channel.record, fresh) {
-                    self.channel.record = fresh;
+                    self.adopt(fresh);
+                    if has_moved {
+                        self.nudge(Nudge::Seen);
+                    }
                 }
             }
             Err(refusal) if refusal.code != Code::NoSuchChannel && self.located_over == over => {
                 self.located_over = 0;
             }
-            Ok(_) | Err(_) => {}
+            Err(_) => {}
         }
     }
 
     /// Who this peer is, or its pass, has changed.
     pub fn session_changed(&mut self) {
         match (self.entered_as(), self.appearance()) {
-            (Some(entered_as), Some(me)) if entered_as == me => self.put(Effect::ShowPass),
+            (Some(entered_as), Some(me)) if entered_as == me => {
+                self.put(Effect::ShowPass);
+                // It may have moved while the tracker was away, and its host not know it.
+                self.have_host_watched();
+            }
             (Some(_), Some(_)) => self.check_identity(),
             (Some(_), None) => {
                 self.let_go();

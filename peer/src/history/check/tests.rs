@@ -36,6 +36,7 @@ impl Scene {
             epoch,
             created: None,
             policy: None,
+            hand_over: None,
             sealed_by: host.key(),
             exported_at: Timestamp::from_millis(1),
         };

@@ -6,7 +6,7 @@ use common::name::UserName;
 use common::pass::Pass;
 use common::proto::channel::{
     Audit, Authorize, Ban, Bans, Connect, Deauthorize, Debug, Erase, History, HostRequest, Kick, Members,
-    RetInfo, SetPost, SetRetention, SetView, StatusOf, Unban,
+    RetInfo, Search, SetPost, SetRetention, SetView, StatusOf, Unban,
 };
 use common::proto::directory::{Grant, Post, View};
 use common::proto::event::HostEvent;
@@ -73,6 +73,7 @@ async fn asked(member: &Member, ada: &Pass) -> Vec<(&'static str, Value)> {
     answers.ask(member, &Debug {}).await;
     answers.ask(member, &StatusOf { ids: Vec::new() }).await;
     answers.ask(member, &History::default()).await;
+    answers.ask(member, &Search { words: "hello".to_owned(), ..Search::default() }).await;
     answers.ask(member, &SetView { view: View::Public }).await;
     answers.ask(member, &SetPost { post: Post::Everyone }).await;
     answers.ask(member, &SetRetention { days: None }).await;

@@ -96,11 +96,14 @@ async fn a_session_ends_with_its_pass_unless_that_is_replaced() {
     let (stays, goes) = (Identity::generate().unwrap().key(), Identity::generate().unwrap().key());
     let (mut goes, _) = scene.join(&nearly(scene.guest_pass(goes, "goes")), None, 0).await;
     let (stayer, _) = scene.join(&nearly(scene.guest_pass(stays, "stays")), None, 0).await;
-    let of_other = channel::Pass { pass: scene.sign(&scene.account_pass(stays, "stays", AccountId::new())) };
+    let of_other = channel::Pass {
+        pass: scene.sign(&scene.account_pass(stays, "stays", AccountId::new())),
+        moved: None,
+    };
     assert_eq!(code(stayer.link.request(&of_other).await), Code::BadPass);
-    let renewed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "stays")) };
+    let renewed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "stays")), moved: None };
     stayer.link.request(&renewed).await.unwrap();
-    let renamed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "still")) };
+    let renamed = channel::Pass { pass: scene.sign(&scene.guest_pass(stays, "still")), moved: None };
     stayer.link.request(&renamed).await.unwrap();
     let page = stayer.link.request(&Members::default()).await.unwrap();
     assert!(page.members.iter().any(|member| member.name == "still"), "{page:?}");

@@ -434,7 +434,7 @@ async fn the_name_that_is_kept_of_somebody_is_the_one_in_their_pass_whatever_was
     // A new name counts as soon as it is shown.
     let at_adas = ada.join(&scene).await;
     let renamed = scene.sign(&scene.account_pass(ada.pass.peer_key, "adele", ada.account));
-    ask(&at_adas, &Pass { pass: renamed }).await.unwrap();
+    ask(&at_adas, &Pass { pass: renamed, moved: None }).await.unwrap();
     leaves(at_adas).await;
     until_it_is("adele").await;
     does(&owner, &ban(ada.subject())).await;

@@ -154,7 +154,15 @@ impl Scene {
     }
 
     pub fn connect(&self, pass: &Pass, have: Option<Position>, tail: u32) -> Connect {
-        Connect { channel: self.host.id(), pass: self.sign(pass), have, tail, invisible: false, proof: None }
+        Connect {
+            channel: self.host.id(),
+            pass: self.sign(pass),
+            have,
+            tail,
+            invisible: false,
+            proof: None,
+            moved: None,
+        }
     }
 
     /// Somebody who has entered.

@@ -6,8 +6,8 @@ use common::text::one_line;
 use super::Renderer;
 use super::table::facts;
 use crate::api::{
-    BackedUp, Checked, Erased, ErasedEntry, Erases, Exported, Imported, ImportedFrom, Recovered, Rejected,
-    Run, Verified, VerifiedLog, format_utc,
+    BackedUp, BranchOf, Checked, Erased, ErasedEntry, Erases, Exported, Imported, ImportedFrom, Recovered,
+    Rejected, Run, Verified, VerifiedLog, format_utc,
 };
 
 /// What an entry of type `erase` says.
@@ -60,6 +60,18 @@ impl Renderer {
         let ErasedEntry { channel, seq, .. } = done;
         let whose = "its host has erased it, and so does everybody who comes by";
         self.notice(&format!("#{channel}: message {seq} is erased; {whose}"))
+    }
+
+    pub(super) fn branch(&self, branch: &BranchOf, now: Timestamp) -> String {
+        let channel = &branch.channel;
+        if branch.messages.is_empty() {
+            return self.notice(&format!("#{channel}: nothing was put aside"));
+        }
+        let mut lines = branch.messages.iter().map(|message| self.message(message, now)).collect::<Vec<_>>();
+        lines.push(self.notice(&format!(
+            "these are not in #{channel}: a host stored them after the channel had moved to another one"
+        )));
+        lines.join("\n")
     }
 
     pub(super) fn exported(&self, exported: &Exported) -> String {

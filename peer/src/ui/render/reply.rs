@@ -54,6 +54,7 @@ impl Renderer {
             Reply::History(history) => self.history(history, now),
             Reply::Found(found) => self.found(found, now),
             Reply::Reindexing(state) => self.reindexing(*state),
+            Reply::Branch(branch) => self.branch(branch, now),
             Reply::Verified(verified) => self.verified(verified, now),
             Reply::Erased(done) => self.erased_entry(done),
             Reply::Exported(exported) => self.exported(exported),

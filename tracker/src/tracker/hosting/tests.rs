@@ -17,6 +17,7 @@ fn host(name: &str, id: ChannelId) -> Host {
         port: None,
         addresses: Vec::new(),
         behind: false,
+        takeover: None,
     }
 }
 
@@ -47,7 +48,8 @@ fn who_may_announce_what() {
             refused,
             "{known:?} {who:?} {name}"
         );
-        if let Ok(row) = decided {
+        if let Ok(Decided { row, step }) = decided {
+            assert!(step.is_none());
             assert_eq!((row.owner, row.host_key, row.seen), (who.owner(), who.key, NOW));
             assert_eq!(row.created, known.map_or(NOW, |known| known.created));
         }
@@ -71,7 +73,7 @@ fn a_log_that_has_lost_entries_is_not_announced() {
     for (head, is_taken) in table {
         let decided = decide(Some(&known), &ken, &Host { head, ..host("first", known.id) }, None, NOW);
         match decided {
-            Ok(row) => assert!(is_taken && row.head == head, "{head:?}"),
+            Ok(decided) => assert!(is_taken && decided.row.head == head, "{head:?}"),
             Err(refusal) => {
                 assert!(!is_taken && refusal.code == Code::LogBehind, "{head:?}: {refusal}");
                 assert!(refusal.reason.contains("put the newer copy back"), "{refusal}");
@@ -79,7 +81,7 @@ fn a_log_that_has_lost_entries_is_not_announced() {
         }
         // Who knows it is found by members all the same, and what is known of the log is not overwritten.
         let behind = Host { head, behind: true, ..host("first", known.id) };
-        assert_eq!(decide(Some(&known), &ken, &behind, None, NOW).unwrap().head, known.head);
+        assert_eq!(decide(Some(&known), &ken, &behind, None, NOW).unwrap().row.head, known.head);
     }
 }
 
@@ -89,8 +91,8 @@ fn the_term_never_falls() {
     let known = ChannelRow { term: 3, ..row("first", &ken) };
     for (known, asked, expected) in [(None, 0, 1), (None, 4, 4), (Some(&known), 1, 3), (Some(&known), 5, 5)] {
         let id = known.map_or_else(ChannelId::new, |known| known.id);
-        let row = decide(known, &ken, &Host { term: asked, ..host("first", id) }, None, NOW).unwrap();
-        assert_eq!(row.term, expected);
+        let host = Host { term: asked, ..host("first", id) };
+        assert_eq!(decide(known, &ken, &host, None, NOW).unwrap().row.term, expected);
     }
 }
 

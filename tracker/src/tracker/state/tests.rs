@@ -29,6 +29,7 @@ fn told(state: &mut State) -> Vec<String> {
         Effect::WentOffline(conn, event) => format!("left {conn:?} {}", event.users.len()),
         Effect::Invisible(conns, event) => format!("invisible {conns:?} {}", event.on),
         Effect::Introduce(conn, _) => format!("introduce {conn:?}"),
+        Effect::Moved(conn, event) => format!("moved {} of {}", event.channel.name, conn.0),
         Effect::Supersede(conn) => format!("supersede {conn:?}"),
     };
     std::mem::take(&mut state.effects).into_iter().map(shown).collect()

@@ -57,6 +57,27 @@ fn pages_fill_a_gap_from_its_end_and_the_chain_joins_the_two() {
 }
 
 #[test]
+fn what_is_behind_a_place_is_forgotten() {
+    let mut intervals = Intervals::default();
+    intervals.begin(place(0)).unwrap();
+    intervals.append(1, place(20));
+    intervals.begin(place(50)).unwrap();
+    intervals.append(51, place(60));
+    intervals.prepend(40, 50);
+    for (seq, expected) in
+        [(70, (50, 60)), (55, (50, 55)), (45, (45, 45)), (30, (0, 20)), (20, (0, 20)), (7, (0, 7))]
+    {
+        let mut cut = intervals.clone();
+        cut.cut(place(seq));
+        let newest = cut.newest().unwrap();
+        assert_eq!((newest.base, newest.end), (place(expected.0), place(expected.1)), "{seq}");
+        assert!(Intervals::try_from(Vec::from(cut)).is_ok());
+    }
+    intervals.cut(place(0));
+    assert_eq!(intervals, Intervals::default());
+}
+
+#[test]
 fn what_does_not_chain_stays_apart_and_is_not_asked_again() {
     let mut intervals = Intervals::default();
     intervals.begin(forged(10)).unwrap();

@@ -3,7 +3,7 @@
 use common::proto::limits::FIRST_TAIL;
 
 use super::{ROW, may, need};
-use crate::api::{Command, DirectCommand};
+use crate::api::{Command, DirectCommand, LogFrom};
 use crate::ui::command::{Action, Args, Flag, Group, Kind, Spec, TalkTo};
 
 fn history(args: Args) -> Option<Action> {
@@ -11,11 +11,35 @@ fn history(args: Args) -> Option<Action> {
     // Half of them stand behind the one that is meant.
     let around = args.around.map(|seq| seq.saturating_add(u64::from(count / 2) + 1));
     let before = args.before.or(around);
+    if args.branch {
+        return Some(Action::Perform(Command::Branch { channel: args.channel?, count }));
+    }
     if let Some(user) = args.user {
         let asked = DirectCommand::History { user, count, before };
         return Some(Action::Perform(Command::Direct(asked)));
     }
     Some(Action::Perform(Command::History { channel: args.channel?, count, before }))
+}
+
+/// Nothing but a channel that is taken over has a log that comes from elsewhere.
+fn host(args: Args) -> Option<Action> {
+    let channel = args.channel?;
+    let command = match (args.takeover, args.path, args.new_log) {
+        (false, None, false) => Command::Host { channel },
+        (true, Some(path), false) => Command::TakeOver { channel, log: LogFrom::File(path) },
+        (true, None, false) => Command::TakeOver { channel, log: LogFrom::Received },
+        (true, None, true) => Command::TakeOver { channel, log: LogFrom::Nothing },
+        _ => return None,
+    };
+    Some(Action::Perform(command))
+}
+
+fn export(args: Args) -> Option<Action> {
+    let (channel, path) = (args.channel?, args.path?);
+    Some(Action::Perform(match args.to_key {
+        Some(to) => Command::HandOver { channel, heir: None, path, to },
+        None => Command::Export { channel, path },
+    }))
 }
 
 pub(super) const ROWS: &[Spec] = &[
@@ -92,10 +116,11 @@ pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "host",
         group: Group::Channel,
-        usage: "CH",
-        help: "host a channel on this machine, a new one or one of yours",
-        args: &[need(Kind::Channel)],
-        build: |args| Some(Action::Perform(Command::Host { channel: args.channel? })),
+        usage: "CH [--takeover [FILE|--new-log]]",
+        help: "host a channel here, a new one or one of yours; --takeover: from another machine",
+        args: &[need(Kind::Channel), may(Kind::Path)],
+        flags: &[Flag::Takeover, Flag::NewLog],
+        build: host,
         ..ROW
     },
     Spec {
@@ -142,10 +167,10 @@ pub(super) const ROWS: &[Spec] = &[
         word: "history",
         aliases: &["refresh"],
         group: Group::Channel,
-        usage: "CH|@USER [n] [--before|--around N]",
-        help: "the newest n messages (50 when not given), or those before or around one of them",
+        usage: "CH|@USER [n] [--before|--around N] [--branch]",
+        help: "the newest n messages (50 when not given), those before or around one, or what a move left aside",
         args: &[need(Kind::Place), may(Kind::Count)],
-        flags: &[Flag::Before, Flag::Around],
+        flags: &[Flag::Before, Flag::Around, Flag::Branch],
         build: history,
         ..ROW
     },
@@ -182,10 +207,11 @@ pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "export",
         group: Group::Channel,
-        usage: "CH FILE",
-        help: "write a channel, or what you have of it, into a file that can be checked and imported",
+        usage: "CH FILE [--to KEY]",
+        help: "write a channel, or what you have of it, into a file; --to: hand it over to that peer",
         args: &[need(Kind::Channel), need(Kind::Path)],
-        build: |args| Some(Action::Perform(Command::Export { channel: args.channel?, path: args.path? })),
+        flags: &[Flag::To],
+        build: export,
         ..ROW
     },
     Spec {

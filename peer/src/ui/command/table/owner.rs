@@ -20,6 +20,19 @@ fn moderate(channel: ChannelName, order: ModerationCommand) -> Option<Action> {
 
 pub(super) const ROWS: &[Spec] = &[
     Spec {
+        word: "transfer",
+        group: Group::Owner,
+        usage: "CH user FILE --to KEY",
+        help: "give a channel to another account, which takes FILE over at the peer with this key",
+        args: &[need(Kind::Channel), need(Kind::User), need(Kind::Path)],
+        flags: &[Flag::To],
+        build: |args| {
+            let (channel, heir) = (args.channel?, Some(args.user?));
+            Some(Action::Perform(Command::HandOver { channel, heir, path: args.path?, to: args.to_key? }))
+        },
+        ..ROW
+    },
+    Spec {
         word: "view",
         group: Group::Owner,
         usage: "CH public|restricted",

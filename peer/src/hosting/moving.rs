@@ -1,0 +1,117 @@
+//! A channel that was hosted here is hosted elsewhere from now on: it stops here, and what was stored since is kept
+//! apart.
+
+use common::name::ChannelName;
+use common::proto::directory::Locate;
+use common::proto::moving::Hosting as HostingProof;
+use common::proto::status::{Code, Refusal};
+use tokio::sync::oneshot;
+
+use super::{Hosting, Job};
+use crate::api::Event;
+use crate::host::log::Log;
+use crate::host::{self, HostHandle, HostRecord};
+
+impl Hosting {
+    /// Somebody may bring the proof that a channel has moved.
+    pub(super) fn watch_moves(&self, host: HostHandle) {
+        let jobs = self.jobs.clone();
+        actix::spawn(async move {
+            let hosting = tokio::select! {
+                hosting = host.superseded() => hosting,
+                _ = host.stopped() => return,
+            };
+            if let Some(jobs) = jobs.upgrade() {
+                // Gone already is as good.
+                let _ = jobs.send(Job::Superseded(hosting, oneshot::channel().0)).await;
+            }
+        });
+    }
+
+    /// The tracker takes no announcement of a channel from this key any more: it says who hosts it.
+    pub(super) fn look_where(&self, host: &HostHandle) -> impl Future<Output = ()> + use<> {
+        let (tracker, gate) = (self.config.tracker.clone(), self.config.hosts.gate().clone());
+        let (jobs, id) = (self.jobs.clone(), host.id());
+        async move {
+            let located = tracker.request(&Locate::Id(id)).await;
+            let moved = located.ok().and_then(|record| record.moved);
+            let proven = moved.and_then(|moved| gate.now().proven(&moved.proof));
+            if let Some((hosting, jobs)) = proven.zip(jobs.upgrade()) {
+                // Gone already is as good.
+                let _ = jobs.send(Job::Superseded(hosting, oneshot::channel().0)).await;
+            }
+        }
+    }
+
+    /// Stops hosting a channel that has moved. First it is noted, so that it is not served again after a crash.
+    pub(super) async fn superseded(&mut self, hosting: HostingProof) {
+        let id = hosting.channel;
+        let records = host::load_records(self.config.store.store()).await.unwrap_or_default();
+        let Some(record) = records.into_iter().find(|record| record.id == id) else { return };
+        let is_news = hosting.host_key != self.config.identity.key()
+            && hosting.term > record.term
+            && record.superseded.is_none_or(|known| known.term < hosting.term);
+        if !is_news {
+            return;
+        }
+        let name = record.name.clone();
+        if let Err(refusal) = self.give_way(record, hosting).await {
+            self.warn_of(&name, refusal).await;
+        }
+    }
+
+    async fn give_way(&mut self, record: HostRecord, hosting: HostingProof) -> Result<(), Refusal> {
+        let (id, store) = (record.id, self.config.store.store().clone());
+        let mark = host::change_record(&store, id, move |record| record.superseded = Some(hosting));
+        mark.await.map_err(host::HostError::from)?;
+        self.announcing.forget(id);
+        if let Some(host) = self.config.hosts.remove(id) {
+            host.close_because(host::superseded(&hosting)).await;
+        }
+        self.config.store.keep_hosting(id, false).await?;
+        let count = self.set_aside(&record, &hosting).await?;
+        let told = refusal(&record.name, &hosting);
+        let aside = match count {
+            0 => String::new(),
+            _ => format!(
+                "; {count} messages that were stored here since then are not in it, and kept: type: history {} --branch",
+                record.name
+            ),
+        };
+        self.warn_of(&record.name, Refusal { reason: format!("{}{aside}", told.reason), ..told }).await;
+        Ok(())
+    }
+
+    async fn set_aside(&self, record: &HostRecord, hosting: &HostingProof) -> Result<u64, Refusal> {
+        if hosting.from.epoch != record.epoch {
+            return Ok(0);
+        }
+        let log = Log::new(self.config.store.store().clone(), record.id, record.epoch);
+        Ok(log.set_aside(hosting.from, hosting.term).await?)
+    }
+
+    /// What a crash has left undone of moves.
+    pub(super) async fn finish_moves(&self, records: &[HostRecord]) -> Result<(), Refusal> {
+        for record in records {
+            if let Some(hosting) = &record.superseded {
+                self.set_aside(record, hosting).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn warn_of(&self, channel: &ChannelName, refusal: Refusal) -> impl Future<Output = ()> + use<> {
+        let Refusal { code, reason, .. } = refusal;
+        self.config.events.tell(Event::Warning { code, reason, channel: Some(channel.clone()) })
+    }
+}
+
+/// What the user is told of a channel that is not hosted here any more.
+pub(super) fn refusal(channel: &ChannelName, hosting: &HostingProof) -> Refusal {
+    let reason = format!(
+        "{channel} has moved: it is hosted by the key {} now, and no more by this peer. To take it back, type: host \
+         {channel} --takeover",
+        hosting.host_key
+    );
+    Refusal::new(Code::Superseded, reason)
+}
