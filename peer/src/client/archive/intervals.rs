@@ -244,7 +244,9 @@ impl Intervals {
         let mut left = Vec::new();
         for interval in &self.0 {
             let mut after = interval.after;
-            for gap in wrong.range(interval.after + 1..=interval.end.seq).copied() {
+            for gap in
+                wrong.range(interval.after..=interval.end.seq).copied().filter(|gap| *gap > interval.after)
+            {
                 let end = noted(gap - 1).filter(|_| gap - 1 > after).map(|hash| Place { seq: gap - 1, hash });
                 left.extend(end.map(|end| interval.part(after, end)));
                 after = gap;
