@@ -242,6 +242,9 @@ fn life() -> Vec<Value> {
     charlie.done("outbox first");
     kicked(&mut ken, &mut charlie);
     let key = charlie.done("whoami")["key"].clone();
+    ken.done("host gift");
+    let gift = folder.path().join("gift.jsonl");
+    ken.done(&format!("transfer gift charlie {} --to {}", gift.display(), key.as_str().unwrap()));
     charlie.done("devices");
     charlie.done(&format!("devices revoke {}", &key.as_str().unwrap()[..8]));
     charlie.done("quit");

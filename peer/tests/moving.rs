@@ -248,7 +248,7 @@ async fn a_host_that_comes_back_to_the_tracker_learns_that_its_channel_has_moved
     scene.pocket.reads("first", 5).await;
     // The desk is a member like any other then, once its user agrees.
     scene.desk.leave("first").await;
-    scene.desk.join("first").await;
+    scene.desk.join_soon("first").await;
     scene.desk.reads("first", 5).await;
     assert_eq!(said(&scene.desk.history("first").await), said(&scene.pocket.history("first").await));
 }

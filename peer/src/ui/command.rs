@@ -348,7 +348,7 @@ mod tests {
             assert!(!spec.help.is_empty() && !spec.help.ends_with('.'), "{}", spec.word);
             assert!(Group::ALL.contains(&spec.group));
         }
-        assert_eq!(specs().count(), 66);
+        assert_eq!(specs().count(), 67);
         assert!(find("").is_none() && find("frob").is_none());
     }
 

@@ -181,7 +181,7 @@ mod tests {
             ("outbox edit 00000001 fi", 21, &[]),
             ("join x first", 7, &[]),
             ("frob f", 6, &[]),
-            ("history \"Fine Arts\" --", 20, &["--before ", "--around "]),
+            ("history \"Fine Arts\" --", 20, &["--before ", "--around ", "--branch "]),
         ];
         for (typed, start, expected) in table {
             let (at, candidates) = complete(typed, &known());
@@ -201,9 +201,9 @@ mod tests {
             ("join f", None),
             ("send first ", Some("text…")),
             ("send first hi ", None),
-            ("history first ", Some("[n] [--before|--around N]")),
+            ("history first ", Some("[n] [--before|--around N] [--branch]")),
             ("msg ", Some("USER text…")),
-            ("history first 7 ", Some("[--before|--around N]")),
+            ("history first 7 ", Some("[--before|--around N] [--branch]")),
             ("history first --before ", None),
             ("outbox", Some(" [CH]")),
             ("outbox cancel ", Some("ID")),

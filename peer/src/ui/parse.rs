@@ -43,7 +43,9 @@ impl Parsed {
     /// `usage`, when not all passwords are there.
     pub fn into_action(mut self, secrets: Vec<Secret>) -> Result<Action, Refusal> {
         self.args.secrets = secrets;
-        self.spec.build(self.args).ok_or_else(|| usage(self.spec, "something is missing"))
+        self.spec
+            .build(self.args)
+            .ok_or_else(|| usage(self.spec, "something is missing, or does not go together"))
     }
 }
 

@@ -32,6 +32,8 @@ pub use style::Style;
 
 /// How far the later lines of a message are indented.
 const INDENT: usize = 8;
+/// Where the explanations stand in the list of commands, at most; behind what is longer they follow at once.
+const HELP_COLUMN: usize = 44;
 /// More names than this in one line of comings and goings are a number.
 const NAMES_SHOWN: usize = 8;
 
@@ -142,7 +144,8 @@ impl Renderer {
             lines.extend(spec.followed().map(|spec| self.help(Some(spec))));
             return lines.join("\n");
         }
-        let width = specs().map(|spec| spec.synopsis().chars().count()).max().unwrap_or_default();
+        let widths = specs().map(|spec| spec.synopsis().chars().count());
+        let width = widths.filter(|width| *width <= HELP_COLUMN).max().unwrap_or_default();
         let mut lines = Vec::new();
         for group in Group::ALL {
             lines.push(self.style.bold(group.title()));

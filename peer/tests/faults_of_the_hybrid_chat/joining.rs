@@ -78,6 +78,7 @@ async fn joining_works_with_messages_as_long_as_can_be() {
 async fn a_list_of_200_channels_is_whole() {
     let world = World::new().await;
     let host = world.guest("ken").await;
+    host.signup("correct horse battery").await;
     let mut expected: Vec<_> = (0..200).map(|number| format!("channel {number:03} of a long list")).collect();
     for name in &expected {
         host.host(name).await;

@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "transfer",
         group: Group::Owner,
-        usage: "CH user FILE --to KEY",
+        usage: "CH name FILE --to KEY",
         help: "give a channel to another account, which takes FILE over at the peer with this key",
         args: &[need(Kind::Channel), need(Kind::User), need(Kind::Path)],
         flags: &[Flag::To],
@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Spec] = &[
         word: "recover",
         group: Group::Owner,
         usage: "CH [--fork]",
-        help: "have members give back what the log of a channel you host has lost; or go on without, in a new log",
+        help: "have members give back what a log has lost; or go on without, in a new log",
         args: &[need(Kind::Channel)],
         flags: &[Flag::Fork],
         build: |args| Some(Action::Perform(Command::Recover { channel: args.channel?, fork: args.fork })),

@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Spec] = &[
         word: "accept",
         group: Group::Direct,
         usage: "USER [KEY]",
-        help: "agree to somebody's request; KEY is the beginning of its key, where there are several",
+        help: "agree to somebody's request; KEY: the beginning of its key, where there are several",
         args: &[need(Kind::Contact), may(Kind::Key)],
         build: |args| direct(DirectCommand::Accept { user: args.user?, key: args.key }),
         ..ROW
