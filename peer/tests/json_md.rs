@@ -242,9 +242,7 @@ fn life() -> Vec<Value> {
     charlie.done("outbox first");
     kicked(&mut ken, &mut charlie);
     let key = charlie.done("whoami")["key"].clone();
-    ken.done("host gift");
-    let gift = folder.path().join("gift.jsonl");
-    ken.done(&format!("transfer gift charlie {} --to {}", gift.display(), key.as_str().unwrap()));
+    given_away(&mut ken, key.as_str().unwrap(), folder.path());
     charlie.done("devices");
     charlie.done(&format!("devices revoke {}", &key.as_str().unwrap()[..8]));
     charlie.done("quit");
@@ -255,6 +253,12 @@ fn life() -> Vec<Value> {
     let mut double = Peer::start(double);
     double.wait("a session", |event| event["event"] == "session");
     [ken.said, charlie.said, double.said].concat()
+}
+
+/// A channel for charlie.
+fn given_away(ken: &mut Peer, key: &str, folder: &std::path::Path) {
+    ken.done("host gift");
+    ken.done(&format!("transfer gift charlie {} --to {key}", folder.join("gift.jsonl").display()));
 }
 
 /// What was said, looked for here and at the host.

@@ -249,7 +249,7 @@ proptest! {
         }
         // What is behind the last that is wrong stays, whatever was noted.
         let within = || wrong.iter().copied().filter(|seq| (after + 1..=end).contains(seq));
-        let above = within().last().unwrap_or(after);
+        let above = within().next_back().unwrap_or(after);
         prop_assert!((above + 1..=end).all(|seq| left.holding(seq).is_some()), "{left:?}");
         if within().next().is_none() {
             prop_assert_eq!(left, before);
