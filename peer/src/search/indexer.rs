@@ -26,7 +26,7 @@ const COMMIT_EVERY: u64 = 50_000;
 /// Who looks for something waits for so many entries, and is told of more that they are missing.
 const WAITED_FOR: u64 = 2_000;
 /// So long what comes in is gathered before it is written, when nobody looks for anything.
-const GATHER: Duration = Duration::from_secs(5);
+const GATHER: Duration = Duration::from_secs(60);
 /// What nobody tells of is found after so long: texts that a host has dropped because of their age.
 const LOOK_AFTER: Duration = Duration::from_secs(600);
 /// After a failure it is tried again after so long.
