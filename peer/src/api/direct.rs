@@ -64,6 +64,15 @@ pub enum DirectCommand {
         /// Only messages before this clock; the newest when absent.
         before: Option<u64>,
     },
+    /// The messages of a conversation that come next behind one.
+    Newer {
+        /// With whom.
+        user: UserName,
+        /// How many messages at most, and those that stand at the same clock as the last of them.
+        count: u32,
+        /// Only messages after this clock.
+        after: u64,
+    },
 }
 
 /// What somebody is to this user.

@@ -292,6 +292,28 @@ impl Archive {
             })
             .await
     }
+
+    /// The first messages after the clock `after`, in order, at most `count`; of several with the same clock all.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn page_after(&self, id: ContactId, count: usize, after: u64) -> Result<Vec<Row>, ReadError> {
+        let Some(next) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let clock = |clock: u64| [key(id).as_slice(), &clock.to_be_bytes()].concat();
+        let end = Bound::Included([key(id).as_slice(), &[u8::MAX; 48]].concat());
+        let begin = Bound::Included(clock(next));
+        self.0
+            .read(move |reader| {
+                let mut found = reader.scan(ORDER, (begin, end.clone()), count, Direction::Forward)?;
+                if let Some((last, _)) = found.last().cloned() {
+                    let clock = last.get(..key(id).len() + 8).unwrap_or_default().to_vec();
+                    let same = reader.scan(ORDER, KeyRange::prefix(clock), usize::MAX, Direction::Forward)?;
+                    found.extend(same.into_iter().filter(|(at, _)| *at > last));
+                }
+                rows(reader, id, found)
+            })
+            .await
+    }
 }
 
 /// How many messages have come in each conversation.

@@ -267,14 +267,22 @@ impl Handler<GetContacts> for Direct {
 pub(super) struct GetConversation {
     pub user: UserName,
     pub count: usize,
-    pub before: Option<u64>,
+    pub part: Part,
+}
+
+/// Which part of a conversation is read, by its clock.
+pub(super) enum Part {
+    /// The last before this one; the newest when absent.
+    Before(Option<u64>),
+    /// The first after this one.
+    After(u64),
 }
 
 impl Handler<GetConversation> for Direct {
     type Result = Answer<Conversation>;
 
     fn handle(&mut self, asked: GetConversation, _: &mut Self::Context) -> Self::Result {
-        let GetConversation { user, count, before } = asked;
+        let GetConversation { user, count, part } = asked;
         // What was said before a block can still be read.
         let Some(contact) = self.book.find(&user).cloned() else {
             let refusal = self.book.open(&user).map(drop).err().unwrap_or_else(|| Code::NotContact.into());
@@ -283,7 +291,10 @@ impl Handler<GetConversation> for Direct {
         let (archive, me) = (self.archive.clone(), self.me);
         Box::pin(
             async move {
-                let page = archive.page(contact.id, count, before).await?;
+                let page = match part {
+                    Part::Before(before) => archive.page(contact.id, count, before).await?,
+                    Part::After(after) => archive.page_after(contact.id, count, after).await?,
+                };
                 let shown = |row: &Row| {
                     let message = direct_message(&contact, row, me);
                     let state = message.mine.then(|| delivery(&contact, row.stamp.number));

@@ -17,8 +17,8 @@ use super::Direct;
 use super::book::ContactId;
 use super::carrying::{Named, Note, WhereIs, WhoseIs};
 use super::commands::{
-    AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, RejectRequest, ShowToAll, Shutdown,
-    Start, Unblock, Write,
+    AcceptRequest, Block, Close, Finish, GetContacts, GetConversation, Part, RejectRequest, ShowToAll,
+    Shutdown, Start, Unblock, Write,
 };
 use super::found::{FoundDirect, ReadFound, Which};
 use super::meet::FromTracker;
@@ -62,7 +62,12 @@ impl DirectHandle {
             }
             DirectCommand::History { user, count, before } => {
                 let count = count as usize;
-                self.ask(GetConversation { user, count, before }).await.map(Reply::Conversation)
+                let part = Part::Before(before);
+                self.ask(GetConversation { user, count, part }).await.map(Reply::Conversation)
+            }
+            DirectCommand::Newer { user, count, after } => {
+                let (count, part) = (count as usize, Part::After(after));
+                self.ask(GetConversation { user, count, part }).await.map(Reply::Conversation)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From a typed line to what it asks for. Pure; never panics, whatever is typed.
 
-mod search;
+pub(in crate::ui) mod search;
 
 use std::path::PathBuf;
 

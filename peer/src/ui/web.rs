@@ -7,6 +7,7 @@
 
 mod account;
 mod actions;
+mod around;
 mod assets;
 mod door;
 mod feed;
@@ -22,6 +23,7 @@ mod own;
 mod page;
 mod people;
 mod safety;
+mod search;
 mod server;
 mod talk;
 mod uploads;

@@ -148,7 +148,19 @@ async fn without_the_cookie_there_is_a_closed_door() {
     face.send("first", "a secret").await;
     let inside = Let::into(&face).await;
     let wrong = format!("natter-{}={}", face.address().port(), "0".repeat(64));
-    for path in ["/", "/find", "/me", "/status", "/c/first", "/c/first/newest", "/c/first/about"] {
+    for path in [
+        "/",
+        "/find",
+        "/me",
+        "/status",
+        "/c/first",
+        "/c/first?at=1:1",
+        "/c/first/newest",
+        "/c/first/newer?after=1:1",
+        "/c/first/about",
+        "/search?q=secret",
+        "/search/rows?q=secret",
+    ] {
         for cookie in ["", "other=1", &wrong] {
             let answer =
                 ask(inside.at, &format!("GET {path}"), &[("host", &inside.host), ("cookie", cookie)], "")
@@ -283,7 +295,7 @@ async fn too_much_is_refused_and_the_page_goes_on() {
 }
 
 /// What would be run, if anything that others write were.
-const SCRIPTS: [&str; 8] = [
+pub const SCRIPTS: [&str; 8] = [
     "<script>window.hit=1</script>",
     "<img src=x onerror=window.hit=1>",
     "\"><svg onload=window.hit=1>",

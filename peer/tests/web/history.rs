@@ -9,7 +9,7 @@ use crate::face::Face;
 use crate::support::{World, Writer, join, named, send};
 
 /// Says so many things, numbered, as fast as the outbox takes them.
-async fn say_many(face: &Face, channel: &str, numbers: std::ops::Range<usize>) {
+pub async fn say_many(face: &Face, channel: &str, numbers: std::ops::Range<usize>) {
     let numbers = numbers.collect::<Vec<_>>();
     for some in numbers.chunks(100) {
         let sent = some.iter().map(|number| face.perform(send(channel, &format!("message {number}"))));

@@ -232,6 +232,39 @@ async fn people_and_troubles_can_be_looked_at() {
     town.stop().await;
 }
 
+#[actix::test]
+async fn what_was_found_can_be_looked_at() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let town = Town::new(&world).await;
+    town.talk().await;
+    town.talk_alone().await;
+    let browser = town.ken.browser(&driver).await;
+    browser.goto(&town.ken.at("/search")).await;
+    pictures(&browser, "search").await;
+    browser.goto(&town.ken.at("/search?q=turnips&in=garden")).await;
+    browser.until_shows("#search-said", "Nothing was found").await;
+    pictures(&browser, "search-nothing").await;
+    crate::search::look(&town.ken, &browser, "pots", 1).await;
+    browser.goto(&town.ken.at("/search?q=the&near=garden")).await;
+    browser.until_there("#found .hit").await;
+    pictures(&browser, "search-found").await;
+    browser.goto(&town.ken.at("/search?q=bed*&in=garden&host=yes")).await;
+    browser.until_shows("#search-said", "what the host of").await;
+    pictures(&browser, "search-host").await;
+    browser.goto(&town.ken.at("/search?q=x%20before%20noon")).await;
+    browser.until_there("#search-said .error").await;
+    pictures(&browser, "search-slip").await;
+    crate::search::look(&town.ken, &browser, "pots", 1).await;
+    browser.click("#found .hit a").await;
+    browser.until_there("#log .found").await;
+    pictures(&browser, "at-message").await;
+    browser.quit().await;
+    town.stop().await;
+}
+
 async fn people(browser: &Browser, town: &Town) {
     browser.goto(&town.ken.at("/people")).await;
     browser.until_shows("#here", "grace").await;

@@ -20,6 +20,7 @@ mod process;
 #[path = "../process_support/mod.rs"]
 mod process_support;
 mod reading;
+mod search;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;

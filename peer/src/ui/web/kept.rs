@@ -1,8 +1,9 @@
 //! What the page keeps for the next start: how far its user has read, what is muted, which browsers were let in.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::{fmt, io};
 
 use common::clock::Timestamp;
 use common::files::write_private_file;
@@ -11,6 +12,7 @@ use common::name::{ChannelName, UserName};
 use serde::{Deserialize, Serialize};
 
 use super::safety::{Browser, Hash};
+use crate::api::ChatMessage;
 
 /// The file of the data folder.
 const FILE: &str = "page.json";
@@ -52,6 +54,28 @@ pub(super) struct KeptTalk {
 pub(super) struct Mark {
     pub epoch: Epoch,
     pub seq: u64,
+}
+
+impl Mark {
+    /// What a page names a message by.
+    pub fn of(message: &ChatMessage) -> Self {
+        Self { epoch: message.epoch, seq: message.seq }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.epoch, self.seq)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (epoch, seq) = text.split_once(':').ok_or(())?;
+        Ok(Self { epoch: epoch.parse().map_err(drop)?, seq: seq.parse().map_err(drop)? })
+    }
 }
 
 /// A browser that was let in.

@@ -170,7 +170,7 @@ impl Socket {
                     self.say(said.into_string()).await?;
                 }
                 (Said::Read { upto }, Some(Place::Channel(channel))) => {
-                    if let Some(upto) = mark(&upto) {
+                    if let Ok(upto) = upto.parse::<Mark>() {
                         self.page.change(|model| model.read(channel, upto));
                     }
                 }
@@ -215,10 +215,4 @@ impl Socket {
             }
         }
     }
-}
-
-/// An entry as a page names it.
-fn mark(text: &str) -> Option<Mark> {
-    let (epoch, seq) = text.split_once(':')?;
-    Some(Mark { epoch: epoch.parse().ok()?, seq: seq.parse().ok()? })
 }

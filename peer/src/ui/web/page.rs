@@ -106,8 +106,13 @@ impl Page {
     }
 
     /// A page of a channel's log.
-    pub async fn history(&self, channel: &ChannelName, before: Option<u64>) -> Result<HistoryOf, Refusal> {
-        let command = Command::History { channel: channel.clone(), count: PAGE_ROWS, before };
+    pub async fn history(
+        &self,
+        channel: &ChannelName,
+        count: u32,
+        before: Option<u64>,
+    ) -> Result<HistoryOf, Refusal> {
+        let command = Command::History { channel: channel.clone(), count, before };
         match self.perform(command).await? {
             Reply::History(history) => Ok(history),
             _ => Err(Code::Internal.into()),
@@ -123,8 +128,13 @@ impl Page {
     }
 
     /// A page of a private conversation.
-    pub async fn conversation(&self, user: &UserName, before: Option<u64>) -> Result<Conversation, Refusal> {
-        let command = DirectCommand::History { user: user.clone(), count: PAGE_ROWS, before };
+    pub async fn conversation(
+        &self,
+        user: &UserName,
+        count: u32,
+        before: Option<u64>,
+    ) -> Result<Conversation, Refusal> {
+        let command = DirectCommand::History { user: user.clone(), count, before };
         match self.perform(Command::Direct(command)).await? {
             Reply::Conversation(conversation) => Ok(conversation),
             _ => Err(Code::Internal.into()),

@@ -6,6 +6,7 @@ use common::proto::status::{Code, Refusal};
 use maud::{Markup, html as markup};
 use serde::Deserialize;
 
+use super::around::{self, Opened};
 use super::door::{form_error, html};
 use super::files;
 use super::frame::frame;
@@ -100,6 +101,7 @@ pub(super) async fn talk(
     request: HttpRequest,
     page: web::Data<Page>,
     user: web::Path<UserName>,
+    opened: web::Query<Opened>,
 ) -> HttpResponse {
     let user = user.into_inner();
     let frame = match frame(&page, &visitor_csrf(&request), At::With(user.clone())).await {
@@ -110,10 +112,13 @@ pub(super) async fn talk(
         return HttpResponse::SeeOther().insert_header(("Location", "/people")).finish();
     };
     page.change(|model| model.read_private(&user));
-    let log = log(&page, &user, None).await;
+    let log = match &opened.at {
+        Some(at) => around::private(&page, &user, at).await,
+        None => newest_log(&page, &user).await,
+    };
     let place = FileTo::User(user.clone());
     let files = views::shelf(&place, &files::at(&page, &place).await);
-    let view = PrivateView { contact: &contact, log, files };
+    let view = PrivateView { contact: &contact, log, files, is_at_end: opened.at.is_none() };
     html(views::page(&frame, &format!("@{user}"), views::private_page(&view)))
 }
 
@@ -124,7 +129,7 @@ pub(super) async fn contact(page: &Page, user: &UserName) -> Option<ContactRow> 
 
 /// The newest messages, for a view that cannot go on from where it is.
 pub(super) async fn newest(page: web::Data<Page>, user: web::Path<UserName>) -> HttpResponse {
-    html(log(&page, &user, None).await)
+    html(newest_log(&page, &user).await)
 }
 
 /// Older messages, and what stands above them.
@@ -136,11 +141,16 @@ pub(super) async fn older(
     html(log(&page, &user, Some(wanted.before)).await)
 }
 
+/// The newest messages, and what stands above them.
+pub(super) async fn newest_log(page: &Page, user: &UserName) -> Markup {
+    log(page, user, None).await
+}
+
 async fn log(page: &Page, user: &UserName, before: Option<u64>) -> Markup {
-    match page.conversation(user, before).await {
+    match page.conversation(user, PAGE_ROWS, before).await {
         Ok(found) => markup! {
             (views::private_older(&found, PAGE_ROWS))
-            (views::private_rows(&found.messages, None, page.zone()))
+            (views::private_rows(&found.messages, None, None, page.zone()))
         },
         Err(refusal) => {
             markup! { li.notice { p { "The messages cannot be read now: " (views::why(&refusal.reason)) } } }

@@ -12,7 +12,7 @@ use common::name::{ChannelName, UserName};
 
 use super::guard::{KEY_PATH, LIVE_PATH, guard};
 use super::page::Page;
-use super::{account, actions, assets, door, files, find, here, live, own, people, talk};
+use super::{account, actions, around, assets, door, files, find, here, live, own, people, search, talk};
 
 /// How many connections may be open at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -66,6 +66,8 @@ fn routes(config: &mut ServiceConfig) {
         .route("/", web::get().to(find::home))
         .route("/find", web::get().to(find::find))
         .route("/find/rows", web::get().to(find::rows))
+        .route("/search", web::get().to(search::search))
+        .route("/search/rows", web::get().to(search::rows))
         .route("/join", web::post().to(actions::join))
         .route("/host", web::post().to(actions::host))
         .route("/me", web::get().to(account::me))
@@ -82,6 +84,7 @@ fn routes(config: &mut ServiceConfig) {
                 .route("", web::get().to(people::talk))
                 .route("/newest", web::get().to(people::newest))
                 .route("/older", web::get().to(people::older))
+                .route("/newer", web::get().to(around::private_newer))
                 .route("/upload", web::post().to(files::upload::<UserName>))
                 .route("/path", web::post().to(files::path::<UserName>))
                 .route("/files/{id}/{verb}", web::post().to(files::change)),
@@ -94,6 +97,7 @@ fn routes(config: &mut ServiceConfig) {
                 .route("", web::get().to(talk::talk))
                 .route("/newest", web::get().to(talk::newest))
                 .route("/older", web::get().to(talk::older))
+                .route("/newer", web::get().to(around::channel_newer))
                 .route("/about", web::get().to(own::about))
                 .route("/order/{word}", web::post().to(own::order))
                 .route("/upload", web::post().to(files::upload::<ChannelName>))

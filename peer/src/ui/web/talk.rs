@@ -7,11 +7,12 @@ use common::proto::status::Refusal;
 use maud::{Markup, html as markup};
 use serde::Deserialize;
 
+use super::around::{self, Opened};
 use super::door::html;
 use super::files;
 use super::frame::frame;
 use super::kept::Mark;
-use super::page::Page;
+use super::page::{PAGE_ROWS, Page};
 use super::views::{self, At, Chain, ChannelView, Lines};
 use super::{broken, visitor_csrf};
 use crate::api::{Command, FileTo, HistoryOf, OutboxCommand, OutboxList, Reply};
@@ -27,6 +28,7 @@ pub(super) async fn talk(
     request: HttpRequest,
     page: web::Data<Page>,
     channel: web::Path<ChannelName>,
+    opened: web::Query<Opened>,
 ) -> HttpResponse {
     let channel = channel.into_inner();
     let frame = match frame(&page, &visitor_csrf(&request), At::Channel(channel.clone())).await {
@@ -36,25 +38,29 @@ pub(super) async fn talk(
     let Some(status) = frame.status.channels.iter().find(|status| status.channel == channel) else {
         return HttpResponse::SeeOther().insert_header(("Location", "/find")).finish();
     };
-    let read = page.look(|model| model.talk(&channel).and_then(|talk| talk.kept.read));
     let muted = page.look(|model| model.talk(&channel).is_some_and(|talk| talk.kept.muted));
-    let log = match page.history(&channel, None).await {
-        Ok(history) => log(&page, &history, read),
-        Err(refusal) => unreadable(&refusal),
+    let log = match &opened.at {
+        Some(at) => around::channel(&page, &channel, at).await,
+        None => newest_log(&page, &channel).await,
     };
     let outbox = outbox(&page, &channel).await;
     let place = FileTo::Channel(channel.clone());
     let files = views::shelf(&place, &files::at(&page, &place).await);
-    let view = ChannelView { status, muted, log, outbox, files };
+    let view = ChannelView { status, muted, log, outbox, files, is_at_end: opened.at.is_none() };
     html(views::page(&frame, &format!("#{channel}"), views::channel_page(&view)))
 }
 
 /// The newest messages, for a view that has fallen behind.
 pub(super) async fn newest(page: web::Data<Page>, channel: web::Path<ChannelName>) -> HttpResponse {
-    let read = page.look(|model| model.talk(&channel).and_then(|talk| talk.kept.read));
-    match page.history(&channel, None).await {
-        Ok(history) => html(log(&page, &history, read)),
-        Err(refusal) => html(unreadable(&refusal)),
+    html(newest_log(&page, &channel).await)
+}
+
+/// The newest messages, and what stands above them.
+pub(super) async fn newest_log(page: &Page, channel: &ChannelName) -> Markup {
+    let read = page.look(|model| model.talk(channel).and_then(|talk| talk.kept.read));
+    match page.history(channel, PAGE_ROWS, None).await {
+        Ok(history) => log(page, &history, read),
+        Err(refusal) => unreadable(&refusal),
     }
 }
 
@@ -64,7 +70,7 @@ pub(super) async fn older(
     channel: web::Path<ChannelName>,
     wanted: web::Query<Before>,
 ) -> HttpResponse {
-    match page.history(&channel, Some(wanted.before)).await {
+    match page.history(&channel, PAGE_ROWS, Some(wanted.before)).await {
         Ok(history) => html(log(&page, &history, None)),
         Err(refusal) => html(unreadable(&refusal)),
     }
@@ -87,6 +93,7 @@ pub(super) fn with_lines<T>(page: &Page, read: Option<Mark>, work: impl FnOnce(&
             is_own: &|subject| model.is_own(subject),
             names_me: &|text| model.names_me(text),
             read,
+            found: None,
         };
         work(&lines)
     })

@@ -78,7 +78,9 @@
   let lastRow = log?.lastElementChild;
 
   // The list stands on its end, so the way scrolled is counted from there, downward as zero.
-  function isAtEnd() { return !scroll || Math.abs(scroll.scrollTop) < 40; }
+  function isAtEnd() { return !scroll || (!isInMiddle() && Math.abs(scroll.scrollTop) < 40); }
+  // Opened at a message, a page shows a part of the log that has an end of its own.
+  function isInMiddle() { return Boolean(log?.querySelector(".newer")); }
 
   function afterLines() {
     const added = rowsBehind(lastRow);
@@ -108,6 +110,7 @@
     looking = true;
     try {
       await htmx.ajax("GET", main.dataset.path + "/newest", { target: "#log", swap: "innerHTML" });
+      if (location.search) history.replaceState(null, "", location.pathname);
       isBehind = false;
       scroll.scrollTop = 0;
       atEnd = true;
@@ -127,7 +130,7 @@
   }
   function hideJump() { newRows = 0; by("jump").hidden = true; }
   function toEnd() {
-    if (isBehind) return lookAnew();
+    if (isBehind || isInMiddle()) return lookAnew();
     scroll.scrollTop = 0;
     atEnd = true;
     hideJump();
@@ -144,7 +147,11 @@
 
   if (scroll) {
     const line = by("new-line");
-    if (line && log.querySelectorAll("#new-line ~ .message").length > 8) line.scrollIntoView({ block: "center" });
+    const found = log.querySelector(".found");
+    if (found) {
+      found.scrollIntoView({ block: "center" });
+      found.focus({ preventScroll: true });
+    } else if (line && log.querySelectorAll("#new-line ~ .message").length > 8) line.scrollIntoView({ block: "center" });
     if (!isAtEnd()) showJump();
     scroll.addEventListener("scroll", () => {
       if (!isAtEnd()) return showJump();
@@ -155,6 +162,21 @@
     by("jump").addEventListener("click", toEnd);
     document.addEventListener("visibilitychange", sayRead);
     window.addEventListener("focus", sayRead);
+    // What comes in below must not move what is being read. At the last of it, the page goes on live.
+    let held = null;
+    body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+      const row = detail.target.matches(".newer") && detail.target.previousElementSibling;
+      if (row) held = { row, top: row.getBoundingClientRect().top };
+    });
+    new MutationObserver(() => {
+      if (!held) return;
+      scroll.scrollTop += held.row.getBoundingClientRect().top - held.top;
+      held = null;
+      lastRow = log.lastElementChild;
+      if (isInMiddle()) return;
+      socket?.reconnect();
+      isAtEnd() ? hideJump() : showJump();
+    }).observe(log, { childList: true });
   }
 
   // --- writing ------------------------------------------------------------------------------------------------------
@@ -347,7 +369,7 @@
   const entries = () => [...document.querySelectorAll("#channels a, #contacts a[data-name]")];
 
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches("input, textarea");
+    const isTyping = event.target.matches("input, textarea, select");
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
       openDialog("switcher");
@@ -357,6 +379,10 @@
       const here = all.findIndex((entry) => entry.hasAttribute("aria-current"));
       const step = event.key === "ArrowDown" ? 1 : -1;
       all.at(here < 0 ? 0 : (here + step + all.length) % all.length)?.click();
+    } else if (event.key === "/" && (!isTyping || event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      const box = by("search");
+      box?.checkVisibility() ? box.focus() : document.querySelector("[data-search]")?.click();
     } else if (event.key === "?" && !isTyping) {
       openDialog("keys");
     } else if (event.key === "Escape" && replaces?.value) {
@@ -371,6 +397,7 @@
   const places = () => [
     ...entries().map((entry) => ({ href: entry.href, name: entry.dataset.name })),
     { href: "/find", name: "Find or host a channel" },
+    { href: "/search", name: "Search what was said" },
     { href: "/people", name: "Find people" },
     { href: "/status", name: "What is connected" },
     { href: "/me", name: "You" },

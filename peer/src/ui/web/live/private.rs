@@ -7,7 +7,7 @@ use common::name::UserName;
 
 use super::files::FileNews;
 use crate::api::{DeliveryState, DirectMessage, FileTo};
-use crate::ui::web::page::Page;
+use crate::ui::web::page::{PAGE_ROWS, Page};
 use crate::ui::web::people::contact;
 use crate::ui::web::views::{self, place};
 
@@ -47,7 +47,7 @@ impl PrivateTalk {
         if let Some(contact) = contact(&self.page, &self.user).await {
             news.push_str(&views::standing_swap(&contact).into_string());
         }
-        let Ok(found) = self.page.conversation(&self.user, None).await else { return news };
+        let Ok(found) = self.page.conversation(&self.user, PAGE_ROWS, None).await else { return news };
         let messages = found.messages;
         let shown = self.shown(&messages, is_first);
         let is_gone = shown == 0 && self.is_behind_something() && !messages.is_empty();
@@ -63,7 +63,7 @@ impl PrivateTalk {
             news.push_str(&views::stale().into_string());
         } else if let Some(new) = messages.get(shown..).filter(|new| !new.is_empty()) {
             let before = shown.checked_sub(1).and_then(|at| messages.get(at));
-            let rows = views::private_rows(new, before, self.page.zone());
+            let rows = views::private_rows(new, before, None, self.page.zone());
             news.push_str(&views::log_swap(rows).into_string());
         }
         self.states = messages.iter().map(|message| (message.id, message.state)).collect();

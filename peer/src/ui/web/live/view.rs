@@ -2,14 +2,14 @@
 
 use common::name::ChannelName;
 
+use super::Place;
 use super::files::FileNews;
 use super::private::PrivateTalk;
-use super::{Place, mark};
 use crate::api::{ChatMessage, FileTo};
 use crate::ui::web::frame::frame;
 use crate::ui::web::kept::Mark;
 use crate::ui::web::model::{Line, Notice};
-use crate::ui::web::page::Page;
+use crate::ui::web::page::{PAGE_ROWS, Page};
 use crate::ui::web::talk::{outbox, with_lines};
 use crate::ui::web::views::{self, At, Chain};
 
@@ -69,7 +69,7 @@ impl View {
         let mut view = Self { page, csrf, talk: None, private: None, frame: None, people, notices, alerts };
         match place {
             Some(Place::Channel(channel)) => {
-                view.talk = view.watch(channel, after.as_deref().and_then(mark)).await;
+                view.talk = view.watch(channel, after.and_then(|after| after.parse().ok())).await;
             }
             Some(Place::With(user)) => view.private = Some(PrivateTalk::new(view.page.clone(), user, after)),
             None => {}
@@ -80,7 +80,7 @@ impl View {
     /// Follows a channel from where the page is; what came in between is in the archive.
     async fn watch(&self, channel: ChannelName, after: Option<Mark>) -> Option<TalkView> {
         let (watch, next) = Watch::begin(&self.page, &channel)?;
-        let newest = self.page.history(&channel, None).await.map(|history| history.messages);
+        let newest = self.page.history(&channel, PAGE_ROWS, None).await.map(|history| history.messages);
         let (chain, between, next) = match go_on(newest.unwrap_or_default(), after) {
             Some((chain, between)) => (chain, between, Some(next)),
             None => (Chain::default(), Vec::new(), None),

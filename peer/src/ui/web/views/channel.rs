@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::files::{Shelf, send_dialog, shelf_frame};
 use super::frame::{TRYING, channel_light};
 use super::text::message_text;
-use super::words::{channel_path, clock, count, day_and_time, name, picture, why};
+use super::words::{channel_path, clock, count, day_and_time, in_path, name, picture, why};
 use crate::api::{ChannelStatus, FileTo, OutboxItem, OutboxList, OutgoingState, WishedChange};
 
 /// More messages that wait are a number.
@@ -25,6 +25,8 @@ pub(in crate::ui::web) struct ChannelView<'a> {
     pub outbox: Markup,
     /// What is offered here, either way.
     pub files: Shelf,
+    /// Whether it is opened at its end, and not at a message.
+    pub is_at_end: bool,
 }
 
 /// A channel's page.
@@ -37,6 +39,7 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
                 a.back href="/" aria-label="Back to the channels" { "‹" }
                 h1 { "#" (name(channel.as_str())) }
                 div #standing { (standing(view.status)) }
+                (search_link(channel.as_str()))
                 button.icon.about-button type="button" data-toggle="about" aria-expanded="false" aria-controls="about" title="About this channel" aria-label="About this channel" { "i" }
             }
             div #scroll .scroll tabindex="0" role="region" aria-label="Messages" {
@@ -46,7 +49,7 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
                 }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            div.below { (shelf_frame(&view.files)) (composer(&format!("#{channel}"))) }
+            div.below { (shelf_frame(&view.files)) (composer(&format!("#{channel}"), view.is_at_end)) }
             (about_frame(view.status, view.muted))
             (send_dialog(&FileTo::Channel(channel.clone())))
         }
@@ -69,8 +72,14 @@ fn in_short(why: &str) -> String {
     if rest.ends_with(TRYING) { format!("{first}{TRYING}") } else { first.to_owned() }
 }
 
-/// Where a message is written.
-pub(super) fn composer(place: &str) -> Markup {
+/// The way to look for something in one place only.
+pub(super) fn search_link(place: &str) -> Markup {
+    let path = format!("/search?in={}", in_path(place));
+    html! { a.icon href=(path) data-search title="Search here (/)" aria-label="Search here" { "⌕" } }
+}
+
+/// Where a message is written. It has the focus, unless something else is to be read first.
+pub(super) fn composer(place: &str, is_first: bool) -> Markup {
     html! {
         form #composer ws-send autocomplete="off" {
             input type="hidden" name="kind" value="send";
@@ -80,7 +89,7 @@ pub(super) fn composer(place: &str) -> Markup {
             div.write {
                 button.icon type="button" data-open="send-file" title="Send a file" aria-label="Send a file" { "+" }
                 textarea #text name="text" rows="1" placeholder=(format!("Write to {place}")) aria-label=(format!("Message to {place}"))
-                    data-max=(MAX_TEXT_BYTES) autofocus dir="auto" {}
+                    data-max=(MAX_TEXT_BYTES) autofocus[is_first] dir="auto" {}
                 button type="submit" title="Send (Enter)" aria-label="Send" { "➤" }
             }
         }

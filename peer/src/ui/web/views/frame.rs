@@ -22,6 +22,7 @@ pub(in crate::ui::web) enum At {
     Me,
     Status,
     People,
+    Search,
     Channel(ChannelName),
     /// A private conversation.
     With(UserName),
@@ -36,6 +37,7 @@ impl At {
             Self::Me => "me",
             Self::Status => "status",
             Self::People => "people",
+            Self::Search => "search",
             Self::Channel(_) | Self::With(_) => "channel",
         }
     }
@@ -114,9 +116,10 @@ fn side(frame: &FrameView) -> Markup {
     html! {
         header {
             a.brand href="/" { img src=(asset("icon.svg")) alt="" width="24" height="24"; "Natter" }
-            button.icon type="button" data-open="switcher" title="Go to a channel (Ctrl-K)" aria-label="Go to a channel" { "⌕" }
+            button.icon type="button" data-open="switcher" title="Go to a channel (Ctrl-K)" aria-label="Go to a channel" { "→" }
             button.icon type="button" data-open="keys" title="Keys (?)" aria-label="Keys" { "?" }
         }
+        @if frame.at != At::Search { (look_for(&frame.at)) }
         a.entry href="/find" aria-current=[(frame.at == At::Find || frame.at == At::Home).then_some("page")] {
             span.sign aria-hidden="true" { "+" } "Find or host a channel"
         }
@@ -126,6 +129,21 @@ fn side(frame: &FrameView) -> Markup {
         ul #contacts { (contacts(frame)) }
         footer #foot { (foot(me, &frame.status, &frame.at)) }
         (unread_total(frame.unread))
+    }
+}
+
+/// The box for what was said; where the user is now goes along.
+fn look_for(at: &At) -> Markup {
+    let near = match at {
+        At::Channel(channel) => Some(channel.to_string()),
+        At::With(user) => Some(format!("@{user}")),
+        _ => None,
+    };
+    html! {
+        form.look role="search" action="/search" {
+            input #search type="search" name="q" placeholder="Search (/)" aria-label="Search all that was said" autocomplete="off";
+            @if let Some(near) = near { input type="hidden" name="near" value=(near); }
+        }
     }
 }
 
@@ -289,9 +307,10 @@ pub(in crate::ui::web) fn alerts_swap<'a>(alerts: impl Iterator<Item = &'a Alert
     }
 }
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("Ctrl K", "go to a channel"),
     ("Alt ↑ / Alt ↓", "the channel above, below"),
+    ("/ (Ctrl / while writing)", "search what was said"),
     ("Enter", "send the message"),
     ("Shift Enter", "a new line in the message"),
     ("↑ in an empty message", "edit the last refused one"),

@@ -6,13 +6,14 @@ use std::time::Duration;
 use common::clock::Timestamp;
 use common::entry::TEXT;
 use common::id::{Epoch, Subject};
+use common::proto::status::Refusal;
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::files::note;
 use super::text::message_text;
-use super::words::{channel_path, clock, count, day, day_and_time, person, picture, same_day};
+use super::words::{channel_path, clock, count, day, day_and_time, person, picture, same_day, why};
 use crate::api::{ChatMessage, Erased, HistoryOf};
 use crate::ui::web::kept::Mark;
 use crate::ui::web::model::Line;
@@ -30,6 +31,8 @@ pub(in crate::ui::web) struct Lines<'a> {
     pub names_me: &'a dyn Fn(&str) -> bool,
     /// The last entry that was read, when there are newer ones.
     pub read: Option<Mark>,
+    /// The one that was looked for.
+    pub found: Option<Mark>,
 }
 
 /// What stands before the next line.
@@ -67,7 +70,7 @@ impl Chain {
             subject: message.subject,
             from: message.from.clone(),
             at: message.stored_at,
-            mark: Mark { epoch: message.epoch, seq: message.seq },
+            mark: Mark::of(message),
             is_broken: false,
         });
     }
@@ -100,6 +103,11 @@ impl Chain {
 }
 
 impl Lines<'_> {
+    /// The same, with an entry that stands out.
+    pub fn pointing_at(&self, found: Mark) -> Self {
+        Self { found: Some(found), ..*self }
+    }
+
     /// A line of a channel, behind those of the chain.
     fn line(&self, chain: &mut Chain, line: &Line) -> Markup {
         match line {
@@ -135,10 +143,12 @@ impl Lines<'_> {
 
     fn entry(&self, message: &ChatMessage, is_head: bool) -> Markup {
         let is_own = (self.is_own)(message.subject);
+        let mark = Mark::of(message);
+        let is_found = self.found == Some(mark);
         let is_to_me = !is_own && message.text.as_deref().is_some_and(|text| (self.names_me)(text));
         html! {
-            li #(id_of(message.epoch, message.seq)) .message.head[is_head].own[is_own].to-me[is_to_me]
-                data-at=(format!("{}:{}", message.epoch, message.seq)) {
+            li #(id_of(message.epoch, message.seq)) .message.head[is_head].own[is_own].to-me[is_to_me].found[is_found]
+                data-at=(mark) tabindex=[is_found.then_some("-1")] {
                 @if is_head {
                     (picture(&message.from, message.subject))
                     p.who {
@@ -248,6 +258,36 @@ pub(in crate::ui::web) fn lines(drawn: &Lines<'_>, chain: &mut Chain, lines: &[L
 /// The same, in their place below the others.
 pub(in crate::ui::web) fn log_swap(rows: Markup) -> Markup {
     html! { ol hx-swap-oob="beforeend:#log" { (rows) } }
+}
+
+/// What stands below a page of history that does not reach the end of the log: the way on.
+pub(in crate::ui::web) fn newer(history: &HistoryOf) -> Markup {
+    let last = history.messages.last().filter(|last| last.seq < history.head.seq);
+    html! { @if let Some(last) = last { (newer_link(&channel_path(&history.channel), &Mark::of(last).to_string())) } }
+}
+
+/// Loads what comes behind the last message of a view, as soon as somebody scrolls there.
+pub(super) fn newer_link(path: &str, after: &str) -> Markup {
+    html! {
+        li.newer hx-get=(format!("{path}/newer?after={after}")) hx-trigger="intersect once" hx-swap="outerHTML" {
+            span.quiet { "Loading newer messages…" }
+        }
+    }
+}
+
+/// Why what comes behind the last message of a view cannot be had now.
+pub(in crate::ui::web) fn no_newer(path: &str, after: &str, refusal: &Refusal) -> Markup {
+    html! {
+        li.notice.newer {
+            p { "Newer messages cannot be read now: " (why(&refusal.reason)) }
+            button type="button" hx-get=(format!("{path}/newer?after={after}")) hx-target="closest li" hx-swap="outerHTML" { "Try again" }
+        }
+    }
+}
+
+/// Why the message is not shown at which a view was to be opened.
+pub(in crate::ui::web) fn not_there(refusal: &Refusal) -> Markup {
+    html! { li.notice role="alert" { p { "That message cannot be shown: " (why(&refusal.reason)) ". These are the newest ones." } } }
 }
 
 /// What stands above a page of history: the way to older ones, or that there are none, or why they cannot be had.

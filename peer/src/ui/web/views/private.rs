@@ -2,12 +2,14 @@
 
 use common::clock::Timestamp;
 use common::entry::TEXT;
+use common::name::UserName;
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::channel::composer;
+use super::channel::{composer, search_link};
 use super::files::{Shelf, note, send_dialog, shelf_frame};
+use super::lines::newer_link;
 use super::text::message_text;
 use super::words::{clock, day, day_and_time, name, person, picture, private_path, same_day};
 use crate::api::{ContactRow, ContactState, Conversation, DeliveryState, DirectMessage, FileTo, LinkState};
@@ -19,6 +21,8 @@ pub(in crate::ui::web) struct PrivateView<'a> {
     pub log: Markup,
     /// What is offered, either way.
     pub files: Shelf,
+    /// Whether it is opened at its end, and not at a message.
+    pub is_at_end: bool,
 }
 
 /// The page of a conversation.
@@ -30,13 +34,14 @@ pub(in crate::ui::web) fn private_page(view: &PrivateView<'_>) -> Markup {
                 a.back href="/" aria-label="Back to the channels" { "‹" }
                 h1 { "@" (name(user.as_str())) }
                 div #standing { (standing(view.contact)) }
+                (search_link(&format!("@{user}")))
                 a.button href="/people" { "People" }
             }
             div #scroll .scroll tabindex="0" role="region" aria-label="Messages" {
                 div.inner { ol #log role="log" aria-label="Messages" { (view.log) } }
             }
             button #jump type="button" hidden { span {} " ↓" }
-            div.below { (shelf_frame(&view.files)) (composer(&format!("@{user}"))) }
+            div.below { (shelf_frame(&view.files)) (composer(&format!("@{user}"), view.is_at_end)) }
             (send_dialog(&FileTo::User(user.clone())))
         }
     }
@@ -60,10 +65,11 @@ pub(in crate::ui::web) fn standing_swap(contact: &ContactRow) -> Markup {
     html! { div #standing hx-swap-oob="true" { (standing(contact)) } }
 }
 
-/// Messages behind one that the page shows already, if there is one.
+/// Messages behind one that the page shows already, if there is one; the one that was looked for stands out.
 pub(in crate::ui::web) fn private_rows(
     messages: &[DirectMessage],
     before: Option<&DirectMessage>,
+    found: Option<&str>,
     zone: &TimeZone,
 ) -> Markup {
     let now = Timestamp::now();
@@ -73,14 +79,16 @@ pub(in crate::ui::web) fn private_rows(
             @if earlier.is_none_or(|earlier| !same_day(earlier.sent_at, message.sent_at, zone)) {
                 li.day role="separator" { span { (day(message.sent_at, now, zone)) } }
             }
-            (row(message, zone))
+            (row(message, found, zone))
         }
     }
 }
 
-fn row(message: &DirectMessage, zone: &TimeZone) -> Markup {
+fn row(message: &DirectMessage, found: Option<&str>, zone: &TimeZone) -> Markup {
+    let place = place(message);
+    let is_found = found == Some(place.as_str());
     html! {
-        li.message.head.own[message.mine] data-at=(place(message)) {
+        li.message.head.own[message.mine].found[is_found] data-at=(place) tabindex=[is_found.then_some("-1")] {
             (picture(&message.from, message.subject))
             p.who {
                 b { (person(&message.from, message.author_kind)) } " "
@@ -117,6 +125,11 @@ fn state(message: &DirectMessage, is_swap: bool) -> Markup {
 /// How far a message has come, for a page that shows it.
 pub(in crate::ui::web) fn state_swap(message: &DirectMessage) -> Markup {
     state(message, true)
+}
+
+/// The way on below a page of a conversation.
+pub(in crate::ui::web) fn private_newer(user: &UserName, last: &DirectMessage) -> Markup {
+    newer_link(&private_path(user), &place(last))
 }
 
 /// What stands above a page of a conversation.

@@ -20,7 +20,8 @@ pub(in crate::ui::web) fn private_path(user: &UserName) -> String {
     format!("/p/{}", in_path(user.as_str()))
 }
 
-fn in_path(name: &str) -> String {
+/// A name as a part of an address.
+pub(super) fn in_path(name: &str) -> String {
     let name = name.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),
