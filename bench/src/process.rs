@@ -60,6 +60,18 @@ pub fn programs() -> Fallible<PathBuf> {
     Ok(own.parent().ok_or("this program has no folder")?.to_owned())
 }
 
+/// A tracker of one's own, and how peers reach it: its address with its key.
+pub fn start_tracker(data: &Path) -> Fallible<(Program, String)> {
+    let arguments = ["--listen", "127.0.0.1:0", "--data", &data.display().to_string()].map(str::to_owned);
+    let tracker = Program::start(&programs()?.join("tracker"), &arguments)?;
+    let place = tracker.expect(|line| {
+        let rest = line.strip_prefix("tracker ready listen=")?;
+        let (address, key) = rest.split_once(" key=")?;
+        Some(format!("{address}#{}", key.trim()))
+    })?;
+    Ok((tracker, place))
+}
+
 impl Program {
     pub fn start(path: &Path, arguments: &[String]) -> Fallible<Self> {
         let mut command = Command::new(path);

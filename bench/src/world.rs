@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Fallible;
 use crate::crew::{Channel, Crew, PING, Stage, request};
 use crate::dialect::Dialect;
-use crate::process::{Program, Scratch, Usage, programs, usage};
+use crate::process::{Program, Scratch, Usage, programs, start_tracker, usage};
 use crate::tls::any_server;
 use crate::wire::{Wire, origin};
 
@@ -101,14 +101,8 @@ impl World {
     fn natter(data: &std::path::Path, channels: &[String]) -> Fallible<Self> {
         let (scratch, folder) = (Scratch::new(data)?, programs()?);
         let at = |name: &str| scratch.0.join(name).display().to_string();
-        let arguments = ["--listen", "127.0.0.1:0", "--data", &at("tracker")].map(str::to_owned);
-        let tracker = Program::start(&folder.join("tracker"), &arguments)?;
-        let (address, key) = tracker.expect(|line| {
-            let rest = line.strip_prefix("tracker ready listen=")?;
-            let (address, key) = rest.split_once(" key=")?;
-            Some((address.to_owned(), key.trim().to_owned()))
-        })?;
-        let place = format!("{address}#{key}");
+        let (tracker, place) = start_tracker(&scratch.0.join("tracker"))?;
+        let (address, _key) = place.split_once('#').ok_or("the tracker has no key")?;
         let arguments = [
             "--json",
             "--tracker",

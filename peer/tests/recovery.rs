@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
+
 use common::entry::{Hash, Position, RawEntry};
 use common::link::{Inbound, RequestError};
 use common::proto::channel::{Connect, RetInfo};
@@ -40,6 +42,30 @@ async fn say(person: &mut Person, texts: std::ops::RangeInclusive<u64>) {
     }
 }
 
+/// Ken hosts a channel.
+async fn scene() -> (World, Person) {
+    let world = World::new().await;
+    let ken = world.guest("ken").await;
+    ken.host("first").await;
+    (world, ken)
+}
+
+/// A copy of somebody's data as it is now.
+async fn copied(world: &World, person: &mut Person) -> PathBuf {
+    let copy = world.folder().join("older");
+    person.stop().await;
+    put_back(&person.config.data, &copy);
+    person.start().await;
+    copy
+}
+
+/// Somebody is as they were when the copy was made.
+async fn goes_back(person: &mut Person, copy: &Path) {
+    person.stop().await;
+    put_back(copy, &person.config.data);
+    person.start().await;
+}
+
 fn numbers(upto: u64) -> Vec<String> {
     (1..=upto).map(|number| number.to_string()).collect()
 }
@@ -50,13 +76,8 @@ async fn texts(person: &Person) -> Vec<String> {
 
 #[actix::test]
 async fn what_an_older_copy_lacks_comes_back_from_two_members_who_each_have_half() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
-    let older = world.folder().join("older");
-    ken.stop().await;
-    put_back(&ken.config.data, &older);
-    ken.start().await;
+    let (world, mut ken) = scene().await;
+    let older = copied(&world, &mut ken).await;
     let mut early = world.guest("early").await;
     early.join_soon("first").await;
     say(&mut early, 1..=20).await;
@@ -104,20 +125,13 @@ async fn what_an_older_copy_lacks_comes_back_from_two_members_who_each_have_half
 
 #[actix::test]
 async fn a_loss_is_remembered_and_only_the_owner_may_recover() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
-    let older = world.folder().join("older");
-    ken.stop().await;
-    put_back(&ken.config.data, &older);
-    ken.start().await;
+    let (world, mut ken) = scene().await;
+    let older = copied(&world, &mut ken).await;
     let mut charlie = world.guest("charlie").await;
     charlie.join_soon("first").await;
     say(&mut charlie, 1..=3).await;
     charlie.reads("first", 3).await;
-    ken.stop().await;
-    put_back(&older, &ken.config.data);
-    ken.start().await;
+    goes_back(&mut ken, &older).await;
     warned_behind(&mut ken).await;
     assert_eq!(charlie.refused(recover()).await, Code::NotHosted);
     charlie.stop().await;
@@ -134,9 +148,7 @@ async fn a_loss_is_remembered_and_only_the_owner_may_recover() {
 
 #[actix::test]
 async fn nobody_stops_a_host_by_saying_that_it_lacks_something() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
+    let (world, mut ken) = scene().await;
     let liar = Raw::guest(&world, "liar").await;
     let record = liar.locate("first").await;
     let far = Position { seq: 900, hash: Hash::of(b"far"), ..record.head };
@@ -170,13 +182,8 @@ async fn say_in(person: &mut Person, channel: &str) {
 
 #[actix::test]
 async fn what_a_liar_gives_is_not_taken_and_a_repeat_is_answered_as_the_first_time() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
-    let older = world.folder().join("older");
-    ken.stop().await;
-    put_back(&ken.config.data, &older);
-    ken.start().await;
+    let (world, mut ken) = scene().await;
+    let older = copied(&world, &mut ken).await;
     ken.entered().await;
     let liar = Raw::guest(&world, "liar").await;
     let record = liar.locate("first").await;
@@ -238,9 +245,7 @@ async fn what_a_liar_gives_is_not_taken_and_a_repeat_is_answered_as_the_first_ti
 
 #[actix::test]
 async fn what_was_said_is_signed_as_soon_as_the_talk_pauses() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
+    let (world, mut ken) = scene().await;
     let eve = Raw::guest(&world, "eve").await;
     let mut seat = eve.enter(&eve.locate("first").await, None).await.unwrap();
     say(&mut ken, 1..=3).await;
@@ -256,9 +261,7 @@ async fn what_was_said_is_signed_as_soon_as_the_talk_pauses() {
 
 #[actix::test]
 async fn who_says_to_have_more_and_cannot_prove_it_stops_nobody_and_the_owner_hears_of_it() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
+    let (world, mut ken) = scene().await;
     say(&mut ken, 1..=2).await;
     let eve = Raw::guest(&world, "eve").await;
     let record = eve.locate("first").await;
@@ -301,16 +304,11 @@ async fn asked_for(person: &mut Person, count: usize) -> Vec<OutboxItem> {
 
 #[actix::test]
 async fn who_wrote_what_is_not_in_the_fork_is_asked_and_nothing_is_sent_again_by_itself() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
+    let (world, mut ken) = scene().await;
     let mut charlie = world.guest("charlie").await;
     charlie.join("first").await;
     say(&mut charlie, 1..=3).await;
-    let older = world.folder().join("older");
-    ken.stop().await;
-    put_back(&ken.config.data, &older);
-    ken.start().await;
+    let older = copied(&world, &mut ken).await;
     charlie.expect_connection("first", LinkState::Up).await;
     say(&mut charlie, 4..=5).await;
     let mut dora = world.guest("dora").await;
@@ -365,13 +363,8 @@ async fn who_wrote_what_is_not_in_the_fork_is_asked_and_nothing_is_sent_again_by
 
 #[actix::test]
 async fn a_host_that_went_on_from_an_older_copy_can_only_go_on_in_a_new_log() {
-    let world = World::new().await;
-    let mut ken = world.guest("ken").await;
-    ken.host("first").await;
-    let older = world.folder().join("older");
-    ken.stop().await;
-    put_back(&ken.config.data, &older);
-    ken.start().await;
+    let (world, mut ken) = scene().await;
+    let older = copied(&world, &mut ken).await;
     let mut charlie = world.guest("charlie").await;
     charlie.join_soon("first").await;
     say(&mut charlie, 1..=4).await;

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::Fallible;
-use crate::process::{Program, Scratch, Usage, programs, usage};
+use crate::process::{Program, Scratch, Usage, programs, start_tracker, usage};
 use crate::report::Report;
 use crate::stream::{self, Took};
 use crate::world::Target;
@@ -147,14 +147,7 @@ impl End {
 }
 
 fn natter(folder: &Path, options: &Files, report: &mut Report) -> Fallible {
-    let arguments = ["--listen", "127.0.0.1:0", "--data"].map(str::to_owned);
-    let arguments = [arguments.as_slice(), &[folder.join("tracker").display().to_string()]].concat();
-    let tracker = Program::start(&programs()?.join("tracker"), &arguments)?;
-    let address = tracker.expect(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let value = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
-        Some(format!("{}#{}", value("listen=")?, value("key=")?))
-    })?;
+    let (_tracker, address) = start_tracker(&folder.join("tracker"))?;
     let (mut ken, mut charlie) =
         (End::start("ken", folder, &address)?, End::start("charlie", folder, &address)?);
     ken.program.say("start charlie")?;

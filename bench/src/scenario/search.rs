@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::Fallible;
-use crate::process::{Program, Scratch, programs, usage};
+use crate::process::{Program, Scratch, programs, start_tracker, usage};
 use crate::report::Report;
 use crate::world::Target;
 
@@ -51,14 +51,7 @@ pub fn run(target: &Target, options: &Search) -> Fallible<Report> {
     let scratch = Scratch::new(data)?;
     let (logs, lines) = (scratch.0.join("logs"), options.lines);
     let bytes = make(&options.logs, &logs, lines)?;
-    let arguments = ["--listen", "127.0.0.1:0", "--data"].map(str::to_owned);
-    let arguments = [arguments.as_slice(), &[scratch.0.join("tracker").display().to_string()]].concat();
-    let tracker = Program::start(&programs()?.join("tracker"), &arguments)?;
-    let address = tracker.expect(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let value = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
-        Some(format!("{}#{}", value("listen=")?, value("key=")?))
-    })?;
+    let (_tracker, address) = start_tracker(&scratch.0.join("tracker"))?;
     let folder = scratch.0.join("peer");
     let mut peer = Asked::start(&folder, &address)?;
     let mut report = Report::new(format!("search in {lines} lines"));
