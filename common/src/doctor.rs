@@ -185,15 +185,15 @@ pub fn look(
     if !folder.join("store").exists() && !folder.join("store.json").exists() {
         return Err(DoctorError::NoData(folder.to_owned()));
     }
-    let scratch = Scratch(folder.join(SCRATCH));
-    match fs::remove_dir_all(&scratch.0) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
     let mut checks: Vec<Check> = keys.iter().map(|name| check_key(folder, name)).collect();
     checks.push(check_space(folder).map_err(io)?);
-    let opened = match storage::copy_closed(folder, &scratch.0) {
-        Err(error @ OpenError::InUse { .. }) => return Err(error.into()),
+    let copied = storage::copy_closed(folder, &folder.join(SCRATCH));
+    if let Err(error @ OpenError::InUse { .. }) = copied {
+        // What is being looked at there is another doctor's.
+        return Err(error.into());
+    }
+    let scratch = Scratch(folder.join(SCRATCH));
+    let opened = match copied {
         Err(error) => Err(error),
         Ok(found) if found.program == schema.program && found.version <= schema.version => {
             Store::open(&scratch.0, found).map(|store| (store, found))

@@ -47,7 +47,7 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     File::open(to)?.sync_all()
 }
 
-/// Copies a store that nobody uses into the folder `target`, file by file and as it is: it is not opened for that. Returns
+/// Copies a store that nobody uses into the folder `target`, in place of whatever is there, file by file and as it is: it is not opened for that. Returns
 /// what it says of itself.
 ///
 /// # Errors
@@ -63,6 +63,10 @@ pub fn copy_closed(folder: &Path, target: &Path) -> Result<Schema, OpenError> {
         if !folder.join(file).exists() {
             return Err(damaged(&format!("{file} is gone")));
         }
+    }
+    match fs::remove_dir_all(target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
     }
     copy(folder, target).map_err(io)?;
     Ok(found)

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -30,6 +31,9 @@ pub struct Step {
     pub piece: Piece,
 }
 
+/// The copy, as long as what it is a copy of is not brought up to date.
+const UNDER_WAY: &str = "migrating";
+
 /// Where the copy of a store of this version is, in the data folder.
 pub fn copy_of(folder: &Path, version: u32) -> PathBuf {
     folder.join(format!("before-version-{}", version + 1))
@@ -39,14 +43,17 @@ pub fn copy_of(folder: &Path, version: u32) -> PathBuf {
 /// needs nothing, or cannot be helped, is left to be opened, or refused, as it is.
 pub(super) fn migrate(folder: &Path, wanted: Schema, steps: &[Step], disk: &Disk) -> Result<(), OpenError> {
     let Some(found) = Schema::read(folder)? else { return Ok(()) };
+    let failed = |what: String| OpenError::Migration { folder: folder.to_owned(), to: wanted.version, what };
+    if found == wanted {
+        return keep_copy(folder).map_err(|error| failed(error.to_string()));
+    }
     let is_led_on = |version: u32| steps.iter().any(|step| step.to == version);
     let is_earlier = found.program == wanted.program && found.version < wanted.version;
     if !is_earlier || !(found.version + 1..=wanted.version).all(is_led_on) {
         return Ok(());
     }
-    let failed = |what: String| OpenError::Migration { folder: folder.to_owned(), to: wanted.version, what };
     let mut database = Database::open_for_migration(folder, found, wanted, disk.clone())?;
-    let copy = copy_of(folder, found.version);
+    let copy = folder.join(UNDER_WAY);
     if Schema::read(&copy)? != Some(found) {
         if copy.exists() {
             // What a crash has left of it: its schema is written last.
@@ -60,8 +67,23 @@ pub(super) fn migrate(folder: &Path, wanted: Schema, steps: &[Step], disk: &Disk
         }
     }
     database.become_of(wanted).map_err(failed)?;
-    tracing::warn!(from = found.version, to = wanted.version, copy = ?copy, "the store is one of this release now");
+    keep_copy(folder).map_err(|error| failed(error.to_string()))?;
+    let copy = copy_of(folder, found.version);
+    tracing::warn!(from = found.version, to = wanted.version, ?copy, "the store is one of this release now");
     Ok(())
+}
+
+/// Gives the copy its name, once what it is a copy of is brought up to date: of an earlier time, when a folder was an older
+/// release's again in between, there may be one already, which is numbered.
+fn keep_copy(folder: &Path) -> io::Result<()> {
+    let under_way = folder.join(UNDER_WAY);
+    let Ok(Some(copied)) = Schema::read(&under_way) else { return Ok(()) };
+    let copy = copy_of(folder, copied.version);
+    if copy.exists() {
+        let mut numbered = (1_u32..).map(|number| copy.with_added_extension(number.to_string()));
+        numbered.find(|path| !path.exists()).map_or(Ok(()), |free| fs::rename(&copy, free))?;
+    }
+    fs::rename(&under_way, &copy)
 }
 
 fn run(database: &mut Database, step: &Step) -> Result<(), String> {

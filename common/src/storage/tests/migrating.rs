@@ -98,7 +98,7 @@ async fn what_was_interrupted_is_an_old_store_still_and_is_begun_again() {
     faults.set_free_bytes(Some(0));
     let full = Store::open_migrating_with_faults(folder.path(), SCHEMA, STEPS, Arc::clone(&faults));
     assert!(full.unwrap_err().to_string().contains("make room"));
-    let copy = fs::read(copy_of(folder.path(), 1).join("store.json")).unwrap();
+    let copy = fs::read(folder.path().join("migrating/store.json")).unwrap();
     let store = Store::open_migrating(folder.path(), SCHEMA, STEPS).unwrap();
     assert_eq!(heads(&store), done());
     assert_eq!(fs::read(copy_of(folder.path(), 1).join("store.json")).unwrap(), copy);
@@ -110,14 +110,36 @@ async fn a_crash_before_the_last_file_or_within_the_copy_is_made_good() {
     old(folder.path()).await;
     let before = fs::read(folder.path().join("store.json")).unwrap();
     // Half a copy.
-    let copy = copy_of(folder.path(), 1);
-    fs::create_dir_all(copy.join("store")).unwrap();
-    fs::write(copy.join("store/db"), "half of it").unwrap();
+    let (copy, under_way) = (copy_of(folder.path(), 1), folder.path().join("migrating"));
+    fs::create_dir_all(under_way.join("store")).unwrap();
+    fs::write(under_way.join("store/db"), "half of it").unwrap();
     Store::open_migrating(folder.path(), SCHEMA, STEPS).unwrap().close().await;
     // All is done, but for the file that says so.
     fs::write(folder.path().join("store.json"), before).unwrap();
+    fs::rename(&copy, &under_way).unwrap();
+    Store::open_migrating(folder.path(), SCHEMA, STEPS).unwrap().close().await;
+    // All, but for the name of the copy.
+    fs::rename(&copy, &under_way).unwrap();
     let store = Store::open_migrating(folder.path(), SCHEMA, STEPS).unwrap();
     assert_eq!(heads(&store), done());
     let copied = Store::open(&copy, OLD).unwrap();
     assert_eq!((count(&copied, LOG), count(&copied, HEADS)), (3, 0));
+}
+
+#[tokio::test]
+async fn whoever_went_back_to_the_older_release_has_a_copy_of_what_that_wrote_too() {
+    let folder = tempfile::tempdir().unwrap();
+    old(folder.path()).await;
+    Store::open_migrating(folder.path(), SCHEMA, STEPS).unwrap().close().await;
+    let (again, copy) = (tempfile::tempdir().unwrap(), copy_of(folder.path(), 1));
+    let data = again.path().join("data");
+    copy_closed(&copy, &data).unwrap();
+    fs::rename(&copy, copy_of(&data, 1)).unwrap();
+    let store = Store::open(&data, OLD).unwrap();
+    put(&store, "d", "d").await.unwrap();
+    store.close().await;
+    Store::open_migrating(&data, SCHEMA, STEPS).unwrap().close().await;
+    let copy = copy_of(&data, 1);
+    assert_eq!(count(&Store::open(&copy, OLD).unwrap(), LOG), 4);
+    assert_eq!(count(&Store::open(&copy.with_added_extension("1"), OLD).unwrap(), LOG), 3);
 }
