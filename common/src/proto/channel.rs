@@ -103,6 +103,7 @@ pub struct Connected {
     /// How far the log is.
     pub head: Position,
     /// The hosting's number. A lower one than seen before does not count.
+    #[serde(deserialize_with = "super::moving::read_term")]
     pub term: u64,
     /// The entry before the first of the stream: what the client has, or the one before the tail. All after `head`
     /// are live.
@@ -351,6 +352,7 @@ pub struct Info {
     /// How far the log is.
     pub head: Position,
     /// The hosting's number.
+    #[serde(deserialize_with = "super::moving::read_term")]
     pub term: u64,
     /// Who may join, and who may send.
     pub policy: Switches,

@@ -204,6 +204,7 @@ pub struct Host {
     /// How far the log is.
     pub head: Position,
     /// The hosting's number: raised by the tracker each time it moves to another key.
+    #[serde(deserialize_with = "super::moving::read_term")]
     pub term: u64,
     /// Who may do what.
     pub policy: Policy,
@@ -320,6 +321,7 @@ pub struct ChannelRecord {
     /// How far the log was when the host last said so.
     pub head: Position,
     /// The hosting's number. A lower one than seen before does not count.
+    #[serde(deserialize_with = "super::moving::read_term")]
     pub term: u64,
     /// Whether the host is connected to the tracker now.
     pub online: bool,

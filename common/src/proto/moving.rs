@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::directory::ChannelRecord;
 use crate::clock::Timestamp;
@@ -17,12 +18,28 @@ pub const HAND_OVER_COUNTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How many moves of a channel are remembered and told.
 pub const MAX_MOVES: usize = 8;
 
+/// A channel moves less often. A higher number is refused wherever it is read: nobody could host the channel under the
+/// one after it.
+pub const MAX_TERM: u64 = 1 << 40;
+
+/// Reads the number of a hosting.
+///
+/// # Errors
+/// For one above [`MAX_TERM`].
+pub fn read_term<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    match u64::deserialize(from)? {
+        term if term <= MAX_TERM => Ok(term),
+        term => Err(D::Error::custom(format_args!("the number of a hosting is {term}, above {MAX_TERM}"))),
+    }
+}
+
 /// What a host signs when it hands its channel over to another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOver {
     /// The channel.
     pub channel: ChannelId,
     /// The number of the hosting that ends by it: it counts for no other, so it cannot be used a second time.
+    #[serde(deserialize_with = "read_term")]
     pub term: u64,
     /// By which key the channel is hosted from then on.
     pub to: PeerKey,
@@ -49,6 +66,7 @@ pub struct Hosting {
     /// Who hosts it now.
     pub host_key: PeerKey,
     /// The hosting's number now.
+    #[serde(deserialize_with = "read_term")]
     pub term: u64,
     /// Up to here the log before was taken along.
     pub from: Position,
@@ -64,6 +82,7 @@ impl Signable for Hosting {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// The number of the hosting that began by it.
+    #[serde(deserialize_with = "read_term")]
     pub term: u64,
     /// Up to here the log before was taken along. What was stored behind that is in a side branch.
     pub from: Position,

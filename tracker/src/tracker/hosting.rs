@@ -262,6 +262,9 @@ fn check_host(row: &ChannelRow, who: &Identity) -> Result<(), Code> {
     Ok(())
 }
 
+/// A host may know of so many moves more than the tracker does, whose store was put back from an older copy.
+const MAX_TERMS_AHEAD: u64 = 1000;
+
 /// The row as it is to be, or why not. Pure.
 fn decide(
     known: Option<&ChannelRow>,
@@ -271,6 +274,10 @@ fn decide(
     now: Timestamp,
 ) -> Result<Decided, Refusal> {
     check_policy(&host.policy)?;
+    if host.term > known.map_or(0, |known| known.term) + MAX_TERMS_AHEAD {
+        let reason = format!("a channel has not moved {} times", host.term);
+        return Err(Refusal::new(Code::BadRequest, reason));
+    }
     let decided = known.map(|known| decide_known(known, who, host, now)).transpose()?;
     let step = decided.flatten();
     // Nobody's rights are lost with the machine that knew of them.
