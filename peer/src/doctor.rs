@@ -126,13 +126,19 @@ fn check_log(store: &Store, record: &HostRecord, identity: &Identity) -> Result<
 fn check_archive(found: &archives::Checked) -> Check {
     let part = format!("archive {}", found.channel);
     let count = found.wrong.len();
-    match (found.is_lost, found.wrong.first()) {
+    match (found.is_lost, found.wrong.keys().next()) {
         (true, _) => {
             Check::repairable(part, "nothing says what is in it", "has it fetched again from the host")
         }
         (false, Some(first)) => {
             let what = format!("{count} of {} entries are damaged, the first is {first}", found.entries);
-            Check::repairable(part, what, "has them fetched again from the host")
+            let repair = match found.left_out {
+                0 => "has them fetched again from the host".to_owned(),
+                more => format!(
+                    "has them fetched again from the host, and {more} next to them that nothing proves"
+                ),
+            };
+            Check::repairable(part, what, &repair)
         }
         (false, None) => Check::sound(part, format!("{} entries, the chain holds", found.entries)),
     }

@@ -8,10 +8,10 @@ use common::doctor::{
 };
 use common::storage::{Direction, KeyRange, ReadError, Store};
 
-use crate::store::audit::AUDIT;
+use crate::store::audit::{AUDIT, NEXT};
 use crate::store::directory::Rows;
 use crate::store::schema::{
-    ACCOUNTS, CHANNEL_NAMES, CHANNELS, INVISIBLE, KEYS, KNOCKS, META, REMOVED, REVOCATIONS, SCHEMA,
+    ACCOUNTS, CHANNEL_NAMES, CHANNELS, INVISIBLE, KEYS, KNOCKS, META, REMOVED, RETIRED, REVOCATIONS, SCHEMA,
     USER_NAMES,
 };
 
@@ -49,11 +49,13 @@ fn check_rows(store: &Store) -> Result<Vec<Check>, ReadError> {
         rows(store, "channels", CHANNELS)?,
         rows(store, "channel names", CHANNEL_NAMES)?,
         rows(store, "removed channels", REMOVED)?,
+        rows(store, "channels that are gone", RETIRED)?,
         rows(store, "requests", KNOCKS)?,
         rows(store, "revocations", REVOCATIONS)?,
         rows(store, "invisible", INVISIBLE)?,
         rows(store, "directory", META)?,
         rows(store, "audit", AUDIT)?,
+        rows(store, "numbers of the audit", NEXT)?,
     ])
 }
 

@@ -10,7 +10,7 @@ use crate::limits::{MAX_AUDIT_DETAIL_CHARS, MAX_AUDIT_ROWS};
 /// By number.
 pub const AUDIT: Rows<AuditRow> = Rows::new(Table::new("audit"));
 /// The number of the next row.
-const NEXT: Rows<u64> = Rows::new(Table::new("audit_next"));
+pub const NEXT: Rows<u64> = Rows::new(Table::new("audit_next"));
 const THE_NEXT: &[u8] = b"next";
 
 /// Something an operator has done.

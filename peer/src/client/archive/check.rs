@@ -1,6 +1,6 @@
 //! Whether the archives on a disk are whole: for a doctor, while nobody is in their channels.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use common::entry::{Hash, RawEntry};
@@ -22,8 +22,10 @@ pub struct Checked {
     pub epoch: Epoch,
     /// How many entries there are.
     pub entries: u64,
-    /// What is wrong: these cannot be read, or are not what came in.
-    pub wrong: BTreeSet<u64>,
+    /// What is wrong: these cannot be read, or are not what came in. What the chain has come to before, where that is sure.
+    pub wrong: BTreeMap<u64, Option<Hash>>,
+    /// How many are left out with them by a repair, since their chain could not be followed any more.
+    pub left_out: u64,
     /// Whether nothing says which entries there are.
     pub is_lost: bool,
 }
@@ -45,12 +47,16 @@ fn of_key(key: &[u8]) -> Option<(ChannelId, Epoch)> {
 
 fn check(store: &Store, (channel, epoch): (ChannelId, Epoch), row: &Bytes) -> Result<Checked, ReadError> {
     let archive = Archive::new(store.clone(), channel);
-    let mut found = Checked { channel, epoch, entries: 0, wrong: BTreeSet::new(), is_lost: false };
+    let mut found =
+        Checked { channel, epoch, entries: 0, wrong: BTreeMap::new(), left_out: 0, is_lost: false };
     match serde_json::from_slice::<Row>(row) {
         Ok(row) => {
             for interval in row.intervals.iter() {
                 archive.check_interval(epoch, interval, &mut found)?;
             }
+            let left = archive.without(epoch, &row.intervals, &found.wrong)?;
+            let count = |all: &Intervals| all.iter().map(|one| one.end.seq - one.after).sum::<u64>();
+            found.left_out = count(&row.intervals) - count(&left) - found.wrong.len() as u64;
         }
         Err(_) => found.is_lost = true,
     }
@@ -75,17 +81,18 @@ impl Archive {
             let computed = match self.sound_entry(&reader, epoch, seq)? {
                 Some(entry) => hash.map(|hash: Hash| hash.next(&entry.header)),
                 None => {
-                    found.wrong.insert(seq);
+                    found.wrong.insert(seq, hash);
                     None
                 }
             };
+            // Here it may be any of those since the last hash that was noted.
             if computed.is_some() && noted.is_some() && computed != noted {
-                found.wrong.insert(seq);
+                found.wrong.insert(seq, None);
             }
             hash = noted.or(computed);
         }
         if hash.is_some_and(|hash| hash != interval.end.hash) {
-            found.wrong.insert(interval.end.seq);
+            found.wrong.insert(interval.end.seq, None);
         }
         Ok(())
     }
@@ -101,16 +108,33 @@ impl Archive {
         Ok(is_it.then_some(entry))
     }
 
+    fn without(
+        &self,
+        epoch: Epoch,
+        intervals: &Intervals,
+        wrong: &BTreeMap<u64, Option<Hash>>,
+    ) -> Result<Intervals, ReadError> {
+        let reader = self.store.reader();
+        let mut ends = BTreeMap::new();
+        for (seq, before) in wrong {
+            ends.insert(*seq, self.noted(&reader, epoch, seq - 1)?.or(*before));
+        }
+        Ok(intervals.without(&ends))
+    }
+
     /// Leaves out what is wrong: it is a gap then, which is filled from the host like any other.
-    async fn leave_out(&self, epoch: Epoch, wrong: BTreeSet<u64>, is_lost: bool) -> Result<(), StoreError> {
+    async fn leave_out(
+        &self,
+        epoch: Epoch,
+        wrong: &BTreeMap<u64, Option<Hash>>,
+        is_lost: bool,
+    ) -> Result<(), StoreError> {
         let failed = |error: ReadError| StoreError::Failed { reason: error.to_string() };
         let row = match is_lost {
             true => Row::default(),
             false => self.row(epoch).map_err(failed)?,
         };
-        let reader = self.store.reader();
-        let noted = |seq| self.noted(&reader, epoch, seq).ok().flatten();
-        let intervals: Intervals = row.intervals.without(&wrong, noted);
+        let intervals = self.without(epoch, &row.intervals, wrong).map_err(failed)?;
         let row = crate::store::json(&Row { intervals, shown: row.shown });
         let key = self.prefix(epoch);
         let write = self.store.write(move |transaction| {
@@ -132,7 +156,7 @@ impl Archive {
 pub async fn repair(store: &Store, found: Vec<Checked>) -> Result<(), StoreError> {
     for Checked { channel, epoch, wrong, is_lost, .. } in found {
         if is_lost || !wrong.is_empty() {
-            Archive::new(store.clone(), channel).leave_out(epoch, wrong, is_lost).await?;
+            Archive::new(store.clone(), channel).leave_out(epoch, &wrong, is_lost).await?;
         }
     }
     Ok(())

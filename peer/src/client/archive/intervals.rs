@@ -5,7 +5,7 @@
 //! knows until they reach the interval below, or the beginning of the log. Then the chain is counted through once, and
 //! the two become one, or stay apart for good when it does not lead to where it should.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use common::entry::Hash;
 use serde::{Deserialize, Serialize};
@@ -238,25 +238,26 @@ impl Intervals {
     }
 
     /// The same without some entries, each of which is a gap then. What is above one goes on from where its chain is known,
-    /// and is proven anew when the gap is filled. What is below one needs the hash at its end, which may have been noted;
-    /// else it is left out too.
-    pub fn without(&self, wrong: &BTreeSet<u64>, noted: impl Fn(u64) -> Option<Hash>) -> Self {
+    /// and is proven anew when the gap is filled. What is below one needs the hash at its end, which comes with it; else it
+    /// is left out too. Of too many pieces the shortest are left out.
+    pub fn without(&self, wrong: &BTreeMap<u64, Option<Hash>>) -> Self {
         let mut left = Vec::new();
         for interval in &self.0 {
             let mut after = interval.after;
-            for gap in
-                wrong.range(interval.after..=interval.end.seq).copied().filter(|gap| *gap > interval.after)
-            {
-                let end = noted(gap - 1).filter(|_| gap - 1 > after).map(|hash| Place { seq: gap - 1, hash });
+            for (gap, before) in wrong.range(interval.after + 1..=interval.end.seq) {
+                let end = before.filter(|_| gap - 1 > after).map(|hash| Place { seq: gap - 1, hash });
                 left.extend(end.map(|end| interval.part(after, end)));
-                after = gap;
+                after = *gap;
             }
             if after < interval.end.seq || after == interval.after {
                 left.push(interval.part(after, interval.end));
             }
         }
-        let over = left.len().saturating_sub(MAX_INTERVALS);
-        Self(left.split_off(over))
+        while left.len() > MAX_INTERVALS {
+            let shortest = left.iter().enumerate().min_by_key(|(_, piece)| piece.end.seq - piece.after);
+            shortest.map(|(place, _)| place).map(|place| left.remove(place));
+        }
+        Self(left)
     }
 
     fn place_of(&self, proof: Proof) -> Option<usize> {
