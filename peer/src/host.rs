@@ -178,7 +178,7 @@ impl HostHandle {
             log: log.clone(),
             acts: acts.clone(),
             gate: gate.clone(),
-            search,
+            search: search.clone(),
             admission,
             head: watch_head,
             ended,
@@ -193,6 +193,7 @@ impl HostHandle {
             log,
             acts,
             gate,
+            search: search.clone(),
             admission: tell_admission,
             head: tell_head,
             ended: tell_ended,
@@ -202,6 +203,8 @@ impl HostHandle {
         // On the threads of whoever opens it, as the members' connections are; the actor has a thread to itself.
         let fanout = Fanout::start(&Handle::current());
         let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head, fanout));
+        // Much may have come into the log while nobody hosted it.
+        search.nudge();
         tracing::info!(channel = %id, seq = head.seq, "hosting");
         Ok(Self { addr, shared: Arc::new(shared) })
     }

@@ -17,7 +17,7 @@ pub mod words;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -119,7 +119,7 @@ pub struct Hits {
     pub hits: Vec<Hit>,
     /// How much there is in all.
     pub total: u64,
-    /// How many entries are not indexed yet.
+    /// How many entries of where it was looked for are not indexed yet.
     pub missing: u64,
 }
 
@@ -127,8 +127,31 @@ pub struct Hits {
 struct Board {
     is_nudged: AtomicBool,
     is_closing: AtomicBool,
-    missing: AtomicU64,
+    /// How many entries of which log are not indexed.
+    missing: Mutex<Vec<(LogId, u64)>>,
     finder: watch::Sender<Option<Finder>>,
+}
+
+impl Board {
+    fn new() -> Self {
+        Self {
+            is_nudged: AtomicBool::new(true),
+            is_closing: AtomicBool::new(false),
+            missing: Mutex::default(),
+            finder: watch::Sender::new(None),
+        }
+    }
+
+    fn set_missing(&self, missing: Vec<(LogId, u64)>) {
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+    }
+
+    /// How many entries are not indexed, there or in all.
+    fn missing(&self, within: Option<&Within>) -> u64 {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = missing.iter().filter(|(log, _)| within.is_none_or(|within| within.holds(*log)));
+        there.map(|(_, entries)| entries).sum()
+    }
 }
 
 /// The search of a peer. Cheap to clone.
@@ -147,12 +170,7 @@ pub struct Search {
 /// When there can be no more threads.
 pub fn start(folder: PathBuf, store: Store) -> std::io::Result<Search> {
     let (commands, orders) = sync_channel(MAX_ORDERS);
-    let board = Arc::new(Board {
-        is_nudged: AtomicBool::new(true),
-        is_closing: AtomicBool::new(false),
-        missing: AtomicU64::new(0),
-        finder: watch::Sender::new(None),
-    });
+    let board = Arc::new(Board::new());
     let indexer = Indexer::new(folder, store, board.clone(), orders, tokio::runtime::Handle::current());
     let thread = Builder::new().name("natter-search".to_owned()).spawn(move || indexer.run())?;
     let permits = Arc::new(Semaphore::new(MAX_SEARCHES));
@@ -191,10 +209,11 @@ impl Search {
         let _permit = self.permits.acquire().await.map_err(|_| Refusal::from(Code::GoingAway))?;
         let finder = self.finder().await?;
         self.catch_up().await;
+        let within = wanted.within.clone();
         let found = tokio::task::spawn_blocking(move || finder.find(&wanted)).await;
         let why = match found {
             Ok(Ok((hits, total))) => {
-                let missing = self.board.missing.load(Ordering::Relaxed);
+                let missing = self.board.missing(within.as_ref());
                 return Ok(Hits { hits, total, missing });
             }
             Ok(Err(error)) => error.to_string(),

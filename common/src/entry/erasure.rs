@@ -62,7 +62,7 @@ impl Erasure {
     /// When the bytes are not an entry.
     pub fn left_of(&self, entry: &[u8]) -> Result<Option<Bytes>, BadEntry> {
         let mut entry = RawEntry::from_bytes(entry)?;
-        let header: Header = serde_json::from_str(entry.header.get())?;
+        let header = entry.open_header()?;
         entry.body = None;
         if self.is_of(&header) { entry.to_bytes().map(Some) } else { Ok(None) }
     }

@@ -36,7 +36,7 @@ use crate::host::log::Log;
 use intervals::{Intervals, Place};
 
 pub use aside::PutAside;
-pub use erasing::follow_kept;
+pub use erasing::{follow_kept, forget};
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
 pub use keeper::{CatchUp, Keeper};
 pub(super) use verify::GetSources;
@@ -397,8 +397,8 @@ impl Archive {
 ///
 /// # Errors
 /// When that cannot be read.
-pub fn all_intervals(transaction: &Transaction<'_>) -> Result<Vec<(ChannelId, Epoch, Intervals)>, ReadError> {
-    let rows = transaction.scan(INTERVALS, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+pub fn all_intervals(reader: &Reader) -> Result<Vec<(ChannelId, Epoch, Intervals)>, ReadError> {
+    let rows = reader.scan(INTERVALS, KeyRange::ALL, usize::MAX, Direction::Forward)?;
     let read = |(key, value): &(Bytes, Bytes)| {
         let (channel, epoch) = (key.first_chunk::<16>()?, key.last_chunk::<16>()?);
         let row = crate::store::parse::<Row>(value)?;

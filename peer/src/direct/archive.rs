@@ -320,8 +320,8 @@ impl Archive {
 ///
 /// # Errors
 /// When that cannot be read.
-pub fn all_arrivals(transaction: &Transaction<'_>) -> Result<Vec<(ContactId, u64)>, ReadError> {
-    let rows = transaction.scan(STATE, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+pub fn all_arrivals(reader: &Reader) -> Result<Vec<(ContactId, u64)>, ReadError> {
+    let rows = reader.scan(STATE, KeyRange::ALL, usize::MAX, Direction::Forward)?;
     let read = |(key, value): &(Bytes, Bytes)| {
         let contact = ContactId(uuid::Uuid::from_bytes(key.as_ref().try_into().ok()?));
         Some((contact, parse::<TalkState>(value)?.arrivals))

@@ -38,6 +38,7 @@ use super::presence::Presence;
 use super::record::{self, HostRecord};
 use super::retention::Retention;
 use super::seats::Seats;
+use crate::search::Search;
 
 /// Somebody who has entered.
 pub(super) struct Seat {
@@ -96,6 +97,7 @@ pub(super) struct Parts {
     pub log: Log,
     pub acts: Acts,
     pub gate: SharedGate,
+    pub search: Search,
     pub admission: watch::Sender<Admission>,
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,

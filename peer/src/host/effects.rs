@@ -197,6 +197,7 @@ impl Host {
         };
         ctx.spawn(work.into_actor(self).map(|outcome, host, ctx| {
             crash::here(Point::HostAppended);
+            host.parts.search.nudge();
             host.channel.appended(outcome);
             host.apply(ctx);
         }));
@@ -273,7 +274,7 @@ impl Host {
         }
         let Some(before) = self.retention.next(self.record().policy.retention_days, now) else { return };
         let (log, id) = (self.parts.log.clone(), self.record().id);
-        let work = async move { log.forget(before).await };
+        let work = async move { log.forget(before, now).await };
         ctx.spawn(work.into_actor(self).map(move |forgotten, host, _| {
             let has_more = forgotten.unwrap_or_else(|error| {
                 tracing::warn!(channel = %id, err = ?error.to_string(), "what is too old cannot be forgotten now");

@@ -1,13 +1,15 @@
 //! The durable log of a channel, in the peer's one store: entries by number, ids, checkpoints, and the record of what
 //! is hosted.
 
+mod aside;
 pub mod check;
+mod erasing;
+#[cfg(test)]
+mod tests;
 
 use std::ops::{Bound, ControlFlow};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::clock::Timestamp;
-use common::entry::erasure::{ERASE, Erasure};
 use common::entry::{BadEntry, Checkpoint, Hash, Position, RawEntry};
 use common::id::{ChannelId, Epoch, MessageId, Subject};
 use common::proto::channel::{Stored, StoredMessage};
@@ -16,9 +18,9 @@ use common::proto::limits::{MAX_APPEND_ENTRIES, MAX_CHECKPOINTS, MAX_PAGE_BYTES}
 use common::proto::status::{Code, Refusal};
 use common::signed::Signed;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
+use uuid::Uuid;
 
 use super::channel::{AppendFailure, Batch, Content, Known};
-use crate::branch::{self, Branch};
 
 /// Channel, epoch and number of an entry: its hash and its exact bytes.
 const ENTRIES: Table = Table::new("log");
@@ -31,14 +33,7 @@ const ERASED: Table = Table::new("log_erased");
 /// Channel and epoch: up to which number bodies were taken away for being too old.
 const FORGOTTEN: Table = Table::new("log_forgotten");
 
-/// How many entries are looked at in one go for whether they are too old.
-const FORGET_ROWS: usize = 500;
-/// How many bytes of them.
-const FORGET_BYTES: usize = 1024 * 1024;
-
 const HASH_BYTES: usize = 32;
-/// How many entries are put aside in one write.
-const ASIDE_ROWS: usize = 64;
 
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -155,15 +150,11 @@ impl Log {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn end_of(
-        transaction: &Transaction<'_>,
-        channel: ChannelId,
-        epoch: Epoch,
-    ) -> Result<(u64, u64), ReadError> {
+    pub fn end_of(reader: &Reader, channel: ChannelId, epoch: Epoch) -> Result<(u64, u64), ReadError> {
         let prefix = [channel.0.into_bytes(), epoch.0.into_bytes()].concat();
-        let last = transaction.scan(ENTRIES, KeyRange::prefix(&prefix), 1, Direction::Backward)?;
+        let last = reader.scan(ENTRIES, KeyRange::prefix(&prefix), 1, Direction::Backward)?;
         let end = last.first().and_then(|(key, _)| key.last_chunk().copied());
-        let forgotten = transaction.get(FORGOTTEN, &prefix)?;
+        let forgotten = reader.get(FORGOTTEN, &prefix)?;
         let forgotten = forgotten.and_then(|row| row.as_ref().try_into().ok());
         Ok((end.map_or(0, u64::from_be_bytes), forgotten.map_or(0, u64::from_be_bytes)))
     }
@@ -180,6 +171,23 @@ impl Log {
         let key = self.entry_key(position.seq);
         let found = transaction.get(ENTRIES, key)?;
         Ok(found.and_then(|value| self.position(&key, &value)) == Some(position))
+    }
+
+    /// All lives of this channel's log of which there is something, this one with them.
+    fn lives(&self, transaction: &Transaction<'_>) -> Result<Vec<Self>, ReadError> {
+        let of = |epoch| Self { epoch, ..self.clone() };
+        let (mut lives, mut after) = (vec![self.clone()], of(Epoch(Uuid::nil())).entry_key(0));
+        loop {
+            let keys = (Bound::Excluded(after), Bound::Included(of(Epoch(Uuid::max())).entry_key(u64::MAX)));
+            let next = transaction.scan(ENTRIES, keys, 1, Direction::Forward)?;
+            let epoch = next.first().and_then(|(key, _)| key.get(16..)?.first_chunk().copied());
+            let Some(epoch) = epoch.map(Uuid::from_bytes) else { return Ok(lives) };
+            let life = of(Epoch(epoch));
+            after = life.entry_key(u64::MAX);
+            if life.epoch != self.epoch {
+                lives.push(life);
+            }
+        }
     }
 
     fn position(&self, key: &[u8], value: &[u8]) -> Option<Position> {
@@ -238,7 +246,7 @@ impl Log {
             let seq = entry.position.seq;
             transaction.put(ENTRIES, self.entry_key(seq), row(entry.position.hash, &entry.bytes));
             transaction.put(IDS, self.id_key(entry.id), Bytes::copy_from_slice(&seq.to_be_bytes()));
-            if let Some(erasure) = entry.erases {
+            if let Some(erasure) = &entry.erases {
                 self.erase(transaction, erasure)?;
             }
         }
@@ -248,75 +256,6 @@ impl Log {
             transaction.put(CHECKPOINTS, self.entry_key(*seq), text);
         }
         Ok(())
-    }
-
-    /// Takes the body away of the entry that is meant: with the entry that says so, so that there is never one without
-    /// the other.
-    fn erase(&self, transaction: &mut Transaction<'_>, erasure: Erasure) -> Result<(), Abort<NotPut>> {
-        let key = self.entry_key(erasure.seq);
-        let Some(value) = transaction.get(ENTRIES, key)? else { return Ok(()) };
-        let (Some(hash), Some(bytes)) = (hash_of(&value), bytes_of(&value)) else { return Ok(()) };
-        let left = erasure.left_of(&bytes).map_err(|error| Abort::Rejected(NotPut::Form(error.to_string())));
-        if let Some(left) = left? {
-            transaction.put(ENTRIES, key, row(hash, &left));
-            if transaction.get(ERASED, key)?.is_none() {
-                transaction.put(ERASED, key, Bytes::copy_from_slice(&erasure.by.to_be_bytes()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the bodies away of entries that were stored before a moment, in their order, as many as in one go. What erases
-    /// keeps its body, so that whoever comes late hears of it. Whether there may be more.
-    ///
-    /// # Errors
-    /// When it is not known to be done.
-    pub async fn forget(&self, before: Timestamp) -> Result<bool, LogError> {
-        let log = self.clone();
-        self.store.write(move |transaction| Ok::<_, Abort>(log.forget_some(transaction, before))).await?
-    }
-
-    fn forget_some(&self, transaction: &mut Transaction<'_>, before: Timestamp) -> Result<bool, LogError> {
-        let upto = transaction.get(FORGOTTEN, self.prefix())?;
-        let upto = upto.and_then(|row| row.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        transaction.visit(ENTRIES, self.keys(upto, u64::MAX), Direction::Forward, |_, value| {
-            bytes += value.len();
-            rows.push(value);
-            if rows.len() < FORGET_ROWS && bytes < FORGET_BYTES {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        let (count, mut last) = (rows.len(), upto);
-        for value in rows {
-            let damaged = LogError::Damaged("an entry");
-            let (Some(hash), Some(bytes)) = (hash_of(&value), bytes_of(&value)) else { return Err(damaged) };
-            let mut entry = RawEntry::from_bytes(&bytes)?;
-            let header = entry.open()?;
-            if header.stored_at >= before {
-                break;
-            }
-            last = header.seq;
-            if header.kind != ERASE && entry.body.take().is_some() {
-                transaction.put(ENTRIES, self.entry_key(header.seq), row(hash, &entry.to_bytes()?));
-            }
-        }
-        let forgotten = usize::try_from(last - upto).unwrap_or(usize::MAX);
-        if forgotten > 0 {
-            transaction.put(FORGOTTEN, self.prefix(), Bytes::copy_from_slice(&last.to_be_bytes()));
-        }
-        Ok(forgotten == count && count > 0)
-    }
-
-    /// The number of the entry that has erased this one, if one has. Blocks for as long as the disk takes.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn erased_by(&self, seq: u64) -> Result<Option<u64>, ReadError> {
-        let by = self.store.reader().get(ERASED, self.entry_key(seq))?;
-        Ok(by.and_then(|by| by.as_ref().try_into().ok()).map(u64::from_be_bytes))
     }
 
     /// What is stored under a message id. Blocks for as long as the disk takes.
@@ -454,48 +393,6 @@ impl Log {
         Ok(())
     }
 
-    /// Puts the entries behind `from` aside: a hosting with this number went on without them. Returns how many there
-    /// were; none when `from` is no place of this log. From the end, so that a crash in between leaves a log without a
-    /// gap.
-    ///
-    /// # Errors
-    /// When it is not known to be done.
-    pub async fn set_aside(&self, from: Position, term: u64) -> Result<u64, LogError> {
-        if self.position_at(from.seq)? != Some(from) {
-            return Ok(0);
-        }
-        let mut count = 0;
-        loop {
-            let log = self.clone();
-            let moved = self.store.write(move |transaction| {
-                let keys = log.keys(from.seq, u64::MAX);
-                let rows = transaction.scan(ENTRIES, keys, ASIDE_ROWS, Direction::Backward)?;
-                let count = rows.len();
-                for (key, value) in rows {
-                    log.move_aside(transaction, term, &key, &value);
-                }
-                Ok::<_, Abort>(count)
-            });
-            let moved = moved.await?;
-            count += moved as u64;
-            if moved < ASIDE_ROWS {
-                return Ok(count);
-            }
-        }
-    }
-
-    fn move_aside(&self, transaction: &mut Transaction<'_>, term: u64, key: &[u8], value: &Bytes) {
-        let seq = key.last_chunk().copied().map_or(0, u64::from_be_bytes);
-        if let Some(bytes) = bytes_of(value) {
-            if let Ok(header) = RawEntry::from_bytes(&bytes).and_then(|entry| entry.open()) {
-                transaction.delete(IDS, self.id_key(header.id));
-            }
-            branch::put(transaction, self.channel, Branch { term, epoch: self.epoch }, seq, bytes);
-        }
-        transaction.delete(ENTRIES, key);
-        transaction.delete(CHECKPOINTS, self.entry_key(seq));
-    }
-
     fn read_page(&self, reader: &Reader, range: PageRange) -> Result<Page, LogError> {
         let PageRange { after, upto, rows, newest } = range;
         let direction = if newest { Direction::Backward } else { Direction::Forward };
@@ -531,7 +428,7 @@ enum NotPut {
     /// The log does not end where the host believes.
     #[error("the log ends at {found}, not at {expected}")]
     WrongEnd { found: u64, expected: u64 },
-    /// A checkpoint has no stored form, or what is to be erased is no entry.
+    /// A checkpoint has no stored form.
     #[error("not of the expected form: {0}")]
     Form(String),
 }

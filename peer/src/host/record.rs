@@ -8,7 +8,7 @@ use common::proto::directory::{Owner, Policy};
 use common::proto::limits::MAX_FORKS;
 use common::proto::moving::Hosting;
 use common::proto::policy::{Holder, Standing};
-use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
+use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::forking;
@@ -111,11 +111,11 @@ pub struct HostedLog {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn all_logs(transaction: &Transaction<'_>) -> Result<Vec<HostedLog>, ReadError> {
-    let rows = transaction.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)?;
+pub fn all_logs(reader: &Reader) -> Result<Vec<HostedLog>, ReadError> {
+    let rows = reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)?;
     let records = rows.iter().filter_map(|(_, value)| crate::store::parse::<HostRecord>(value));
     let log = |HostRecord { id: channel, epoch, .. }| {
-        let (end, forgotten) = Log::end_of(transaction, channel, epoch)?;
+        let (end, forgotten) = Log::end_of(reader, channel, epoch)?;
         Ok(HostedLog { channel, epoch, end, forgotten })
     };
     records.map(log).collect()

@@ -80,13 +80,18 @@ impl NodeHandle {
             older.map(|Cursor { time, key }| FoundAt { stored_at: Timestamp::from_millis(time), seq: key });
         let asked = Search { words, from, since, before, link, older, limit: Some(limit) };
         let SearchPage { entries, epoch, total, missing } = client.request(&asked).await?;
-        let mut hits = Vec::new();
-        let mut last = None;
+        let mut messages = Vec::new();
         for entry in entries.iter().take(limit as usize) {
             let bad =
                 |error| Refusal::new(Code::BadRequest, format!("the host found what is no entry: {error}"));
-            let message = chat_message(&channel, epoch, entry.open().map_err(bad)?, entry);
-            last = Some(Cursor { time: message.stored_at.as_millis(), key: message.seq });
+            messages.push(chat_message(&channel, epoch, entry.open().map_err(bad)?, entry));
+        }
+        let last = messages.last();
+        let last = last.map(|last| Cursor { time: last.stored_at.as_millis(), key: last.seq });
+        let archive = Archive::new(self.historian.store().clone(), client.id());
+        let mut hits = Vec::new();
+        for message in archive.note_erased(epoch, messages).await? {
+            // What was erased does not come back, whoever gives it.
             let Some(text) = message.text.clone() else { continue };
             hits.push(FoundMessage {
                 snippet: snippet(&text, query),

@@ -7,7 +7,7 @@ use std::ops::{Bound, RangeInclusive};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use common::id::{ChannelId, Epoch};
+use common::id::{ChannelId, Epoch, MessageId};
 use serde::{Deserialize, Serialize};
 use tantivy::collector::{Count, TopDocs};
 use tantivy::directory::MmapDirectory;
@@ -30,13 +30,14 @@ use super::{Cursor, Hit, Wanted};
 use crate::direct::book::ContactId;
 
 /// Raised when what is indexed, or how, is another way than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How much memory what is not committed may take.
 const WRITER_BYTES: usize = 32 * 1024 * 1024;
 /// A part of a word is looked for in so many words at most.
 const MAX_EXPANSIONS: u32 = 1000;
 /// So many bits of a key are the number of an entry; those above say of which log.
 const SEQ_BITS: u32 = 40;
+const MAX_SEQ: u64 = (1 << SEQ_BITS) - 1;
 /// What is found by `has:link`.
 const LINK: &str = "link";
 
@@ -67,8 +68,19 @@ pub struct Text {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Kept {
     version: u32,
-    /// By place: a log keeps the place it was given. What of it is indexed, and up to where its texts were dropped by age.
-    logs: Vec<(LogId, Ranges, u64)>,
+    /// By place: a log keeps the place it was given.
+    logs: Vec<KeptLog>,
+}
+
+/// How far one log is indexed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KeptLog {
+    log: LogId,
+    indexed: Ranges,
+    /// Up to here its texts were dropped because of their age.
+    forgotten: u64,
+    /// The last of what is indexed, and which message it was: another one there means that the log was cut.
+    last: Option<(u64, Option<MessageId>)>,
 }
 
 /// Why the index cannot be used.
@@ -170,7 +182,7 @@ impl Index {
 
     fn with(index: tantivy::Index, fields: Fields, kept: Kept) -> Result<Self, IndexError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let logs = Arc::new(RwLock::new(kept.logs.iter().map(|(log, ..)| *log).collect()));
+        let logs = Arc::new(RwLock::new(kept.logs.iter().map(|kept| kept.log).collect()));
         Ok(Self { index, fields, reader, writer: None, kept, logs })
     }
 
@@ -192,13 +204,21 @@ impl Index {
 
     /// Which entries of a log are in it.
     pub fn indexed(&self, log: LogId) -> Ranges {
-        let found = self.kept.logs.iter().find(|(known, ..)| *known == log);
-        found.map(|(_, ranges, _)| ranges.clone()).unwrap_or_default()
+        self.kept(log).map(|kept| kept.indexed.clone()).unwrap_or_default()
+    }
+
+    /// The last of a log that is in it, and which message that was.
+    pub fn last(&self, log: LogId) -> Option<(u64, Option<MessageId>)> {
+        self.kept(log)?.last
+    }
+
+    fn kept(&self, log: LogId) -> Option<&KeptLog> {
+        self.kept.logs.iter().find(|kept| kept.log == log)
     }
 
     /// The logs of which it has, or had, something.
     pub fn logs(&self) -> Vec<LogId> {
-        self.kept.logs.iter().map(|(log, ..)| *log).collect()
+        self.kept.logs.iter().map(|kept| kept.log).collect()
     }
 
     /// Takes the texts among the entries after `after`, up to `upto`. It counts with the next commit.
@@ -221,8 +241,37 @@ impl Index {
             document.add_u64(fields.time, time);
             writer.add_document(document)?;
         }
-        self.kept.logs[place].1.add(after, upto);
+        self.kept.logs[place].indexed.add(after, upto);
         Ok(())
+    }
+
+    /// Notes which message is at `seq`, if nothing behind it is indexed.
+    pub fn note_last(&mut self, log: LogId, seq: u64, message: Option<MessageId>) {
+        let place = self.place(log);
+        let last = &mut self.kept.logs[place].last;
+        if last.is_none_or(|(known, _)| known <= seq) {
+            *last = Some((seq, message));
+        }
+    }
+
+    /// Takes all of a log out; it is indexed anew, as far as it is there.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn remove_all(&mut self, log: LogId) -> Result<(), IndexError> {
+        self.remove(log, 0..=MAX_SEQ, false)?;
+        let place = self.place(log);
+        let kept = &mut self.kept.logs[place];
+        (kept.forgotten, kept.last) = (0, None);
+        Ok(())
+    }
+
+    /// Whether something that was taken out is on the disk still.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn is_torn(&self) -> Result<bool, IndexError> {
+        Ok(self.index.searchable_segment_metas()?.iter().any(|meta| meta.has_deletes()))
     }
 
     /// Takes entries out; they are not indexed again while `stays` is set, as if they had no text.
@@ -235,7 +284,7 @@ impl Index {
         let range = self.range(self.fields.key, key(place, first), key(place, last));
         self.writer()?.delete_query(range)?;
         if !stays {
-            self.kept.logs[place].1.remove(first.saturating_sub(1), last);
+            self.kept.logs[place].indexed.remove(first.saturating_sub(1), last);
         }
         Ok(())
     }
@@ -246,12 +295,12 @@ impl Index {
     /// When that cannot be done.
     pub fn forget_upto(&mut self, log: LogId, upto: u64) -> Result<bool, IndexError> {
         let place = self.place(log);
-        let done = self.kept.logs[place].2;
+        let done = self.kept.logs[place].forgotten;
         if upto <= done {
             return Ok(false);
         }
         self.remove(log, done + 1..=upto, true)?;
-        self.kept.logs[place].2 = upto;
+        self.kept.logs[place].forgotten = upto;
         Ok(true)
     }
 
@@ -265,7 +314,7 @@ impl Index {
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&payload);
         prepared.commit()?;
-        let known = self.kept.logs.iter().map(|(log, ..)| *log).collect();
+        let known = self.kept.logs.iter().map(|kept| kept.log).collect();
         *self.logs.write().unwrap_or_else(PoisonError::into_inner) = known;
         self.reader.reload()?;
         Ok(())
@@ -279,13 +328,15 @@ impl Index {
         let metas = self.index.searchable_segment_metas()?.into_iter();
         // What is known of a part keeps its files: no longer than here.
         let torn = metas.filter(|meta| meta.has_deletes()).map(|meta| meta.id()).collect::<Vec<_>>();
+        let mut failed = None;
         for id in torn {
-            self.writer()?.merge(&[id]).wait()?;
+            // One that is being put together with others is written anew by that.
+            failed = self.writer()?.merge(&[id]).wait().err().or(failed);
         }
         // What somebody still looks through goes the next time.
         self.reader.reload()?;
         self.writer()?.garbage_collect_files().wait()?;
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// How many bytes it has on disk.
@@ -302,9 +353,9 @@ impl Index {
     }
 
     fn place(&mut self, log: LogId) -> usize {
-        let known = self.kept.logs.iter().position(|(known, ..)| *known == log);
+        let known = self.kept.logs.iter().position(|kept| kept.log == log);
         known.unwrap_or_else(|| {
-            self.kept.logs.push((log, Ranges::default(), 0));
+            self.kept.logs.push(KeptLog { log, indexed: Ranges::default(), forgotten: 0, last: None });
             self.kept.logs.len() - 1
         })
     }
@@ -338,7 +389,7 @@ impl Finder {
         let (found, total) = searcher.search(&query, &(newest, Count))?;
         let hits = found.into_iter().filter_map(|((time, key), _)| {
             let log = *logs.get(usize::try_from(key >> SEQ_BITS).ok()?)?;
-            Some(Hit { log, seq: key & ((1 << SEQ_BITS) - 1), cursor: Cursor { time, key } })
+            Some(Hit { log, seq: key & MAX_SEQ, cursor: Cursor { time, key } })
         });
         Ok((hits.collect(), total as u64))
     }
@@ -407,7 +458,7 @@ fn range(field: Field, from: Bound<u64>, to: Bound<u64>) -> Box<dyn Query> {
 }
 
 fn key(place: usize, seq: u64) -> u64 {
-    ((place as u64) << SEQ_BITS) | (seq & ((1 << SEQ_BITS) - 1))
+    ((place as u64) << SEQ_BITS) | (seq & MAX_SEQ)
 }
 
 fn tokens(text: &str) -> PreTokenizedString {

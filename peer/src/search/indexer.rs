@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::index::{Index, IndexError, LogId};
 use super::ranges::Ranges;
-use super::sources::{Read, Source, read, sources};
+use super::sources::{Read, Source, message_at, read, sources};
 use super::{Board, MAX_ORDERS};
 
 /// How many entries are read in one go.
@@ -128,10 +128,14 @@ impl Indexer {
             if self.board.is_nudged.swap(false, Ordering::AcqRel) {
                 self.due.get_or_insert(now + GATHER);
             }
+            if self.due.is_none() {
+                // Nothing came in since it was looked at last.
+                self.answer_waiting();
+            }
             if self.due.is_some_and(|due| due <= now) || !self.waiting.is_empty() {
                 self.due = self.round();
             } else if self.purge.take_if(|purge| *purge <= now).is_some() {
-                self.do_purge();
+                self.do_purge(now);
             }
         }
     }
@@ -174,11 +178,15 @@ impl Indexer {
                 if self.folder.exists() {
                     tracing::warn!(why = %error, "the search index is made anew");
                 }
-                if let Err(failure) = self.create() {
-                    tracing::error!(err = %failure, "there is no search index");
-                    self.due = Some(Instant::now() + RETRY);
-                }
+                self.try_to_create();
             }
+        }
+    }
+
+    fn try_to_create(&mut self) {
+        if let Err(failure) = self.create() {
+            tracing::error!(err = %failure, "there is no search index");
+            self.due = Some(Instant::now() + RETRY);
         }
     }
 
@@ -189,8 +197,12 @@ impl Indexer {
 
     fn use_index(&mut self, index: Index) {
         self.board.finder.send_replace(Some(index.finder()));
+        let now = Instant::now();
+        if index.is_torn().unwrap_or(true) {
+            self.purge.get_or_insert(now + PURGE_AFTER);
+        }
         self.index = Some(index);
-        self.due = Some(Instant::now());
+        self.due = Some(now);
     }
 
     fn close_index(&mut self) {
@@ -199,17 +211,19 @@ impl Indexer {
     }
 
     /// Does what there is to do; says when there will be more.
-    fn round(&mut self) -> Option<Instant> {
+    pub(super) fn round(&mut self) -> Option<Instant> {
         self.looked = Instant::now();
         if self.index.is_none() {
             self.open();
         }
+        if self.index.is_none() {
+            // Who looks for something is told that there is none.
+            self.waiting.clear();
+            return Some(self.looked + RETRY);
+        }
         match self.keep_up() {
             Ok(true) => {
-                // Whoever no longer waits has looked without it.
-                for waiting in self.waiting.drain(..) {
-                    let _ = waiting.send(());
-                }
+                self.answer_waiting();
                 None
             }
             Ok(false) => Some(Instant::now()),
@@ -226,39 +240,51 @@ impl Indexer {
         }
     }
 
+    fn answer_waiting(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever no longer waits has looked already.
+            let _ = waiting.send(());
+        }
+    }
+
     /// Indexes what is missing, the newest first, as much as is written at once; true when nothing is missing any more.
     fn keep_up(&mut self) -> Result<bool, Failure> {
         let sources = self.runtime.block_on(sources(&self.store))?;
         self.check_room()?;
         let Some(index) = self.index.as_mut() else { return Ok(false) };
-        let mut is_changed = drop_gone(index, &sources)?;
+        let mut is_changed = drop_gone(index, &self.store, &sources)?;
         let mut is_torn = is_changed;
         let mut todo = Vec::new();
         for Source { log, there, forgotten } in sources {
             is_torn |= index.forget_upto(log, forgotten)?;
             todo.push((log, there.without(&index.indexed(log))));
         }
-        let mut missing = todo.iter().map(|(_, todo)| todo.count()).sum::<u64>();
-        self.board.missing.store(missing, Ordering::Relaxed);
         let mut left = COMMIT_EVERY;
-        for (log, mut todo) in todo {
-            while let Some((after, upto)) = todo.last().filter(|_| left > 0) {
+        let missing =
+            |todo: &[(LogId, Ranges)]| todo.iter().map(|(log, todo)| (*log, todo.count())).collect();
+        self.board.set_missing(missing(&todo));
+        let mut waits = todo.iter().map(|(_, todo)| todo.count()).sum::<u64>();
+        for place in 0..todo.len() {
+            while let Some((log, (after, upto))) =
+                todo.get(place).and_then(|(log, todo)| Some((*log, todo.last()?))).filter(|_| left > 0)
+            {
                 if self.board.is_closing.load(Ordering::Acquire) {
                     return Ok(false);
                 }
-                if missing > WAITED_FOR {
+                if waits > WAITED_FOR {
                     hear(&self.orders, &mut self.held, &mut self.waiting);
                 }
                 let after = after.max(upto.saturating_sub(PORTION.min(left)));
                 let Read { texts, erased } = read(&self.store, log, after, upto)?;
                 index.add(log, after, upto, texts)?;
+                index.note_last(log, upto, message_at(&self.store, log, upto)?);
                 for seq in erased {
-                    index.remove(log, seq..=seq, true)?;
+                    erase(index, log, seq)?;
                     is_torn = true;
                 }
-                todo.remove(after, upto);
+                todo[place].1.remove(after, upto);
                 left -= upto - after;
-                missing -= upto - after;
+                waits -= upto - after;
                 is_changed = true;
             }
         }
@@ -266,10 +292,10 @@ impl Indexer {
             index.commit()?;
         }
         if is_torn {
-            self.purge = Some(Instant::now() + PURGE_AFTER);
+            self.purge.get_or_insert_with(|| Instant::now() + PURGE_AFTER);
         }
-        self.board.missing.store(missing, Ordering::Relaxed);
-        Ok(missing == 0)
+        self.board.set_missing(missing(&todo));
+        Ok(waits == 0)
     }
 
     /// Leaves what there is to messages, which cannot be made again.
@@ -286,33 +312,49 @@ impl Indexer {
     fn missing(&self) -> Result<u64, Failure> {
         let sources = self.runtime.block_on(sources(&self.store))?;
         let Some(index) = &self.index else { return Ok(0) };
-        let missing = sources.iter().map(|source| source.there.without(&index.indexed(source.log)).count());
-        let missing = missing.sum();
-        self.board.missing.store(missing, Ordering::Relaxed);
-        Ok(missing)
+        let missing = sources
+            .iter()
+            .map(|Source { log, there, .. }| (*log, there.without(&index.indexed(*log)).count()));
+        let missing = missing.collect::<Vec<_>>();
+        let entries = missing.iter().map(|(_, entries)| entries).sum();
+        self.board.set_missing(missing);
+        Ok(entries)
     }
 
     fn forget(&mut self, log: LogId, seqs: RangeInclusive<u64>) {
+        // Without an index nothing of it is on the disk: what is made later has nothing of what has no text.
         let Some(index) = &mut self.index else { return };
         let forgotten = index.remove(log, seqs, true).and_then(|()| index.commit());
         match forgotten {
-            Ok(()) => self.purge = Some(Instant::now() + PURGE_AFTER),
+            Ok(()) => {
+                self.purge.get_or_insert_with(|| Instant::now() + PURGE_AFTER);
+            }
             Err(error) => {
-                // Made anew, it has nothing of what has no text.
                 tracing::warn!(err = %error, "a text cannot be taken out of the search index, which is made anew");
                 self.close_index();
-                if let Err(failure) = self.create() {
-                    tracing::error!(err = %failure, "there is no search index");
-                }
+                self.try_to_create();
             }
         }
     }
 
-    fn do_purge(&mut self) {
+    fn do_purge(&mut self, now: Instant) {
         if let Some(Err(error)) = self.index.as_mut().map(Index::purge) {
-            tracing::warn!(err = %error, "what was taken out of the search index is still on disk");
+            tracing::warn!(err = %error, "what was taken out of the search index is on disk for a while longer");
+            self.purge = Some(now + RETRY);
         }
     }
+}
+
+/// Takes out an entry that was erased. Other lives of the log may have it under the same number: there it is looked at anew.
+fn erase(index: &mut Index, log: LogId, seq: u64) -> Result<(), IndexError> {
+    index.remove(log, seq..=seq, true)?;
+    let LogId::Channel(channel, _) = log else { return Ok(()) };
+    let lives =
+        index.logs().into_iter().filter(|life| matches!(life, LogId::Channel(of, _) if *of == channel));
+    for life in lives.filter(|life| *life != log) {
+        index.remove(life, seq..=seq, false)?;
+    }
+    Ok(())
 }
 
 /// Lets go those who look for something while very much is missing, and keeps what else has come for later.
@@ -329,13 +371,20 @@ fn hear(orders: &Receiver<Command>, held: &mut VecDeque<Command>, waiting: &mut 
     }
 }
 
-/// Takes out what is in the index and not in the store any more: an older copy was put back, or entries were dropped.
-fn drop_gone(index: &mut Index, sources: &[Source]) -> Result<bool, IndexError> {
+/// Takes out what is in the index and not in the store any more: an older copy was put back, entries were dropped, or a
+/// log was cut and went on with others.
+fn drop_gone(index: &mut Index, store: &Store, sources: &[Source]) -> Result<bool, Failure> {
     let known = sources.iter().map(|source| source.log).collect::<HashSet<_>>();
     let gone = index.logs().into_iter().filter(|log| !known.contains(log));
     let gone = gone.map(|log| Source { log, there: Ranges::default(), forgotten: 0 }).collect::<Vec<_>>();
     let mut is_changed = false;
     for Source { log, there, .. } in sources.iter().chain(&gone) {
+        if let Some((seq, message)) = index.last(*log)
+            && message_at(store, *log, seq)? != message
+        {
+            index.remove_all(*log)?;
+            is_changed = true;
+        }
         for (after, upto) in index.indexed(*log).without(there).iter() {
             index.remove(*log, after + 1..=upto, false)?;
             is_changed = true;

@@ -2,8 +2,9 @@
 
 use common::entry::erasure::EraseBody;
 use common::entry::{Header, RawEntry, TEXT, TextBody};
+use common::id::MessageId;
 use common::name::fold;
-use common::storage::{Abort, ReadError, Store, StoreError};
+use common::storage::{Abort, ReadError, Reader, Store, StoreError};
 
 use super::index::{LogId, Text};
 use super::ranges::Ranges;
@@ -36,24 +37,25 @@ pub struct Read {
 /// # Errors
 /// When the store cannot say.
 pub async fn sources(store: &Store) -> Result<Vec<Source>, StoreError> {
-    // A write job that writes nothing: what it sees is one picture, and on disk by the time it is answered.
-    let read = store.write(|transaction| {
+    // A write job that does nothing: what was written before it is on disk by the time it is answered.
+    store.write(|_| Ok::<_, Abort>(())).await?;
+    let read = |reader: &Reader| {
         let mut all: Vec<Source> = Vec::new();
-        for (channel, epoch, intervals) in all_intervals(transaction)? {
+        for (channel, epoch, intervals) in all_intervals(reader)? {
             let there = &mut source(&mut all, LogId::Channel(channel, epoch)).there;
             intervals.iter().for_each(|interval| there.add(interval.after, interval.end.seq));
         }
-        for (contact, arrivals) in all_arrivals(transaction)? {
+        for (contact, arrivals) in all_arrivals(reader)? {
             source(&mut all, LogId::Direct(contact)).there.add(0, arrivals);
         }
-        for HostedLog { channel, epoch, end, forgotten } in all_logs(transaction)? {
+        for HostedLog { channel, epoch, end, forgotten } in all_logs(reader)? {
             let hosted = source(&mut all, LogId::Channel(channel, epoch));
             hosted.there.add(0, end);
             hosted.forgotten = forgotten;
         }
-        Ok::<_, Abort>(all)
-    });
-    read.await
+        Ok::<_, ReadError>(all)
+    };
+    Ok(store.read(read).await.map_err(Abort::from)?)
 }
 
 /// The one of a log, a new one if there is none.
@@ -63,6 +65,17 @@ fn source(all: &mut Vec<Source>, log: LogId) -> &mut Source {
         all.len() - 1
     });
     &mut all[place]
+}
+
+/// Which message an entry of a channel is, if that can be read. Blocks for as long as the disk takes.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn message_at(store: &Store, log: LogId, seq: u64) -> Result<Option<MessageId>, ReadError> {
+    let LogId::Channel(channel, epoch) = log else { return Ok(None) };
+    let bytes = Archive::new(store.clone(), channel).bytes_if_there(epoch, seq)?;
+    let header = bytes.and_then(|bytes| RawEntry::from_bytes(&bytes).ok()?.open_header().ok());
+    Ok(header.map(|header| header.id))
 }
 
 /// What there is in the entries after `after`, up to `upto`. What is gone, erased or no text is passed over. Blocks for as

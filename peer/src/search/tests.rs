@@ -77,7 +77,6 @@ impl Scene {
             assert!(self.intervals.append(after + 1, Place { seq: last, hash }));
         }
         self.write(entries).await;
-        self.search.nudge();
     }
 
     async fn write(&self, entries: Vec<Kept>) {
@@ -90,6 +89,7 @@ impl Scene {
             erasures: Vec::new(),
         };
         archive.keep(batch).await.unwrap();
+        self.search.nudge();
     }
 
     async fn found(&self, wanted: Wanted) -> Vec<u64> {
@@ -229,7 +229,7 @@ async fn an_index_that_is_gone_damaged_or_of_another_release_is_made_anew() {
         |scene| {
             let path = scene.index_folder().join("meta.json");
             let of_later =
-                fs::read_to_string(&path).unwrap().replace("\\\"version\\\":1", "\\\"version\\\":9");
+                fs::read_to_string(&path).unwrap().replace("\\\"version\\\":2", "\\\"version\\\":9");
             assert!(of_later.contains("\\\"version\\\":9"));
             fs::write(path, of_later).unwrap();
         },
@@ -294,7 +294,9 @@ async fn what_is_taken_out_is_gone_from_the_disk_when_it_is_written_anew() {
     index.remove(scene.log(), 2..=2, true).unwrap();
     index.commit().unwrap();
     assert_eq!(files(), before, "what was taken out is only marked");
+    assert!(index.is_torn().unwrap(), "and so it is known after a restart that it is there still");
     index.purge().unwrap();
+    assert!(!index.is_torn().unwrap());
     assert!(!index.forget_upto(scene.log(), 0).unwrap());
     assert!(before.iter().all(|path| !path.exists()) && files().len() == 1);
     assert_eq!(index.finder().find(&wanted("plain")).unwrap().1, 2);
@@ -322,4 +324,46 @@ async fn what_is_no_more_in_the_store_is_no_more_found() {
     assert_eq!(scene.seqs("x").await, [6, 4, 3, 2, 1]);
     assert_eq!(scene.seqs("y").await, [5]);
     scene.search.close().await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_and_went_on_with_others_is_indexed_anew() {
+    let mut scene = Scene::new();
+    scene.keep(0, &["x"; 6]).await;
+    assert_eq!(scene.seqs("x").await.len(), 6);
+    // All of it between two looks: the numbers alone say that two entries came.
+    let hash = Position::start(scene.channel, scene.epoch).hash;
+    scene.intervals = Intervals::default();
+    scene.intervals.begin(Place { seq: 0, hash }).unwrap();
+    scene.intervals.append(1, Place { seq: 8, hash });
+    let entries = (5..=8).map(|seq| Kept::new(seq, &entry(seq, "Ada", "y"), None).unwrap());
+    scene.write(entries.collect()).await;
+    assert_eq!(scene.seqs("x").await, [4, 3, 2, 1]);
+    assert_eq!(scene.seqs("y").await, [8, 7, 6, 5]);
+    scene.search.close().await;
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_made_is_not_tried_without_a_pause() {
+    let scene = Scene::new();
+    let in_the_way = scene.folder.path().join("no-folder");
+    fs::write(&in_the_way, "").unwrap();
+    let (board, (_commands, orders)) = (Arc::new(Board::new()), sync_channel(1));
+    let (store, runtime) = (scene.store.clone(), tokio::runtime::Handle::current());
+    let mut indexer = Indexer::new(in_the_way, store, board, orders, runtime);
+    let before = std::time::Instant::now();
+    let next = tokio::task::spawn_blocking(move || indexer.round()).await.unwrap();
+    assert!(next.unwrap() - before > Duration::from_secs(10));
+    scene.search.close().await;
+}
+
+#[test]
+fn what_is_not_indexed_is_counted_where_it_was_looked_for() {
+    let (board, channel, epoch) = (Board::new(), ChannelId::new(), Epoch::new());
+    let log = LogId::Channel(channel, epoch);
+    let other = LogId::Channel(ChannelId::new(), Epoch::new());
+    board.set_missing(vec![(log, 3), (other, 4), (LogId::Channel(channel, Epoch::new()), 5)]);
+    assert_eq!(board.missing(None), 12);
+    assert_eq!(board.missing(Some(&Within::Log(log))), 3);
+    assert_eq!(board.missing(Some(&Within::Channel(channel))), 8);
 }

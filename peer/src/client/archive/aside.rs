@@ -5,6 +5,7 @@ use common::id::{Epoch, Subject};
 use common::proto::status::Refusal;
 use common::storage::{Abort, Direction, Transaction};
 
+use super::erasing::ERASED;
 use super::intervals::Place;
 use super::{Archive, CHECKPOINTS, ENTRIES, INTERVALS, Loaded, Row, entry_of};
 use crate::branch::{self, Branch};
@@ -37,20 +38,18 @@ impl Archive {
         };
         let end = intervals.newest().map_or(0, |newest| newest.end.seq);
         let place = Place { seq: cut.from.seq, hash: cut.from.hash };
-        if cut.from.epoch != epoch || end <= place.seq || !self.agrees(epoch, place)? {
+        if cut.from.epoch != epoch || !self.agrees(epoch, place)? {
+            return Ok(PutAside::default());
+        }
+        self.unmark(epoch, place.seq).await?;
+        if end <= place.seq {
             return Ok(PutAside::default());
         }
         while self.move_rows(epoch, cut).await? == ASIDE_ROWS {}
         intervals.cut(place);
         let shown = shown.min(place.seq);
         let (key, row) = (self.prefix(epoch), json(&Row { intervals: intervals.clone(), shown }));
-        // What the former host has signed of them is of no log either.
-        let last = [self.entry_key(epoch, u64::MAX).as_slice(), &[u8::MAX; 8]].concat();
-        let signed = self.entry_key(epoch, place.seq + 1).to_vec()..=last;
         let write = self.store.write(move |transaction| {
-            for (key, _) in transaction.scan(CHECKPOINTS, signed, usize::MAX, Direction::Forward)? {
-                transaction.delete(CHECKPOINTS, key);
-            }
             transaction.put(INTERVALS, key, row);
             Ok::<_, Abort>(())
         });
@@ -58,6 +57,22 @@ impl Archive {
         let loaded = Some(Loaded { epoch, intervals, shown });
         let mine = self.written_by(Branch { term: cut.term, epoch }, me).await?;
         Ok(PutAside { loaded, count: end - place.seq, mine })
+    }
+
+    /// What the former host has signed of entries behind `upto`, or erased of them, is of no log either.
+    async fn unmark(&self, epoch: Epoch, upto: u64) -> Result<(), Refusal> {
+        let first = self.entry_key(epoch, upto + 1).to_vec();
+        let last = [self.entry_key(epoch, u64::MAX).as_slice(), &[u8::MAX; 8]].concat();
+        let unmark = self.store.write(move |transaction| {
+            for table in [CHECKPOINTS, ERASED] {
+                let keys = first.clone()..=last.clone();
+                for (key, _) in transaction.scan(table, keys, usize::MAX, Direction::Forward)? {
+                    transaction.delete(table, key);
+                }
+            }
+            Ok::<_, Abort>(())
+        });
+        Ok(unmark.await?)
     }
 
     /// The numbers of the newest entries put aside that somebody wrote.

@@ -4,18 +4,18 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
-use common::entry::erasure::{EraseBody, Erasure};
+use common::entry::erasure::{ERASE, EraseBody, Erasure};
 use common::entry::{BadEntry, RawEntry};
 use common::id::{Epoch, MessageId};
-use common::storage::{Abort, Direction, ReadError, Reader, Table, Transaction};
+use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Table, Transaction};
 use uuid::Uuid;
 
-use super::{Archive, ArchiveError, ENTRIES, Kept, entry_of};
+use super::{Archive, ArchiveError, ENTRIES, INTERVALS, Kept, entry_of};
 use crate::api::{ChatMessage, Erased};
 use crate::host::log::Log;
 
 /// Channel, epoch and number of an entry that is erased: the number of the entry that says so, and the id that it names.
-const ERASED: Table = Table::new("archive_erased");
+pub(super) const ERASED: Table = Table::new("archive_erased");
 const NUMBER_BYTES: usize = 8;
 /// Channel, epoch and number.
 const ENTRY_KEY_BYTES: usize = 40;
@@ -50,7 +50,27 @@ impl Archive {
         epoch: Epoch,
         erasure: &Erasure,
     ) -> Result<(), Abort> {
-        Ok(erase(transaction, self.entry_key(epoch, erasure.seq), erasure)?)
+        erase(transaction, self.entry_key(epoch, erasure.seq), erasure)?;
+        for life in self.lives(transaction, epoch)? {
+            let key = self.entry_key(life, erasure.seq);
+            if transaction.get(ENTRIES, key)?.is_some() {
+                erase(transaction, key, erasure)?;
+            }
+        }
+        // What this machine hosts, or has hosted, was received by nobody.
+        Ok(Log::new(self.store.clone(), self.channel, epoch).erase(transaction, erasure)?)
+    }
+
+    /// The other lives of the channel's log of which there is something.
+    fn lives(&self, transaction: &Transaction<'_>, epoch: Epoch) -> Result<Vec<Epoch>, ReadError> {
+        let rows = transaction.scan(
+            INTERVALS,
+            KeyRange::prefix(self.channel.0.as_bytes()),
+            usize::MAX,
+            Direction::Forward,
+        )?;
+        let lives = rows.iter().filter_map(|(key, _)| Some(Epoch(Uuid::from_bytes(*key.last_chunk()?))));
+        Ok(lives.filter(|life| *life != epoch).collect())
     }
 
     /// The entry that has erased this one, if one has. Blocks for as long as the disk takes.
@@ -74,7 +94,10 @@ impl Archive {
         let note = move |reader: &Reader| {
             let noted =
                 messages.into_iter().map(|message| match archive.erased_by(reader, epoch, message.seq)? {
-                    Some(by) => Ok(message.without_text(archive.told_by(reader, epoch, by)?)),
+                    Some(by) => {
+                        let told = archive.told_by(reader, epoch, (message.seq, by))?;
+                        Ok(message.without_text(told))
+                    }
                     None => Ok(message),
                 });
             noted.collect()
@@ -82,15 +105,21 @@ impl Archive {
         self.store.read(note).await
     }
 
-    fn told_by(&self, reader: &Reader, epoch: Epoch, by: u64) -> Result<Erased, ArchiveError> {
+    /// What the entry with the second number says of the one with the first; nothing when it speaks of another.
+    fn told_by(&self, reader: &Reader, epoch: Epoch, (seq, by): (u64, u64)) -> Result<Erased, ArchiveError> {
         let entry = match self.entry(reader, epoch, by) {
             Ok(entry) => entry,
             Err(ArchiveError::Missing(_)) => return Ok(Erased::default()),
             Err(error) => return Err(error),
         };
         let header = entry.open()?;
-        let why = EraseBody::of(&header, &entry).and_then(|body| body.why);
-        Ok(Erased { seq: Some(by), by: Some(header.from.name), at: Some(header.stored_at), why })
+        let told = EraseBody::of(&header, &entry).filter(|body| body.seq == seq);
+        Ok(told.map_or_else(Erased::default, |body| Erased {
+            seq: Some(by),
+            by: Some(header.from.name),
+            at: Some(header.stored_at),
+            why: body.why,
+        }))
     }
 }
 
@@ -119,6 +148,26 @@ fn erase(
         ),
     }
     Ok(())
+}
+
+/// Takes the body away of an entry that is too old to be kept by the channel's host, which this machine is.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn forget(transaction: &mut Transaction<'_>, key: [u8; ENTRY_KEY_BYTES]) -> Result<(), ReadError> {
+    let Some(value) = transaction.get(ENTRIES, key)? else { return Ok(()) };
+    if let Some(left) = without_text(&value) {
+        transaction.put(ENTRIES, key, left);
+    }
+    Ok(())
+}
+
+/// What is left of an entry that is too old, if something of it goes.
+fn without_text(value: &[u8]) -> Option<Vec<u8>> {
+    let bytes = entry_of(value)?;
+    let mut entry = RawEntry::from_bytes(bytes).ok()?;
+    entry.body.take().filter(|_| entry.open_header().is_ok_and(|header| header.kind != ERASE))?;
+    Some([&value[..value.len() - bytes.len()], &entry.to_bytes().ok()?].concat())
 }
 
 /// Of an archive that a release has kept which did not know entries that erase: follows those that are in it, some at a

@@ -129,3 +129,21 @@ async fn what_a_former_host_stored_behind_the_move_is_put_aside_once_and_what_co
     archive.keep(batch(&log, &loaded.intervals, 91, 95)).await.unwrap();
     assert_eq!(archive.read(log.epoch(), 0, 95, 99).await.unwrap().len(), 95);
 }
+
+#[tokio::test]
+async fn what_is_erased_is_erased_in_the_lives_of_the_log_before_a_fork_too() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(10));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store, log.channel);
+    let id = log.entry(4).open().unwrap().id;
+    let erasure = Erasure { by: 11, seq: 4, id };
+    archive.keep(batch(&log, &Intervals::default(), 1, 10)).await.unwrap();
+    let fork = Epoch::new();
+    let forked = Batch { epoch: fork, ..batch(&log, &Intervals::default(), 1, 10) };
+    archive.keep(Batch { erasures: vec![erasure], ..forked }).await.unwrap();
+    let bodies = |epoch| {
+        let entries = (3..=5).map(|seq| RawEntry::from_bytes(&archive.bytes(epoch, seq).unwrap()).unwrap());
+        entries.map(|entry| entry.body.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!((bodies(log.epoch()), bodies(fork)), (vec![true, false, true], vec![true, false, true]));
+}
