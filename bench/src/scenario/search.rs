@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use jiff::Span;
+use jiff::civil::{Date, date};
 use serde_json::Value;
 
 use crate::Fallible;
@@ -41,7 +43,7 @@ const QUERIES: &[&str] = &[
     "nosuchwordatall",
 ];
 /// The days of the files made begin there.
-const FIRST_DAY: u64 = 10_957;
+const FIRST_DAY: Date = date(2000, 1, 1);
 const MIB: f64 = 1024.0 * 1024.0;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -159,8 +161,8 @@ fn make(from: &Path, to: &Path, lines: usize) -> Fallible<u64> {
         if written >= lines {
             break;
         }
-        let mut file =
-            BufWriter::new(fs::File::create(to.join(format!("{}.log", date(FIRST_DAY + day as u64))))?);
+        let date = FIRST_DAY.checked_add(Span::new().try_days(day as i64)?)?;
+        let mut file = BufWriter::new(fs::File::create(to.join(format!("{date}.log")))?);
         let round = day / sources.len();
         for (at, nick, text) in source.iter().take(lines - written) {
             writeln!(file, "[{at}] <{nick}{round}> {text}")?;
@@ -170,32 +172,6 @@ fn make(from: &Path, to: &Path, lines: usize) -> Fallible<u64> {
         file.flush()?;
     }
     Ok(bytes)
-}
-
-/// A day by its number since 1970.
-fn date(day: u64) -> String {
-    let days = |year: u64| {
-        if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) {
-            366
-        } else {
-            365
-        }
-    };
-    let (mut year, mut left) = (1970, day);
-    while left >= days(year) {
-        left -= days(year);
-        year += 1;
-    }
-    let february = if days(year) == 366 { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if left < length {
-            break;
-        }
-        left -= length;
-        month += 1;
-    }
-    format!("{year:04}-{month:02}-{:02}", left + 1)
 }
 
 fn length(folder: &Path) -> Fallible<u64> {
@@ -209,15 +185,6 @@ fn length(folder: &Path) -> Fallible<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_have_dates() {
-        for (day, expected) in
-            [(0, "1970-01-01"), (10_957, "2000-01-01"), (11_016, "2000-02-29"), (20_762, "2026-11-05")]
-        {
-            assert_eq!(date(day), expected);
-        }
-    }
 
     #[test]
     fn logs_are_repeated_under_other_names() {

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use super::forking;
 use super::log::Log;
-use crate::store::parse_whole;
 
 /// Channel id: its record.
 const HOSTED: Table = Table::new("hosted");
@@ -91,7 +90,8 @@ impl HostRecord {
 pub async fn load_records(store: &Store) -> Result<Vec<HostRecord>, ReadError> {
     let rows =
         store.read(|reader| reader.scan(HOSTED, KeyRange::ALL, usize::MAX, Direction::Forward)).await?;
-    rows.iter().map(|(_, value)| parse_whole("the record of a hosted channel", value)).collect()
+    // One that is damaged keeps no other channel from its members.
+    Ok(rows.iter().filter_map(|(_, value)| crate::store::parse(value)).collect())
 }
 
 /// How far the log of a hosted channel goes.
