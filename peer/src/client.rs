@@ -223,7 +223,15 @@ impl StreamHandler<FromHost> for Client {
             Ok(Inbound::Request(request)) => {
                 self.asked(&request, ctx);
             }
-            Err(reason) => self.step(ctx, |state| state.lost(generation, why(reason))),
+            Err(reason) => {
+                let (why, cut) = (why(reason), self.cut_at_home());
+                self.step(ctx, |state| {
+                    if let Some(cut) = cut {
+                        state.cut_at_home(cut);
+                    }
+                    state.lost(generation, why);
+                });
+            }
         }
     }
 

@@ -39,6 +39,7 @@ use file::Writing;
 use format::{Head, VERSION};
 pub use moving::Brought;
 use taking::Source;
+pub(crate) use taking::{Mark as ImportMark, clear_left_overs};
 
 /// What takes history out of this peer, and into it. Cheap to clone.
 #[derive(Clone)]
@@ -242,7 +243,7 @@ impl Historian {
         import: Import,
         looked: Option<(Head, Checked)>,
     ) -> Result<(HostRecord, Imported), Refusal> {
-        taking::clear_left_overs(&self.store).await?;
+        clear_left_overs(&self.store).await?;
         let Import { path, name, owner } = import;
         let name = name.or_else(|| looked.as_ref().map(|(head, _)| head.name.clone()));
         let name = name.ok_or_else(|| {

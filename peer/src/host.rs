@@ -60,8 +60,8 @@ use tokio::sync::{oneshot, watch};
 pub use gate::{SharedGate, TrackerState};
 pub use messages::{Claim, Disclosed, HostSummary, Surveyed};
 pub use record::{
-    Behind, HostRecord, add as add_record, change as change_record, forget, fork as fork_record, is_kept,
-    is_whole_again, keep as keep_record, load_records, replace as replace_record,
+    Behind, HostRecord, SideBranch, add as add_record, change as change_record, forget, fork as fork_record,
+    is_whole_again, keep as keep_record, load_records, put_aside, replace as replace_record,
 };
 
 use crate::search::Search;

@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
 use crate::events::Events;
+use crate::history::clear_left_overs;
 use crate::host::{self, Claim, HostConfig, HostEnded, HostError, HostHandle, HostRecord, TrackerState};
 use crate::listener::{Doors, Hosts, Listener};
 use crate::search::Search;
@@ -234,6 +235,7 @@ impl Hosting {
 
     async fn records_to_serve(&self) -> Result<Vec<HostRecord>, Refusal> {
         let serving = self.config.store.hosting()?;
+        clear_left_overs(self.config.store.store()).await?;
         let mut records = host::load_records(self.config.store.store()).await?;
         self.finish_moves(&records).await?;
         records.retain(|record| serving.contains(&record.id) && record.superseded.is_none());

@@ -68,13 +68,14 @@ impl KnownChannel {
     pub fn adopt(&mut self, fresh: ChannelRecord) -> Option<ChannelRecord> {
         let known = std::mem::replace(&mut self.record, fresh);
         let fresh = &self.record;
+        // It may have moved away meanwhile, and back.
+        let cut = taken_along(known.term, fresh).map(|from| Cut { from, term: fresh.term });
+        self.cut = self.cut.or(cut);
         if known.host_key == fresh.host_key {
             return None;
         }
         self.former_keys.retain(|key| *key != known.host_key && *key != fresh.host_key);
         self.former_keys.push(known.host_key);
-        let cut = taken_along(known.term, fresh).map(|from| Cut { from, term: fresh.term });
-        self.cut = self.cut.or(cut);
         Some(known)
     }
 
@@ -181,6 +182,31 @@ impl PeerStore {
             tx.put(CHANNELS, key, value);
             Ok::<_, Abort>(())
         })
+    }
+
+    /// What of the archive of a channel is to be put aside.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn cut(&self, channel: ChannelId) -> Result<Option<Cut>, ReadError> {
+        let row = self.0.reader().get(CHANNELS, key(channel))?;
+        Ok(row.and_then(|row| parse::<KnownChannel>(&row)).and_then(|known| known.cut))
+    }
+
+    /// Keeps that something of the archive of a channel is to be put aside, if there is one.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk.
+    pub async fn keep_cut(&self, channel: ChannelId, cut: Cut) -> Result<(), StoreError> {
+        let keep = move |tx: &mut Transaction<'_>| {
+            let row = tx.get(CHANNELS, key(channel))?;
+            if let Some(mut known) = row.and_then(|row| parse::<KnownChannel>(&row)) {
+                known.cut = known.cut.or(Some(cut));
+                tx.put(CHANNELS, key(channel), json(&known));
+            }
+            Ok::<_, Abort>(())
+        };
+        self.0.write(keep).await
     }
 
     /// What waits to go out to a channel, in order.

@@ -94,7 +94,8 @@ impl Resume {
 pub enum NotEntered {
     /// For this reason.
     Refused(Refusal),
-    /// It is hosted elsewhere now, and that can be trusted: it is to be entered there, once all is ready for that.
+    /// It is hosted elsewhere now, or has moved and is back, and that can be trusted: it is to be entered there, once all is
+    /// ready for that.
     Moved(Box<ChannelRecord>),
 }
 
@@ -159,6 +160,9 @@ impl Way {
         let connected = match inbox.ask(&link, &connect).await.map_err(host_refusal) {
             Ok(connected) => connected,
             Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(self.not_there(&record).await),
+            Err(refusal) if refusal.code == Code::Superseded => {
+                return Err(self.moved_on(&record, refusal).await);
+            }
             Err(refusal) => return Err(refusal.into()),
         };
         check(&connected, &record, connect.have)?;
@@ -186,7 +190,7 @@ impl Way {
                     Err(refusal) if refusal.code == Code::NoSuchChannel => return Err(gone(&record).into()),
                     Err(_) => return Err(away(&record, &error).into()),
                 };
-                if fresh.host_key != record.host_key {
+                if fresh.host_key != record.host_key || fresh.term > record.term {
                     return Err(NotEntered::Moved(Box::new(fresh)));
                 }
                 if fresh.addresses == record.addresses {
@@ -209,6 +213,16 @@ impl Way {
                 Err(refusal) => refusal.into(),
             },
             _ => away().into(),
+        }
+    }
+
+    /// What a host means that says that the channel has moved: the tracker knows where, or that it is back here.
+    async fn moved_on(&self, record: &ChannelRecord, refusal: Refusal) -> NotEntered {
+        let located = self.tracker.request(&Locate::Id(record.id)).await.ok();
+        let fresh = located.filter(|fresh| fresh.term > record.term);
+        match fresh.and_then(|fresh| follow(record, fresh).ok()) {
+            Some(fresh) => NotEntered::Moved(Box::new(fresh)),
+            None => refusal.into(),
         }
     }
 

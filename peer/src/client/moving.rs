@@ -40,6 +40,13 @@ impl Client {
         ctx.spawn(kept.into_actor(self));
     }
 
+    /// What of the log of this very peer is to be put aside, if it was its host and is no more.
+    pub(super) fn cut_at_home(&self) -> Option<Cut> {
+        let cut = self.store.cut(self.state.channel().record.id);
+        cut.inspect_err(|error| tracing::warn!(err = %error, "what is kept of the channel cannot be read"))
+            .ok()?
+    }
+
     /// Puts aside what the former host has stored since.
     pub(super) fn set_aside(&self, cut: Cut, ctx: &mut Context<Self>) {
         let (archive, session) = (self.archive.clone(), self.session.borrow());

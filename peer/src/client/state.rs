@@ -289,6 +289,8 @@ impl ClientState {
         self.pump();
         if self.channel.joined {
             self.start_connecting();
+        } else if let Some(cut) = self.channel.cut {
+            self.put(Effect::SetAside(cut));
         }
     }
 

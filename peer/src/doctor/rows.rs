@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use common::doctor::{Check, PUT_BACK};
 use common::entry::{Checkpoint, RawEntry};
-use common::id::{ChannelId, Epoch};
+use common::id::Epoch;
 use common::proto::device::Revoked;
 use common::proto::presence::User;
 use common::signed::Signed;
@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::client::outbox::Item;
 use crate::direct::archive::{Row, TalkState};
 use crate::files::book::Transfer;
+use crate::history::ImportMark;
 use crate::host::HostRecord;
 use crate::pace::KeptPace;
 use crate::session::Session;
@@ -84,7 +85,7 @@ const KEPT: &[Kind] = kinds! {
     "archive_epoch" Epoch;
     "direct_state" TalkState;
     "forking" Epoch;
-    "importing" (ChannelId, Epoch);
+    "importing" ImportMark;
 };
 
 const NUMBER_AND_ID_BYTES: usize = 24;

@@ -61,8 +61,18 @@ impl Historian {
     /// knows.
     pub async fn bring(&self, found: &ChannelRecord, me: Subject, path: PathBuf) -> Result<Brought, Refusal> {
         taking::clear_left_overs(&self.store).await?;
-        let reading = path.clone();
-        let (head, looked) = blocking(move || file::read(&reading, |_, _, _| Ok(()))).await?;
+        let (reading, known) = (path.clone(), found.head);
+        let mut at = Position::start(found.id, known.epoch);
+        let look = move || {
+            let (head, looked) = file::read(&reading, |_, header, entry| {
+                if at.seq < known.seq {
+                    at = Position { seq: header.seq, hash: at.hash.next(&entry.header), ..at };
+                }
+                Ok(())
+            })?;
+            Ok((head, looked, at))
+        };
+        let (head, looked, at) = blocking(look).await?;
         let given = head.hand_over.as_ref().and_then(|given| given.verify(&found.host_key).ok());
         if found.owner.subject != me && given.is_none_or(|given| given.owner != me) {
             return Err(Code::NotOwner.into());
@@ -72,6 +82,10 @@ impl Historian {
             check::check_key(looked.host_key, Some(found.host_key), None)?;
         }
         check_origin(found, &looked, head.epoch)?;
+        // Before anything of it is taken: what it erases would be gone.
+        if at.seq == known.seq && at != known {
+            return Err(taking::another_log());
+        }
         let is_own = head.sealed_by == self.identity.key();
         let upto = proven(found, &looked, is_own)?;
         let policy = head.policy.filter(|_| looked.by_host).unwrap_or_default();
@@ -104,6 +118,14 @@ impl Historian {
     /// When that is not known to be on disk.
     pub async fn keep_brought(&self, record: HostRecord) -> Result<(), Refusal> {
         taking::keep_anew(&self.store, record).await
+    }
+
+    /// Drops what was brought along: the channel is not hosted here after all.
+    ///
+    /// # Errors
+    /// When that is not known to be done.
+    pub async fn drop_brought(&self, id: ChannelId) -> Result<(), Refusal> {
+        taking::drop_brought(&self.store, id).await
     }
 
     /// The newest entries that were put aside when a channel moved.

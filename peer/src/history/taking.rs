@@ -8,6 +8,7 @@ use common::id::{ChannelId, Epoch};
 use common::proto::limits::{MAX_APPEND_BYTES, MAX_APPEND_ENTRIES};
 use common::proto::status::{Code, Refusal};
 use common::storage::{Abort, Direction, KeyRange, Store, Table};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::{Historian, append_as_is, blocking, file, irc};
@@ -22,23 +23,48 @@ const WAITING_BATCHES: usize = 4;
 
 type Entries = Vec<(Header, RawEntry)>;
 
+/// A log that grows by what is in a file.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mark {
+    /// It ended here before.
+    Longer(ChannelId, Epoch, u64),
+    /// It was empty.
+    New(ChannelId, Epoch),
+}
+
 /// Drops what an import has left behind that did not end.
-pub(super) async fn clear_left_overs(store: &Store) -> Result<(), Refusal> {
+///
+/// # Errors
+/// When it is not known to be done.
+pub async fn clear_left_overs(store: &Store) -> Result<(), Refusal> {
     let rows = store.read(|reader| reader.scan(IMPORTING, KeyRange::ALL, usize::MAX, Direction::Forward));
-    for (_, value) in rows.await? {
-        let Some((id, epoch)) = crate::store::parse::<(ChannelId, Epoch)>(&value) else { continue };
-        // What a channel has is not left over, whatever else is noted of it.
-        if host::is_kept(store, id).await? {
-            unmark(store, id).await?;
-        } else {
-            clear(store, id, epoch).await?;
-        }
+    for mark in rows.await?.iter().filter_map(|(_, value)| crate::store::parse(value)) {
+        undo(store, mark).await?;
     }
     Ok(())
 }
 
-async fn clear(store: &Store, id: ChannelId, epoch: Epoch) -> Result<(), Refusal> {
-    Log::new(store.clone(), id, epoch).clear().await?;
+/// Drops what was brought along for a channel that is not hosted here after all.
+pub(super) async fn drop_brought(store: &Store, id: ChannelId) -> Result<(), Refusal> {
+    let mark = store.read(move |reader| reader.get(IMPORTING, id.0.into_bytes())).await?;
+    match mark.as_deref().and_then(crate::store::parse) {
+        Some(mark) => undo(store, mark).await,
+        None => Ok(()),
+    }
+}
+
+async fn undo(store: &Store, mark: Mark) -> Result<(), Refusal> {
+    let (id, epoch, stored) = match mark {
+        Mark::Longer(id, epoch, stored) => (id, epoch, stored),
+        Mark::New(id, epoch) => (id, epoch, 0),
+    };
+    // What a channel has from its beginning on is not left over, whatever else is noted of it.
+    let records = if stored == 0 { host::load_records(store).await? } else { Vec::new() };
+    let is_of_it = |it: &HostRecord| it.id == id && it.epoch == epoch && it.superseded.is_none();
+    if !records.iter().any(is_of_it) {
+        Log::new(store.clone(), id, epoch).cut_back(stored).await?;
+    }
     unmark(store, id).await
 }
 
@@ -63,9 +89,8 @@ pub(super) async fn keep(store: &Store, record: HostRecord) -> Result<(), Refusa
 /// The same for a channel that was hosted here before, perhaps.
 pub(super) async fn keep_anew(store: &Store, record: HostRecord) -> Result<(), Refusal> {
     let keep = store.write(move |transaction| {
-        host::replace_record(transaction, &record)?;
         transaction.delete(IMPORTING, record.id.0.into_bytes());
-        Ok(())
+        host::replace_record(transaction, record)
     });
     Ok(keep.await.map_err(HostError::from)?)
 }
@@ -81,8 +106,8 @@ pub(super) struct Source {
     pub known: Option<Position>,
 }
 
-/// Appends the entries of a file to the log of `record`, behind what is there of it already. Of a log that was empty
-/// nothing is left when that fails.
+/// Appends the entries of a file to the log of `record`, behind what is there of it already. When that fails, the log is as
+/// it was.
 pub(super) async fn append(
     historian: &Historian,
     record: &HostRecord,
@@ -91,17 +116,16 @@ pub(super) async fn append(
     let (id, epoch) = (record.id, record.epoch);
     let log = Log::new(historian.store.clone(), id, epoch);
     let stored = log.head().await?;
-    if stored.seq == 0 {
-        let mark = historian.store.write(move |transaction| {
-            transaction.put(IMPORTING, id.0.into_bytes(), crate::store::json(&(id, epoch)));
-            Ok::<_, Abort>(())
-        });
-        mark.await?;
-    }
+    let mark = Mark::Longer(id, epoch, stored.seq);
+    let write = historian.store.write(move |transaction| {
+        transaction.put(IMPORTING, id.0.into_bytes(), crate::store::json(&mark));
+        Ok::<_, Abort>(())
+    });
+    write.await?;
     let appended =
         Appending { historian, record, log, stored, at: Position::start(id, epoch) }.all(source).await;
-    if appended.is_err() && stored.seq == 0 {
-        clear(&historian.store, id, epoch).await?;
+    if appended.is_err() {
+        undo(&historian.store, mark).await?;
     }
     appended
 }
@@ -159,7 +183,7 @@ impl Appending<'_> {
     }
 }
 
-fn another_log() -> Refusal {
+pub(super) fn another_log() -> Refusal {
     Refusal::new(Code::BadExport, "it is another log than the one that is known of the channel")
 }
 
@@ -230,6 +254,43 @@ mod tests {
             Ok::<_, Abort>(())
         });
         write.await.unwrap();
+    }
+
+    /// Appends one more entry behind the first.
+    async fn append_second(store: &Store, record: &HostRecord) {
+        let log = Log::new(store.clone(), record.id, record.epoch);
+        let (after, entry) = (log.head().await.unwrap(), crate::testing::entry(2, "brought along"));
+        let position = Position { seq: 2, hash: after.hash.next(&entry.header), ..after };
+        let (id, stored_at, bytes) =
+            (common::id::MessageId::new(), Timestamp::now(), entry.to_bytes().unwrap());
+        let entries = Arc::new(vec![NewEntry { position, id, stored_at, bytes, erases: None }]);
+        log.append(Batch { after, entries }, Vec::new()).await.unwrap();
+    }
+
+    #[actix::test]
+    async fn of_a_takeover_that_did_not_end_nothing_is_left_and_the_log_is_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Schema { program: Program::Peer, version: 1 }).unwrap();
+        let record = record("first");
+        host::keep_record(&store, record.clone()).await.unwrap();
+        append_one(&store, &record).await;
+        let log = Log::new(store.clone(), record.id, record.epoch);
+        let before = log.head().await.unwrap();
+        append_second(&store, &record).await;
+        let mark = Mark::Longer(record.id, record.epoch, 1);
+        let write = store.write(move |transaction| {
+            transaction.put(IMPORTING, record.id.0.into_bytes(), crate::store::json(&mark));
+            Ok::<_, Abort>(())
+        });
+        write.await.unwrap();
+        clear_left_overs(&store).await.unwrap();
+        assert_eq!(log.head().await.unwrap(), before);
+        // Once it is kept, it is the channel's.
+        append_second(&store, &record).await;
+        keep_anew(&store, record.clone()).await.unwrap();
+        clear_left_overs(&store).await.unwrap();
+        drop_brought(&store, record.id).await.unwrap();
+        assert_eq!(log.head().await.unwrap().seq, 2);
     }
 
     #[actix::test]

@@ -1,8 +1,11 @@
 //! Where the stream of somebody who comes in begins, and what it means that they have more. Pure.
 
+use common::clock::Timestamp;
 use common::entry::Position;
 use common::proto::limits::MAX_PAGE_ROWS;
 use common::proto::status::{Code, Refusal};
+
+use super::record::SideBranch;
 
 /// The number of the entry before the first that a member is to get: what it has, or the one before the tail.
 ///
@@ -26,6 +29,21 @@ pub fn beyond(head: Position, have: Option<Position>, is_behind: bool) -> Option
 /// the log has something else there. `found` is what the log has at its number.
 pub fn is_lost(head: Position, proven: Position, found: Option<Position>) -> bool {
     proven.epoch == head.epoch && (proven.seq > head.seq || found != Some(proven))
+}
+
+/// Whether a position is of a side branch of this log: it lies behind a place from which another host went on, is not what
+/// the log has there now (`found`), and was signed, as far as it is, before that was put aside.
+pub fn is_aside(
+    branches: &[SideBranch],
+    place: Position,
+    signed_at: Option<Timestamp>,
+    found: Option<Position>,
+) -> bool {
+    let is_behind = |branch: &SideBranch| {
+        let was_signed_before = signed_at.is_none_or(|at| at <= branch.at);
+        branch.from.epoch == place.epoch && place.seq > branch.from.seq && was_signed_before
+    };
+    found != Some(place) && branches.iter().any(is_behind)
 }
 
 /// The position that was found there, if it is what the member has.
@@ -73,6 +91,28 @@ mod tests {
         ] {
             assert_eq!(beyond(head, have, is_behind), waits, "{have:?}");
         }
+    }
+
+    #[test]
+    fn what_is_in_a_side_branch_was_not_lost_and_what_was_signed_since_then_is_in_none() {
+        let (epoch, other) = (Epoch::new(), Epoch::new());
+        let at = |epoch, seq| Position { epoch, seq, hash: Hash::root(ChannelId(uuid::Uuid::nil()), epoch) };
+        let branch = SideBranch { from: at(epoch, 100), term: 2, at: Timestamp::from_millis(50) };
+        let changed = Position { hash: Hash::of(b"other"), ..at(epoch, 120) };
+        for (place, signed_at, found, aside) in [
+            (at(epoch, 120), Some(50), None, true),
+            (at(epoch, 120), Some(50), Some(changed), true),
+            (at(epoch, 120), None, None, true),
+            (at(epoch, 120), Some(51), None, false),
+            (at(epoch, 120), Some(51), Some(changed), false),
+            (at(epoch, 120), Some(50), Some(at(epoch, 120)), false),
+            (at(epoch, 100), Some(50), None, false),
+            (at(other, 120), Some(50), None, false),
+        ] {
+            let signed_at = signed_at.map(Timestamp::from_millis);
+            assert_eq!(is_aside(&[branch], place, signed_at, found), aside, "{place:?} {signed_at:?}");
+        }
+        assert!(!is_aside(&[], at(epoch, 120), None, None));
     }
 
     #[test]

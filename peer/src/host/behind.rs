@@ -3,7 +3,7 @@
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use common::clock::Timestamp;
-use common::entry::Position;
+use common::entry::{Checkpoint, Position};
 use common::proto::channel::Connect;
 use common::proto::event::{LogBehind, SignedHead};
 use common::proto::limits::MAX_GIVERS;
@@ -19,8 +19,9 @@ use crate::recovery::Member;
 impl Host {
     /// Takes what somebody who comes in proves of how far this log was. Whether they may have entries that it lacks.
     pub(super) fn learn_from(&mut self, enter: &Enter) -> bool {
-        let proven = self.proven_by(enter);
-        let lost = proven.into_iter().find(|proven| self.has_lost(*proven));
+        let mut proven = self.proven_by(enter).into_iter();
+        let lost = proven.find(|(proven, signed_at)| self.has_lost(*proven, *signed_at));
+        let lost = lost.map(|(lost, _)| lost);
         if let Some(lost) = lost
             && self.may_turn(lost)
         {
@@ -39,19 +40,48 @@ impl Host {
     }
 
     /// What is proven by this host's own signature. Its own user's client is this very peer: what that has was here.
-    fn proven_by(&self, Enter { link, connect, .. }: &Enter) -> Vec<Position> {
-        let key = self.parts.identity.key();
-        let Connect { proof, have, .. } = connect;
-        let signed = proof.as_ref().and_then(|proof| proof.verify(&key).ok());
-        let signed = signed.filter(|checkpoint| checkpoint.channel == self.record().id);
-        let own = have.filter(|_| link.peer_key() == key);
-        signed.map(|checkpoint| checkpoint.position).into_iter().chain(own).collect()
+    fn proven_by(&self, Enter { link, connect, .. }: &Enter) -> Vec<(Position, Option<Timestamp>)> {
+        let own = connect.have.filter(|_| link.peer_key() == self.parts.identity.key());
+        let signed =
+            self.signed_by_me(connect).map(|checkpoint| (checkpoint.position, Some(checkpoint.time)));
+        signed.into_iter().chain(own.map(|own| (own, None))).collect()
     }
 
-    fn has_lost(&self, proven: Position) -> bool {
+    /// What this host has signed, as somebody shows it who comes in.
+    pub(super) fn signed_by_me(&self, connect: &Connect) -> Option<Checkpoint> {
+        let signed = connect.proof.as_ref()?.verify(&self.parts.identity.key()).ok();
+        signed.filter(|checkpoint| checkpoint.channel == self.record().id)
+    }
+
+    fn has_lost(&self, proven: Position, signed_at: Option<Timestamp>) -> bool {
         // What cannot be read now is not known to be lost.
-        let found = self.parts.log.position_at(proven.seq);
-        found.is_ok_and(|found| begin::is_lost(self.channel.head(), proven, found))
+        let Ok(found) = self.parts.log.position_at(proven.seq) else { return false };
+        begin::is_lost(self.channel.head(), proven, found)
+            && !begin::is_aside(&self.record().side_branches, proven, signed_at, found)
+    }
+
+    /// Whether somebody has entries of a side branch: they are to ask the tracker up to where the log was taken along, and
+    /// to put them aside. What nothing proves may as well be more than this log has, which has lost it: its owner hears of that.
+    pub(super) fn is_aside(&self, enter: &Enter) -> bool {
+        let connect = &enter.connect;
+        let branches = &self.record().side_branches;
+        if branches.is_empty() {
+            return false;
+        }
+        let is_aside = |place: Position, signed_at| {
+            let found = self.parts.log.position_at(place.seq);
+            found.is_ok_and(|found| begin::is_aside(branches, place, signed_at, found))
+        };
+        match self.signed_by_me(connect) {
+            Some(signed) if is_aside(signed.position, Some(signed.time)) => true,
+            // They were here since.
+            Some(signed) if branches.iter().all(|branch| signed.time > branch.at) => false,
+            _ if !self.channel.is_behind() && connect.have.is_some_and(|have| is_aside(have, None)) => {
+                self.hear_claim(enter);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether this is news: another loss than is known, or one that reaches further.

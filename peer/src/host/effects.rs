@@ -22,6 +22,8 @@ use super::messages::{Enter, Entered};
 use super::permission::{Verb, decide};
 use super::record::Behind;
 use super::seats::Arrival;
+use crate::host::log::Log;
+use crate::recovery::forking::kept_of;
 
 impl Host {
     /// Lets somebody in, or has them wait for what an older connection of theirs has under way.
@@ -48,6 +50,10 @@ impl Host {
 
     fn seat(&mut self, enter: Enter) {
         let has_more = self.learn_from(&enter);
+        if self.is_aside(&enter) {
+            let reason = "the channel has moved, and was taken back: what was stored here meanwhile is in a side branch";
+            return refuse(enter, Refusal::new(Code::Superseded, reason));
+        }
         let begin = self.begin_of_stream(&enter.connect);
         let (after, checkpoint) = match begin.and_then(|after| Ok((after, self.signed_head()?))) {
             Ok(begin) => begin,
@@ -102,12 +108,32 @@ impl Host {
         if let Some(waits) = begin::beyond(self.channel.head(), connect.have, self.channel.is_behind()) {
             return Ok(waits);
         }
-        let seq = begin::begin_of_stream(self.channel.head(), connect.have, connect.tail)?;
+        let seq = match self.place_before_fork(connect) {
+            Some(seq) => seq,
+            None => begin::begin_of_stream(self.channel.head(), connect.have, connect.tail)?,
+        };
         let found = self.parts.log.position_at(seq).map_err(|error| {
             tracing::warn!(channel = %self.record().id, err = ?error.to_string(), "cannot read the log");
             Refusal::from(Code::StorageFailed)
         })?;
         begin::check(found, connect.have)
+    }
+
+    /// Up to where somebody has the log already who has received it in a life of before: what was kept of that has the same
+    /// numbers in this one. Of somebody who has more than was kept, what was signed shows how far it is the same.
+    fn place_before_fork(&self, connect: &Connect) -> Option<u64> {
+        let (head, record) = (self.channel.head(), self.record());
+        let have = connect.have.filter(|have| have.epoch != head.epoch)?;
+        let kept = kept_of(&record.forks, have.epoch)?;
+        let old = Log::new(self.parts.store.clone(), record.id, have.epoch);
+        let is_there = |place: &Position| {
+            place.epoch == have.epoch
+                && place.seq <= kept.seq
+                && old.position_at(place.seq).is_ok_and(|found| found == Some(*place))
+        };
+        let signed = self.signed_by_me(connect).map(|signed| signed.position);
+        let signed = signed.filter(|signed| kept.seq.saturating_sub(signed.seq) <= connect.tail.into());
+        [Some(have), signed].into_iter().flatten().filter(is_there).map(|place| place.seq).max()
     }
 
     /// The host's signature on where the log ends.

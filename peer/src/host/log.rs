@@ -3,6 +3,7 @@
 
 mod aside;
 pub mod check;
+mod cutting;
 mod erasing;
 #[cfg(test)]
 mod tests;

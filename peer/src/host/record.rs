@@ -6,7 +6,7 @@ use common::id::{ChannelId, Epoch};
 use common::name::ChannelName;
 use common::proto::directory::{Owner, Policy};
 use common::proto::limits::MAX_FORKS;
-use common::proto::moving::Hosting;
+use common::proto::moving::{Hosting, MAX_MOVES};
 use common::proto::policy::{Holder, Standing};
 use common::storage::{Abort, Direction, KeyRange, ReadError, Reader, Store, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,20 @@ pub struct HostRecord {
     /// Where the logs of before ended that this one goes on from, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<Position>,
+    /// What of it was put aside, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub side_branches: Vec<SideBranch>,
+}
+
+/// Another host went on behind a place of this log, and what was stored here behind it has been put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideBranch {
+    /// The place.
+    pub from: Position,
+    /// The number of the hosting that went on.
+    pub term: u64,
+    /// When it was put aside: what this host signed before that may be of the side branch, what it signs later is not.
+    pub at: Timestamp,
 }
 
 /// A log that has lost entries.
@@ -65,6 +79,11 @@ impl HostRecord {
         self.policy.standing(who, self.owner.subject)
     }
 
+    /// Whether what was stored here has been put aside that the hosting with this number went on without.
+    pub fn has_put_aside(&self, term: u64) -> bool {
+        self.side_branches.iter().any(|branch| branch.term == term)
+    }
+
     /// The record of a new channel, with an empty log.
     pub fn new(name: ChannelName, owner: Owner) -> Self {
         Self {
@@ -77,6 +96,7 @@ impl HostRecord {
             policy: Policy::default(),
             behind: None,
             forks: Vec::new(),
+            side_branches: Vec::new(),
             parent: None,
             superseded: None,
         }
@@ -141,22 +161,36 @@ pub fn add(transaction: &mut Transaction<'_>, record: &HostRecord) -> Result<(),
     Ok(())
 }
 
-/// Whether this peer hosts a channel, or has hosted it and not given it up.
+/// Keeps a record as a part of something larger, in place of what was known of the channel: it is hosted here anew. What
+/// was put aside when it was hosted here before stays known.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub async fn is_kept(store: &Store, id: ChannelId) -> Result<bool, ReadError> {
-    Ok(store.read(move |reader| reader.get(HOSTED, id.0.into_bytes())).await?.is_some())
+/// When what is there cannot be read.
+pub fn replace(transaction: &mut Transaction<'_>, mut record: HostRecord) -> Result<(), Abort<BadRecord>> {
+    let key = record.id.0.into_bytes();
+    if let Some(before) = transaction.get(HOSTED, key)? {
+        let before: HostRecord = serde_json::from_slice(&before).map_err(BadRecord::form)?;
+        record.side_branches = before.side_branches;
+    }
+    transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
+    Ok(())
 }
 
-/// Keeps a record as a part of something larger, in place of what was known of the channel: it is hosted here anew.
+/// Notes that what a host stored behind the place from which another one went on has been put aside.
 ///
 /// # Errors
-/// When it has no stored form, which does not happen.
-pub fn replace(transaction: &mut Transaction<'_>, record: &HostRecord) -> Result<(), Abort<BadRecord>> {
-    let row = serde_json::to_vec(record).map_err(BadRecord::form)?;
-    transaction.put(HOSTED, record.id.0.into_bytes(), row);
-    Ok(())
+/// When that is not on disk, or not known to be.
+pub async fn put_aside(
+    store: &Store,
+    id: ChannelId,
+    branch: SideBranch,
+) -> Result<(), StoreError<BadRecord>> {
+    let note = move |record: &mut HostRecord| {
+        record.side_branches.push(branch);
+        let forgotten = record.side_branches.len().saturating_sub(MAX_MOVES);
+        record.side_branches.drain(..forgotten);
+    };
+    change(store, id, note).await
 }
 
 /// Changes a record.

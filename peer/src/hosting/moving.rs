@@ -1,6 +1,7 @@
 //! A channel that was hosted here is hosted elsewhere from now on: it stops here, and what was stored since is kept
 //! apart.
 
+use common::clock::Timestamp;
 use common::name::ChannelName;
 use common::proto::directory::Locate;
 use common::proto::moving::Hosting as HostingProof;
@@ -10,7 +11,8 @@ use tokio::sync::oneshot;
 use super::{Hosting, Job};
 use crate::api::Event;
 use crate::host::log::Log;
-use crate::host::{self, HostHandle, HostRecord};
+use crate::host::{self, HostHandle, HostRecord, SideBranch};
+use crate::store::Cut;
 
 impl Hosting {
     /// Somebody may bring the proof that a channel has moved.
@@ -64,6 +66,8 @@ impl Hosting {
         let (id, store) = (record.id, self.config.store.store().clone());
         let mark = host::change_record(&store, id, move |record| record.superseded = Some(hosting));
         mark.await.map_err(host::HostError::from)?;
+        // The client of this very peer finds it when its connection ends.
+        self.cut_archive(&record, &hosting).await?;
         self.announcing.forget(id);
         if let Some(host) = self.config.hosts.remove(id) {
             host.close_because(host::superseded(&hosting)).await;
@@ -86,15 +90,33 @@ impl Hosting {
         if hosting.from.epoch != record.epoch {
             return Ok(0);
         }
-        let log = Log::new(self.config.store.store().clone(), record.id, record.epoch);
-        Ok(log.set_aside(hosting.from, hosting.term).await?)
+        let store = self.config.store.store();
+        let log = Log::new(store.clone(), record.id, record.epoch);
+        if log.position_at(hosting.from.seq)? != Some(hosting.from) {
+            return Ok(0);
+        }
+        let count = log.set_aside(hosting.from, hosting.term).await?;
+        let branch = SideBranch { from: hosting.from, term: hosting.term, at: Timestamp::now() };
+        host::put_aside(store, record.id, branch).await.map_err(host::HostError::from)?;
+        Ok(count)
     }
 
-    /// What a crash has left undone of moves.
+    /// What the log has no more the archive of this very peer is not to look for there.
+    async fn cut_archive(&self, record: &HostRecord, hosting: &HostingProof) -> Result<(), Refusal> {
+        if hosting.from.epoch == record.epoch {
+            let cut = Cut { from: hosting.from, term: hosting.term };
+            self.config.store.keep_cut(record.id, cut).await?;
+        }
+        Ok(())
+    }
+
+    /// What a crash has left undone of moves. What is in the log since then is of whoever took the channel back.
     pub(super) async fn finish_moves(&self, records: &[HostRecord]) -> Result<(), Refusal> {
         for record in records {
-            if let Some(hosting) = &record.superseded {
-                self.set_aside(record, hosting).await?;
+            let undone = record.superseded.filter(|hosting| !record.has_put_aside(hosting.term));
+            if let Some(hosting) = undone {
+                self.cut_archive(record, &hosting).await?;
+                self.set_aside(record, &hosting).await?;
             }
         }
         Ok(())

@@ -39,7 +39,13 @@ impl NodeHandle {
             (None, LogFrom::Received) => self.bring_received(&found).await?,
             (_, LogFrom::Nothing) => Historian::begin_anew(&found),
         };
-        let moved = self.announce_takeover(&found, brought).await?;
+        let moved = match self.announce_takeover(&found, brought).await {
+            Ok(moved) => moved,
+            Err(refusal) => {
+                self.historian.drop_brought(found.id).await?;
+                return Err(refusal);
+            }
+        };
         if let Some(client) = self.clients().await?.into_iter().find(|client| client.id() == moved.id) {
             client.moved_here(moved.clone()).await;
         }

@@ -19,7 +19,7 @@ const MAX_NAMED: usize = 64;
 /// What was put aside.
 #[derive(Clone, Debug, Default)]
 pub struct PutAside {
-    /// What there is now; nothing when it is as it was.
+    /// What is on disk now; nothing when it is of another log.
     pub loaded: Option<Loaded>,
     /// How many entries.
     pub count: u64,
@@ -43,7 +43,9 @@ impl Archive {
         }
         self.unmark(epoch, place.seq).await?;
         if end <= place.seq {
-            return Ok(PutAside::default());
+            // What is known beyond that and not on disk yet, of a log of this very peer's, goes too.
+            let loaded = Some(Loaded { epoch, intervals, shown });
+            return Ok(PutAside { loaded, ..PutAside::default() });
         }
         while self.move_rows(epoch, cut).await? == ASIDE_ROWS {}
         intervals.cut(place);

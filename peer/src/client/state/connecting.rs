@@ -279,11 +279,11 @@ impl ClientState {
         match located {
             Ok(fresh) if self.standing.is_some() => self.seen_elsewhere(fresh),
             Ok(fresh) => {
-                let has_moved = fresh.host_key != self.channel.record.host_key;
+                let before = (self.channel.record.host_key, self.channel.cut);
                 // What does not follow from what is known is told by the next attempt.
                 if let Ok(fresh) = follow(&self.channel.record, fresh) {
                     self.adopt(fresh);
-                    if has_moved {
+                    if before != (self.channel.record.host_key, self.channel.cut) {
                         self.nudge(Nudge::Seen);
                     }
                 }

@@ -7,13 +7,19 @@ use super::{ClientState, Effect};
 use crate::client::archive::{Keeper, PutAside};
 use crate::client::connect::follow;
 use crate::reconnect::Nudge;
+use crate::store::Cut;
 
 impl ClientState {
     /// From now on the channel is where `fresh` says. The host that was known is told, in case it has not heard of it.
     pub(super) fn adopt(&mut self, fresh: ChannelRecord) {
-        let Some(known) = self.channel.adopt(fresh) else { return };
-        self.put(Effect::KeepChannel);
-        self.tell_host(known);
+        let cut = self.channel.cut;
+        let known = self.channel.adopt(fresh);
+        if known.is_some() || self.channel.cut != cut {
+            self.put(Effect::KeepChannel);
+        }
+        if let Some(known) = known {
+            self.tell_host(known);
+        }
     }
 
     /// Tells a host that it is none any more, with what the tracker has signed.
@@ -65,6 +71,11 @@ impl ClientState {
         }
     }
 
+    /// This peer hosts the channel no more: what its log had behind a place is put aside, and leaves the archive too.
+    pub fn cut_at_home(&mut self, cut: Cut) {
+        self.channel.cut = self.channel.cut.or(Some(cut));
+    }
+
     /// What was received behind the place from which the new host went on has been put aside, or not.
     pub fn put_aside(&mut self, aside: Result<PutAside, Refusal>) {
         let PutAside { loaded, count, mine } = match aside {
@@ -76,7 +87,8 @@ impl ClientState {
         if let Some(loaded) = loaded {
             self.writing.keeper = Keeper::new(Some(loaded));
         }
-        if count > 0 {
+        // Of its own log the host itself tells.
+        if count > 0 && !self.writing.at_home {
             self.tell_aside(count, &mine);
         }
         self.dial();

@@ -54,7 +54,7 @@ impl Log {
     }
 
     /// Nothing behind `upto` is erased, has erased anything, or is too old.
-    async fn unmark(&self, upto: u64) -> Result<(), LogError> {
+    pub(super) async fn unmark(&self, upto: u64) -> Result<(), LogError> {
         let log = self.clone();
         let unmark = move |transaction: &mut Transaction<'_>| {
             let erased =
