@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::browser::{Driver, there_is_one};
 use crate::face::Face;
-use crate::support::{World, join, within};
+use crate::support::{World, join, named, within};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -232,6 +232,70 @@ async fn another_site_changes_nothing_even_with_the_cookie() {
     assert_eq!(whoami(&face).await, "ken");
     assert_eq!(inside.change("/account/guest", "name=kenny", &[]).await.status, 200);
     assert_eq!(whoami(&face).await, "kenny");
+    face.stop().await;
+}
+
+/// All that changes anything, as the server lists it; but for the exchange of a link's key, which has a test of its own.
+const CHANGES: [&str; 19] = [
+    "/join",
+    "/host",
+    "/account/signout",
+    "/people/start",
+    "/here/watch",
+    "/broadcast",
+    "/p/ada/upload",
+    "/p/ada/path",
+    "/p/ada/files/x/pause",
+    "/link",
+    "/lock",
+    "/quit",
+    "/c/first/erase",
+    "/c/first/order/retention",
+    "/c/first/upload",
+    "/c/first/path",
+    "/c/first/files/x/pause",
+    "/c/first/release",
+    "/c/first/outbox/x/cancel",
+];
+
+#[actix::test]
+async fn no_change_at_all_is_done_for_another_site() {
+    let server = include_str!("../../src/ui/web/server.rs");
+    assert_eq!(server.matches("web::post()").count(), CHANGES.len() + 1, "each has a row here");
+    let world = World::new().await;
+    let mut face = Face::of(&world, "ken").await;
+    face.host("first").await;
+    face.send("first", "it stays").await;
+    let inside = Let::into(&face).await;
+    let body = "at=1:1&days=1&channel=first&user=ada&text=x&path=/etc/passwd";
+    for path in CHANGES {
+        let zeros = "0".repeat(64);
+        for wrong in [
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+            ("origin", ""),
+            ("sec-fetch-site", "cross-site"),
+            ("x-csrf-token", ""),
+            ("x-csrf-token", &zeros),
+        ] {
+            assert_eq!(inside.change(path, body, &[wrong]).await.status, 403, "{path} {wrong:?}");
+        }
+        assert_eq!(inside.change(path, body, &[("cookie", "")]).await.status, 401, "{path}");
+    }
+    assert!(!face.quit.is_requested());
+    assert_eq!(whoami(&face).await, "ken");
+    let command = Command::History { channel: named("first"), count: 9, before: None };
+    let Ok(peer::api::Reply::History(history)) = face.perform(command).await else { unreachable!() };
+    assert_eq!(history.messages.len(), 1);
+    assert_eq!(history.messages[0].text.as_deref(), Some("it stays"));
+    // Nor is what only its user's page may ask done when it makes no sense.
+    for body in ["", "at=x", "at=1:1", "at=1:18446744073709551615&why=x", "why=x"] {
+        let status = inside.change("/c/first/erase", body, &[]).await.status;
+        assert!([204, 400].contains(&status), "{body}: {status}");
+    }
+    let command = Command::History { channel: named("first"), count: 9, before: None };
+    let Ok(peer::api::Reply::History(history)) = face.perform(command).await else { unreachable!() };
+    assert_eq!(history.messages.len(), 1);
     face.stop().await;
 }
 

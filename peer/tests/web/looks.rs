@@ -261,6 +261,22 @@ async fn what_was_found_can_be_looked_at() {
     browser.click("#found .hit a").await;
     browser.until_there("#log .found").await;
     pictures(&browser, "at-message").await;
+    for (size, width, height) in SIZES {
+        for scheme in ["light", "dark"] {
+            browser.look(width, height, scheme).await;
+            browser.js("[...document.querySelectorAll('#log .own .menu')].at(-1).click()").await;
+            browser.until("document.getElementById('menu').matches(':popover-open')").await;
+            browser.picture(&format!("menu-{size}-{scheme}")).await;
+            browser.js("document.getElementById('menu').hidePopover()").await;
+        }
+    }
+    browser.js("[...document.querySelectorAll('#log .own .menu')].at(-1).click()").await;
+    browser.click("#menu button").await;
+    pictures(&browser, "erase").await;
+    browser.fill("#why", "said too early").await;
+    browser.agree().await;
+    browser.until_shows("#log .erased", "said too early").await;
+    pictures(&browser, "erased").await;
     browser.quit().await;
     town.stop().await;
 }

@@ -8,6 +8,7 @@
 mod attacks;
 mod browser;
 mod entering;
+mod erasing;
 mod face;
 mod files;
 mod history;

@@ -117,7 +117,8 @@ async fn what_was_said_long_ago_is_found_and_read_on_there() {
     ken.stop().await;
 }
 
-async fn has_come(face: &Face, seq: u64) -> bool {
+/// Whether somebody has received so much of the one channel they are in.
+pub async fn has_come(face: &Face, seq: u64) -> bool {
     matches!(face.perform(Command::Connected).await, Ok(Reply::Connected(list)) if list.channels[0].seq == seq)
 }
 

@@ -6,6 +6,7 @@ use common::proto::status::{Code, Refusal};
 use serde::Deserialize;
 
 use super::door::{form_error, html};
+use super::kept::Mark;
 use super::model::Notice;
 use super::page::Page;
 use super::views;
@@ -77,6 +78,37 @@ pub(super) async fn channel(page: web::Data<Page>, path: web::Path<(ChannelName,
         (Ok(_), None) => HttpResponse::NoContent().finish(),
         (Err(refusal), _) => said(&page, &refusal),
     }
+}
+
+/// Which message is to be erased, and why.
+#[derive(Deserialize)]
+pub(super) struct Erasing {
+    at: String,
+    #[serde(default)]
+    why: String,
+}
+
+/// Erases a message for everybody; all who show it are told as members of the channel.
+pub(super) async fn erase(
+    page: web::Data<Page>,
+    channel: web::Path<ChannelName>,
+    erasing: web::Form<Erasing>,
+) -> HttpResponse {
+    match erase_at(&page, &channel, &erasing).await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(refusal) => said(&page, &refusal),
+    }
+}
+
+async fn erase_at(page: &Page, channel: &ChannelName, erasing: &Erasing) -> Result<(), Refusal> {
+    let at = erasing.at.parse::<Mark>().map_err(|()| Refusal::from(Code::NoSuchEntry))?;
+    // In a log that was begun anew, the number is another message's.
+    let there = page.history(channel, 1, at.seq.checked_add(1)).await?;
+    if !there.messages.iter().any(|message| Mark::of(message) == at) {
+        return Err(Code::NoSuchEntry.into());
+    }
+    let why = Some(erasing.why.trim().to_owned()).filter(|why| !why.is_empty());
+    page.perform(Command::Erase { channel: channel.clone(), seq: at.seq, why }).await.map(drop)
 }
 
 /// Does something with a message that waits to be sent.

@@ -98,6 +98,7 @@ fn routes(config: &mut ServiceConfig) {
                 .route("/newest", web::get().to(talk::newest))
                 .route("/older", web::get().to(talk::older))
                 .route("/newer", web::get().to(around::channel_newer))
+                .route("/erase", web::post().to(actions::erase))
                 .route("/about", web::get().to(own::about))
                 .route("/order/{word}", web::post().to(own::order))
                 .route("/upload", web::post().to(files::upload::<ChannelName>))

@@ -318,10 +318,22 @@
     if (change) edit(change.dataset.edit, change.parentElement.querySelector("template").content.textContent);
     if (on("stop-editing")) stopEditing();
     if (on("notify")) askToNotify();
+    const menu = on("menu");
+    if (menu) openMenu(menu);
     const toggle = on("toggle");
     if (toggle) toggleAbout(toggle);
     if (event.target.matches("input.link")) event.target.select();
   });
+  // One menu for all messages, beside the one that it is about.
+  function openMenu(button) {
+    const menu = by("menu");
+    const { right, bottom } = button.getBoundingClientRect();
+    menu.dataset.at = button.closest(".message").dataset.at;
+    menu.showPopover();
+    menu.style.left = `${Math.max(8, right - menu.offsetWidth)}px`;
+    menu.style.top = `${Math.min(bottom, innerHeight - menu.offsetHeight - 8)}px`;
+    menu.firstElementChild.focus();
+  }
   function toggleAbout(button) {
     const shown = main.classList.toggle("with-about");
     button.setAttribute("aria-expanded", String(shown));
@@ -358,6 +370,8 @@
   });
 
   document.addEventListener("htmx:configRequest", (event) => {
+    const menu = event.detail.elt.closest("#menu");
+    if (menu) event.detail.parameters.at = menu.dataset.at;
     if ("why" in event.detail.elt.dataset) event.detail.parameters.why = by("why").value;
   });
 

@@ -8,7 +8,7 @@ use super::private::PrivateTalk;
 use crate::api::{ChatMessage, FileTo};
 use crate::ui::web::frame::frame;
 use crate::ui::web::kept::Mark;
-use crate::ui::web::model::{Line, Notice};
+use crate::ui::web::model::{Line, Notice, Talk};
 use crate::ui::web::page::{PAGE_ROWS, Page};
 use crate::ui::web::talk::{outbox, with_lines};
 use crate::ui::web::views::{self, At, Chain};
@@ -35,8 +35,12 @@ struct TalkView {
     chain: Chain,
     /// What came in between what the page shows and when it was followed.
     between: Vec<ChatMessage>,
-    /// The number of the next line to show; none while the page fetches the newest.
+    /// The number of the next line to show; none while the page fetches the newest, or shows an older part of the log.
     next: Option<u64>,
+    /// The number of the next line to be looked at for what it erases: that is told whatever else is shown.
+    seen: u64,
+    /// What was erased lately, when the page does not show the newest.
+    erasing: Vec<ChatMessage>,
     outbox: Option<u64>,
     people: Option<u64>,
     files: FileNews,
@@ -52,9 +56,11 @@ struct Watch {
 }
 
 /// What has changed in a channel.
+#[derive(Default)]
 struct TalkNews {
     lines: Vec<Line>,
     is_stale: bool,
+    erasing: Vec<ChatMessage>,
     outbox: bool,
     people: bool,
 }
@@ -81,9 +87,12 @@ impl View {
     async fn watch(&self, channel: ChannelName, after: Option<Mark>) -> Option<TalkView> {
         let (watch, next) = Watch::begin(&self.page, &channel)?;
         let newest = self.page.history(&channel, PAGE_ROWS, None).await.map(|history| history.messages);
-        let (chain, between, next) = match go_on(newest.unwrap_or_default(), after) {
-            Some((chain, between)) => (chain, between, Some(next)),
-            None => (Chain::default(), Vec::new(), None),
+        let newest = newest.unwrap_or_default();
+        let lately = newest.iter().filter(|message| message.erases.is_some()).cloned().collect();
+        let seen = next;
+        let (chain, between, next, erasing) = match go_on(newest, after) {
+            Some((chain, between)) => (chain, between, Some(next), Vec::new()),
+            None => (Chain::default(), Vec::new(), None, lately),
         };
         let files = FileNews::new(self.page.clone(), FileTo::Channel(channel.clone()));
         Some(TalkView {
@@ -91,6 +100,8 @@ impl View {
             chain,
             between,
             next,
+            seen,
+            erasing,
             outbox: None,
             people: None,
             files,
@@ -157,9 +168,13 @@ impl View {
                 rows.into_string() + &views::erased_swap(drawn, between.iter()).into_string()
             }));
         }
-        let TalkNews { lines, is_stale, outbox: is_outbox_new, people } = talk.take(&self.page);
+        let TalkNews { lines, is_stale, erasing, outbox: is_outbox_new, people } = talk.take(&self.page);
         if is_stale {
             news.push_str(&views::stale().into_string());
+        }
+        if !erasing.is_empty() {
+            let erased = with_lines(&self.page, None, |drawn| views::erased_swap(drawn, erasing.iter()));
+            news.push_str(&erased.into_string());
         }
         if !lines.is_empty() {
             news.push_str(&with_lines(&self.page, None, |drawn| {
@@ -210,17 +225,28 @@ impl TalkView {
     fn take(&mut self, page: &Page) -> TalkNews {
         page.look(|model| {
             let Some(talk) = model.talk(&self.channel) else {
-                return TalkNews { lines: Vec::new(), is_stale: false, outbox: false, people: false };
+                return TalkNews::default();
             };
             let outbox = self.outbox.replace(talk.outbox) != Some(talk.outbox);
             let people = self.people.replace(talk.people).is_some_and(|people| people != talk.people);
             let was_stale = self.next.is_none() && !self.is_new;
             let lines = self.next.and_then(|next| self.lines(talk.lines_from(next)?));
             let is_stale = lines.is_none() && !was_stale;
+            let mut erasing = std::mem::take(&mut self.erasing);
+            if lines.is_none() {
+                erasing.extend(self.erasing(talk));
+            }
+            self.seen = talk.next();
             self.next = lines.is_some().then(|| talk.next());
             self.is_new = false;
-            TalkNews { lines: lines.unwrap_or_default(), is_stale, outbox, people }
+            TalkNews { lines: lines.unwrap_or_default(), is_stale, erasing, outbox, people }
         })
+    }
+
+    /// What was erased since this page was told last, as far as the model remembers it.
+    fn erasing(&self, talk: &Talk) -> Vec<ChatMessage> {
+        let messages = talk.lines_from(self.seen).into_iter().flatten().filter_map(Line::as_message);
+        messages.filter(|message| message.erases.is_some()).cloned().collect()
     }
 
     /// The lines that are new to this page; `None` when it has to fetch the newest.

@@ -60,6 +60,7 @@ pub(in crate::ui::web) fn about(view: &AboutView<'_>) -> Markup {
                 _ => {}
             }
         }
+        @if desk.is_some() { i data-moderates hidden {} }
         @match view.info {
             Ok(info) => (facts(info, desk.as_ref(), view.zone)),
             Err(refusal) => p.quiet { "What the channel is cannot be asked now: " (why(&refusal.reason)) },

@@ -52,6 +52,7 @@ pub(in crate::ui::web) fn channel_page(view: &ChannelView<'_>) -> Markup {
             div.below { (shelf_frame(&view.files)) (composer(&format!("#{channel}"), view.is_at_end)) }
             (about_frame(view.status, view.muted))
             (send_dialog(&FileTo::Channel(channel.clone())))
+            (message_menu(&path))
         }
     }
 }
@@ -70,6 +71,16 @@ fn in_short(why: &str) -> String {
     };
     let (first, rest) = why.split_at(end);
     if rest.ends_with(TRYING) { format!("{first}{TRYING}") } else { first.to_owned() }
+}
+
+/// What can be done with a message; the page's script says with which.
+fn message_menu(path: &str) -> Markup {
+    html! {
+        div #menu popover {
+            button.danger type="button" hx-post=(format!("{path}/erase")) hx-swap="none" data-why
+                hx-confirm="Erase this message for everybody? That it was erased, by whom, when and why stays to be seen. What people have copied is theirs." { "Erase…" }
+        }
+    }
 }
 
 /// The way to look for something in one place only.

@@ -162,6 +162,10 @@ impl Lines<'_> {
                     p.who.later { (self.time(message, is_own)) }
                 }
                 (body(message, self.zone))
+                // Whether its user may press it is for the page's style: roles change, and these rows stay.
+                @if message.text.is_some() || message.file.is_some() {
+                    button.icon.menu type="button" data-menu aria-haspopup="true" aria-label="What can be done with it" { "⋯" }
+                }
             }
         }
     }
@@ -208,7 +212,7 @@ fn body(message: &ChatMessage, zone: &TimeZone) -> Markup {
 /// What stands in place of a text that is gone.
 fn gone(erased: &Erased, zone: &TimeZone) -> Markup {
     html! {
-        p.quiet {
+        p.quiet.erased {
             "(erased"
             @if let Some(by) = &erased.by { " by " (one_line(by)) }
             @if let Some(at) = erased.at { ", " (day_and_time(at, zone)) }
