@@ -28,6 +28,7 @@ use crate::api::{ChatMessage, Event, LinkState, SessionState};
 use crate::ui::parse::quoted;
 pub(in crate::ui) use files::{bytes, span};
 pub(in crate::ui) use moderation::role_word as role;
+pub(in crate::ui) use reply::kept_for;
 pub use style::Style;
 
 /// How far the later lines of a message are indented.

@@ -112,6 +112,46 @@ async fn an_owner_says_who_may_do_what_and_who_has_to_go() {
     ken.stop().await;
 }
 
+#[actix::test]
+async fn an_owner_says_for_how_long_texts_are_kept() {
+    if !there_is_one() {
+        return;
+    }
+    let (world, driver) = (World::new().await, Driver::start());
+    let (mut ken, mut charlie) = (account(&world, "ken").await, Face::of(&world, "charlie").await);
+    ken.host("garden").await;
+    charlie.perform(join("garden")).await.unwrap();
+    let (kens, charlies) = (ken.browser(&driver).await, charlie.browser(&driver).await);
+    kens.goto(&ken.at("/c/garden")).await;
+    kens.click("[data-toggle=about]").await;
+    kens.until_shows("#about .facts", "for ever").await;
+    let open = "((row) => row ? (row.open = true) : false)(document.querySelector('#about [hx-post$=\"/retention\"]')?.closest('details'))";
+    kens.until(open).await;
+    kens.fill("#about [name=days]", "30").await;
+    kens.click("#about [hx-post$='/retention'] button").await;
+    kens.until_shows("#confirm-question", "does not come back").await;
+    // Who thinks better of it has changed nothing.
+    kens.click("#confirm button[value=no]").await;
+    kens.until_shows("#about .facts", "for ever").await;
+    kens.click("#about [hx-post$='/retention'] button").await;
+    kens.agree().await;
+    kens.until_shows("#about .facts", "for 30 days, at the host").await;
+    kens.until_shows("#order-said", "older than 30d are erased at the host").await;
+    // Members see it and have nothing to press.
+    charlies.goto(&charlie.at("/c/garden")).await;
+    charlies.until_shows("#about .facts", "for 30 days, at the host").await;
+    charlies.until_gone("#about [name=days]").await;
+    kens.until(open).await;
+    kens.click("#about [hx-post$='/forever']").await;
+    kens.until_shows("#about .facts", "for ever").await;
+    for browser in [kens, charlies] {
+        browser.is_content().await;
+        browser.quit().await;
+    }
+    charlie.stop().await;
+    ken.stop().await;
+}
+
 /// What a desktop would show, where nobody looks at the page.
 const DESKTOP: &str = "(window.told = [], document.hasFocus = () => false, \
     window.Notification = class { \

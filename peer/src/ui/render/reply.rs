@@ -242,7 +242,8 @@ impl Renderer {
     }
 }
 
-fn kept_for(days: Option<u32>) -> String {
+/// For how long texts are kept, in words.
+pub(in crate::ui) fn kept_for(days: Option<u32>) -> String {
     match days {
         None => "for ever".to_owned(),
         Some(1) => "for a day, at the host".to_owned(),

@@ -5,6 +5,7 @@ use common::clock::Timestamp;
 use common::name::ChannelName;
 use common::proto::channel::{Info, Role};
 use common::proto::directory::{Grant, Post, View};
+use common::proto::limits::MAX_RETENTION_DAYS;
 use common::proto::status::{Code, Refusal};
 use maud::Markup;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub(super) struct Sent {
     who: String,
     #[serde(default)]
     why: String,
+    #[serde(default)]
+    days: String,
 }
 
 /// What the channel is, and who is in it.
@@ -61,6 +64,8 @@ fn command(word: &str, sent: Sent) -> Option<Result<ModerationCommand, Refusal>>
         "restricted" => Ok(ModerationCommand::View(View::Restricted)),
         "everyone" => Ok(ModerationCommand::Post(Post::Everyone)),
         "authorized" => Ok(ModerationCommand::Post(Post::Authorized)),
+        "retention" => days(&sent.days).map(|days| ModerationCommand::Retention(Some(days))),
+        "forever" => Ok(ModerationCommand::Retention(None)),
         "authorize" => whom().map(|who| ModerationCommand::Authorize { who, role: Grant::Authorized }),
         "moderator" => whom().map(|who| ModerationCommand::Authorize { who, role: Grant::Moderator }),
         "deauthorize" => whom().map(|who| ModerationCommand::Deauthorize { who }),
@@ -69,6 +74,13 @@ fn command(word: &str, sent: Sent) -> Option<Result<ModerationCommand, Refusal>>
         "unban" => whom().map(|who| ModerationCommand::Unban { who }),
         _ => return None,
     })
+}
+
+fn days(typed: &str) -> Result<u32, Refusal> {
+    let days = typed.trim().parse().ok().filter(|days| (1..=MAX_RETENTION_DAYS).contains(days));
+    let wrong =
+        || Refusal::new(Code::Usage, format!("it is a number of days, from 1 to {MAX_RETENTION_DAYS}"));
+    days.ok_or_else(wrong)
 }
 
 async fn card(page: &Page, channel: &ChannelName, said: Option<&Result<Option<String>, Refusal>>) -> Markup {

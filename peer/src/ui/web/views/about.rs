@@ -4,6 +4,7 @@ use common::id::{IdentityKind, Subject};
 use common::name::ChannelName;
 use common::proto::channel::{Banned, Info, Member, Role};
 use common::proto::directory::{Post, Switches, View};
+use common::proto::limits::MAX_RETENTION_DAYS;
 use common::proto::status::Refusal;
 use common::text::one_line;
 use jiff::tz::TimeZone;
@@ -11,7 +12,7 @@ use maud::{Markup, html};
 
 use super::words::{channel_path, day_and_time, name, person, picture, why};
 use crate::api::{BansOf, MembersOf};
-use crate::ui::render::role;
+use crate::ui::render::{kept_for, role};
 
 /// More members are a number.
 const SHOWN_MEMBERS: usize = 200;
@@ -78,9 +79,34 @@ fn facts(info: &Info, desk: Option<&Desk>, zone: &TimeZone) -> Markup {
             div { dt { "You are" } dd { (role(info.role)) } }
             div { dt { "Since" } dd { (day_and_time(info.created, zone)) } }
             div { dt { "Messages" } dd { (info.head.seq) } }
+            div { dt { "Texts are kept" } dd { (kept_for(info.retention_days)) } }
             @for (what, who) in rules(&info.policy) { div { dt { (what) } dd { (who) } } }
         }
         @if let Some(desk) = desk { (switches(desk, &info.policy)) }
+        @if let Some(desk) = desk.filter(|desk| desk.role == Role::Owner) { (retention(desk, info.retention_days)) }
+    }
+}
+
+/// For how long texts are kept: what the owner alone decides. To forget is asked for twice.
+fn retention(desk: &Desk, days: Option<u32>) -> Markup {
+    let path = &desk.path;
+    html! {
+        details.rest {
+            summary { "For how long texts are kept" }
+            p {
+                "The host erases older texts from its disk, which is this one, for good. Members keep what they have received. Who wrote something, and when, stays."
+            }
+            form hx-post=(format!("{path}/retention"))
+                hx-confirm="Erase the texts that are older than that, now and from now on? What was erased does not come back." {
+                div.together {
+                    input name="days" type="number" min="1" max=(MAX_RETENTION_DAYS) required value=[days] aria-label="How many days" placeholder="Days";
+                    button { "Keep for so many days" }
+                }
+            }
+            @if days.is_some() {
+                button type="button" hx-post=(format!("{path}/forever")) { "Keep for ever" }
+            }
+        }
     }
 }
 
