@@ -11,7 +11,7 @@ use crate::support::{World, join};
 const SIZES: [(&str, u32, u32); 3] = [("narrow", 360, 740), ("middle", 1100, 720), ("wide", 1600, 900)];
 
 /// Takes pictures of what the browser shows, in every size and light.
-async fn pictures(browser: &Browser, name: &str) {
+pub async fn pictures(browser: &Browser, name: &str) {
     for (size, width, height) in SIZES {
         for scheme in ["light", "dark"] {
             browser.look(width, height, scheme).await;
@@ -299,6 +299,10 @@ async fn orders(browser: &Browser, town: &Town) {
     pictures(browser, "owner").await;
     browser.js("(document.querySelector('#about .people details').open = true)").await;
     pictures(browser, "member").await;
+    browser
+        .js("(document.querySelector('#about [hx-post$=\"/retention\"]').closest('details').open = true)")
+        .await;
+    pictures(browser, "retention").await;
     browser.click("[data-toggle=about]").await;
 }
 

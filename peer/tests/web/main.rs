@@ -21,6 +21,7 @@ mod process;
 #[path = "../process_support/mod.rs"]
 mod process_support;
 mod reading;
+mod recovering;
 mod search;
 mod story;
 #[path = "../support/mod.rs"]

@@ -7,7 +7,7 @@ use crate::browser::{Browser, Driver, there_is_one};
 use crate::face::Face;
 use crate::support::{World, join};
 
-async fn account(world: &World, name: &str) -> Face {
+pub async fn account(world: &World, name: &str) -> Face {
     let face = Face::of(world, name).await;
     let password = common::secret::Secret::new("correct horse battery");
     face.perform(peer::api::Command::Signup { name: None, password }).await.unwrap();
@@ -63,13 +63,13 @@ async fn an_owner_says_who_may_do_what_and_who_has_to_go() {
     )
     .await;
     // By name, too; a slip is said.
-    kens.js("(document.querySelector('#about .rest').open = true)").await;
-    kens.fill("#about .rest input", "nobody").await;
-    kens.click("#about .rest form button").await;
+    kens.js("(document.querySelector('#about .by-name').open = true)").await;
+    kens.fill("#about .by-name input", "nobody").await;
+    kens.click("#about .by-name form button").await;
     kens.until_shows("#order-said .error", "nobody").await;
-    kens.js("(document.querySelector('#about .rest').open = true)").await;
-    kens.fill("#about .rest input", "ada").await;
-    kens.click("#about .rest form button").await;
+    kens.js("(document.querySelector('#about .by-name').open = true)").await;
+    kens.fill("#about .by-name input", "ada").await;
+    kens.click("#about .by-name form button").await;
     kens.until_shows("#about .people .role", "authorized").await;
 
     // Who may not write is told why.

@@ -8,14 +8,18 @@ use serde::Deserialize;
 use super::door::{form_error, html};
 use super::kept::Mark;
 use super::model::Notice;
+use super::own::in_words;
 use super::page::Page;
 use super::views;
-use crate::api::{Command, OutboxCommand};
+use crate::api::{Command, LogFrom, OutboxCommand, Reply};
 
 /// Names a channel.
 #[derive(Deserialize)]
 pub(super) struct Named {
     channel: String,
+    /// Whether it is to be hosted here though it is hosted elsewhere so far: then it says anything.
+    #[serde(default)]
+    takeover: String,
 }
 
 impl Named {
@@ -46,7 +50,13 @@ pub(super) async fn join(page: web::Data<Page>, named: web::Form<Named>) -> Http
 /// Hosts a channel and goes there.
 pub(super) async fn host(page: web::Data<Page>, named: web::Form<Named>) -> HttpResponse {
     let hosted = match named.channel() {
-        Ok(channel) => page.perform(Command::Host { channel: channel.clone() }).await.map(|_| channel),
+        Ok(channel) => {
+            let command = match named.takeover.as_str() {
+                "" => Command::Host { channel: channel.clone() },
+                _ => Command::TakeOver { channel: channel.clone(), log: LogFrom::Received },
+            };
+            page.perform(command).await.map(|_| channel)
+        }
         Err(refusal) => Err(refusal),
     };
     match hosted {
@@ -68,9 +78,16 @@ pub(super) async fn channel(page: web::Data<Page>, path: web::Path<(ChannelName,
         "unhost" => (Command::Unhost { channel: channel.clone(), release: false }, Some("/")),
         "release" => (Command::Unhost { channel: channel.clone(), release: true }, Some("/")),
         "retry" => (Command::Outbox(OutboxCommand::Retry { which: channel.to_string() }), None),
+        "recover" => (Command::Recover { channel: channel.clone(), fork: false }, None),
+        "fork" => (Command::Recover { channel: channel.clone(), fork: true }, None),
         _ => return HttpResponse::NotFound().finish(),
     };
     match (page.perform(command).await, next) {
+        (Ok(reply @ Reply::Recovered(_)), _) => {
+            let said = in_words(&page, &reply).unwrap_or_default();
+            page.change(|model| model.tell(&channel, &said));
+            HttpResponse::NoContent().finish()
+        }
         (Ok(_), Some(next)) => {
             page.change(|model| model.forget(&channel));
             go_to(&page, next)

@@ -141,6 +141,13 @@ impl Model {
         self.notice(reason.to_owned(), true);
     }
 
+    /// Tells the user what has become of a channel, and has all pages look at it anew.
+    pub fn tell(&mut self, channel: &ChannelName, said: &str) {
+        self.notice(plain(said, Some(channel)), false);
+        self.with_talk(channel, |talk| (talk.people, talk.outbox) = (talk.people + 1, talk.outbox + 1));
+        self.frame += 1;
+    }
+
     /// Whether a message is the user's own.
     pub fn is_own(&self, subject: Subject) -> bool {
         self.me == Some(subject)
@@ -342,7 +349,11 @@ impl Model {
         let line = line.unwrap_or_default();
         if let Some(channel) = channel {
             let line = line.clone();
-            self.with_talk(channel, |talk| talk.notice(Some(line)));
+            self.with_talk(channel, |talk| {
+                // How it stands, and what can be done about it, may be another thing now.
+                (talk.people, talk.outbox) = (talk.people + 1, talk.outbox + 1);
+                talk.notice(Some(line));
+            });
         }
         self.frame += 1;
         self.notice(line, true);

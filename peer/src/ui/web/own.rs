@@ -119,7 +119,7 @@ fn bans_of(outcome: Outcome) -> Option<BansOf> {
 }
 
 /// As the terminal says it.
-fn in_words(page: &Page, reply: &Reply) -> Option<String> {
+pub(super) fn in_words(page: &Page, reply: &Reply) -> Option<String> {
     Renderer { style: Style::default(), zone: page.zone().clone() }.reply(reply, Timestamp::now())
 }
 

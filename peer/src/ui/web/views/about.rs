@@ -5,7 +5,7 @@ use common::name::ChannelName;
 use common::proto::channel::{Banned, Info, Member, Role};
 use common::proto::directory::{Post, Switches, View};
 use common::proto::limits::MAX_RETENTION_DAYS;
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 use common::text::one_line;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -66,6 +66,7 @@ pub(in crate::ui::web) fn about(view: &AboutView<'_>) -> Markup {
             Ok(info) => (facts(info, desk.as_ref(), view.zone)),
             Err(refusal) => p.quiet { "What the channel is cannot be asked now: " (why(&refusal.reason)) },
         }
+        @if let Some(info) = view.info.as_ref().ok().filter(|info| info.behind) { (lost(view.channel, info.role)) }
         @if let Ok(members) = view.members { (people(members, desk.as_ref())) }
         @if let Some((desk, orders)) = desk.as_ref().zip(view.orders) { (rest(desk, orders, view.members)) }
     }
@@ -87,6 +88,21 @@ fn facts(info: &Info, desk: Option<&Desk>, zone: &TimeZone) -> Markup {
     }
 }
 
+/// What can be done about a log that has lost what members may still have.
+fn lost(channel: &ChannelName, role: Role) -> Markup {
+    let path = channel_path(channel);
+    html! {
+        p.warning { (why(Code::LogBehind.sentence())) "." }
+        @if role == Role::Owner {
+            div.ways {
+                button type="button" hx-post=(format!("{path}/recover")) hx-swap="none" { "Get it from members" }
+                button.danger type="button" hx-post=(format!("{path}/fork")) hx-swap="none"
+                    hx-confirm="Go on without what is missing, in a new log? Ask members first: what they have comes back then. They keep what they have received, but it is not in the channel any more." { "Go on without it" }
+            }
+        }
+    }
+}
+
 /// For how long texts are kept: what the owner alone decides. To forget is asked for twice.
 fn retention(desk: &Desk, days: Option<u32>) -> Markup {
     let path = &desk.path;
@@ -100,7 +116,7 @@ fn retention(desk: &Desk, days: Option<u32>) -> Markup {
                 hx-confirm="Erase the texts that are older than that, now and from now on? What was erased does not come back." {
                 div.together {
                     input name="days" type="number" min="1" max=(MAX_RETENTION_DAYS) required value=[days] aria-label="How many days" placeholder="Days";
-                    button { "Keep for so many days" }
+                    button { "Keep so long" }
                 }
             }
             @if days.is_some() {
@@ -229,7 +245,7 @@ fn rest(desk: &Desk, orders: &OrdersView, here: &Result<MembersOf, Refusal>) -> 
             h2 { "Banned" }
             ul.people { @for banned in bans { (one_ban(desk, banned)) } }
         }
-        details.rest {
+        details.rest.by-name {
             summary { "Authorize somebody by name" }
             form hx-post=(format!("{}/authorize", desk.path)) {
                 div.together {

@@ -1,7 +1,7 @@
 //! Which channels there are, and hosting one.
 
 use common::proto::directory::{Listed, View};
-use common::proto::status::Refusal;
+use common::proto::status::{Code, Refusal};
 use maud::{Markup, html};
 
 use super::field::NameField;
@@ -114,7 +114,17 @@ pub(in crate::ui::web) fn host_form(typed: &str, refusal: Option<&Refusal>) -> M
             p.quiet { "It lives on this machine, and can be reached while this program runs." }
             div.field {
                 (field.show())
+                @if let Some(Code::HostedElsewhere | Code::Superseded) = refusal.map(|refusal| &refusal.code) { (move_here(typed)) }
             }
         }
+    }
+}
+
+/// The way to host here what another machine of the same owner has hosted so far.
+fn move_here(channel: &str) -> Markup {
+    let vals = serde_json::json!({ "channel": channel, "takeover": "yes" }).to_string();
+    html! {
+        button type="button" hx-post="/host" hx-vals=(vals) hx-target="#host" hx-swap="outerHTML"
+            hx-confirm="Host it on this machine from now on, with what was received here? The other machine stops when it hears of it. Members are asked once whether that is right." { "Move it here" }
     }
 }

@@ -231,12 +231,13 @@ fn contacts(frame: &FrameView) -> Markup {
 /// A channel's state as a class and in words.
 pub(super) fn channel_light(status: &ChannelStatus) -> (&'static str, String) {
     let reason = status.reason.as_deref().map(why);
-    match status.state {
-        LinkState::Up => ("up", "connected".to_owned()),
-        LinkState::Retrying => {
+    match (status.state, &status.behind) {
+        (LinkState::Up, Some(behind)) => ("down", format!("takes no messages: {}", why(behind))),
+        (LinkState::Up, None) => ("up", "connected".to_owned()),
+        (LinkState::Retrying, _) => {
             ("retry", reason.map_or_else(|| "connecting".to_owned(), |reason| format!("{reason}{TRYING}")))
         }
-        LinkState::Down => ("down", reason.unwrap_or_else(|| "not connected".to_owned())),
+        (LinkState::Down, _) => ("down", reason.unwrap_or_else(|| "not connected".to_owned())),
     }
 }
 
@@ -262,6 +263,12 @@ impl Light {
         }
         if status.identity.state == SessionState::None {
             return light("down", "Not signed in".to_owned());
+        }
+        let is_stuck = |channel: &&ChannelStatus| channel.state == LinkState::Up && channel.behind.is_some();
+        match status.channels.iter().filter(is_stuck).count() {
+            0 => {}
+            1 => return light("down", "1 channel takes no messages".to_owned()),
+            more => return light("down", format!("{more} channels take no messages")),
         }
         let joined = status.channels.iter().filter(|channel| channel.joined);
         match joined.filter(|channel| channel.state != LinkState::Up).count() {
