@@ -160,7 +160,7 @@ fn check_request(exchange: &Exchange) {
     }
     assert!(is_tracker || is_host || is_peer || is_file || is_member, "{} is of no list", exchange.command);
     by_name! { exchange.command.as_str(), check_exchange(exchange):
-        session::Hello, session::Ping,
+        session::Hello, directory::Heads,
         directory::Signup, directory::Signin, directory::Signout, directory::Password, directory::Guest,
         device::Devices, device::Revoke,
         directory::Renew, directory::List, directory::Host, directory::Unhost, directory::SetPolicy,

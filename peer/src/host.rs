@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
-//! [`presence`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`forking`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
+//! [`presence`], [`counted`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`forking`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -15,6 +15,7 @@ mod acts;
 pub mod begin;
 mod behind;
 pub mod channel;
+pub mod counted;
 mod effects;
 mod erasing;
 mod fanout;
@@ -58,7 +59,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
-pub use messages::{Claim, Disclosed, HostSummary, Surveyed};
+pub use messages::{Claim, Disclosed, HostSummary, Reach, Surveyed};
 pub use record::{
     Behind, HostRecord, SideBranch, add as add_record, change as change_record, forget, fork as fork_record,
     is_whole_again, keep as keep_record, load_records, put_aside, replace as replace_record,
@@ -143,6 +144,7 @@ struct Shared {
     ended: watch::Receiver<bool>,
     behind: watch::Receiver<Option<String>>,
     claimed: watch::Receiver<Option<Claim>>,
+    reach: watch::Receiver<Reach>,
     superseded: watch::Sender<Option<Hosting>>,
 }
 
@@ -164,6 +166,7 @@ impl HostHandle {
         crash::here(Point::HostOpened);
         let log = Log::new(store.clone(), record.id, record.epoch);
         let head = log.head().await?;
+        let counted = counted::load(&store, record.id).await.map_err(LogError::from)?;
         let acts = Acts::new(store.clone(), record.id);
         let (tell_admission, admission) = watch::channel(Admission::of(&record));
         let (tell_head, watch_head) = watch::channel(head);
@@ -171,6 +174,7 @@ impl HostHandle {
         let (id, name) = (record.id, record.name.clone());
         let (tell_behind, behind) = watch::channel(record.behind.as_ref().map(|behind| behind.why.clone()));
         let (tell_claimed, claimed) = watch::channel(None);
+        let (tell_reach, reach) = watch::channel(Reach { head, members: 0 });
         let shared = Shared {
             id,
             name,
@@ -184,6 +188,7 @@ impl HostHandle {
             ended,
             behind,
             claimed,
+            reach,
             superseded: watch::Sender::new(None),
         };
         let parts = actor::Parts {
@@ -199,10 +204,11 @@ impl HostHandle {
             ended: tell_ended,
             behind: tell_behind,
             claimed: tell_claimed,
+            reach: tell_reach,
         };
         // On the threads of whoever opens it, as the members' connections are; the actor has a thread to itself.
         let fanout = Fanout::start(&Handle::current());
-        let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head, fanout));
+        let addr = actix::Actor::start_in_arbiter(&arbiter, move |_| Host::new(parts, head, counted, fanout));
         // Much may have come into the log while nobody hosted it.
         search.nudge();
         tracing::info!(channel = %id, seq = head.seq, "hosting");
@@ -222,6 +228,11 @@ impl HostHandle {
     /// How far the log is on disk.
     pub fn head(&self) -> Position {
         *self.shared.head.borrow()
+    }
+
+    /// How far the log is as its members can prove it, and how many members there are.
+    pub fn reach(&self) -> Reach {
+        *self.shared.reach.borrow()
     }
 
     /// Whether somebody may know of the channel: looked at by whoever lets people in, before the host itself decides.

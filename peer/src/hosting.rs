@@ -6,6 +6,7 @@
 mod addresses;
 mod announce;
 mod handle;
+mod heads;
 mod moving;
 mod recovering;
 mod revoking;
@@ -21,6 +22,7 @@ use common::identity::Identity;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::{Owner, Unhost};
+use common::proto::limits::PING_EVERY;
 use common::proto::moving::Hosting as HostingProof;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
@@ -28,6 +30,7 @@ use common::shutdown::Shutdown;
 use common::transport::{Address, Transport};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::alarm::{Alarm, Death};
 use crate::api::{self, Event};
@@ -41,6 +44,7 @@ use crate::store::PeerStore;
 use crate::tracker_link::TrackerHandle;
 use announce::{Announcing, Next, Stage};
 pub use handle::HostingHandle;
+use heads::Telling;
 use revoking::Revoking;
 
 /// How many requests may wait.
@@ -123,6 +127,7 @@ struct Hosting {
     /// The thread of the hosts' actors.
     arbiter: Arbiter,
     announcing: Announcing,
+    telling: Telling,
     /// Where hosts' own news goes. Does not keep the task from its end.
     jobs: mpsc::WeakSender<Job>,
     revoking: Revoking,
@@ -150,6 +155,7 @@ pub async fn start(config: HostingConfig) -> HostingHandle {
         listening: listening_at,
         arbiter,
         announcing,
+        telling: Telling::default(),
         revoking,
         recovering: HashSet::new(),
         jobs: news,
@@ -167,6 +173,8 @@ impl Hosting {
         // Whatever it has become while the hosts were opened counts as news.
         session.mark_changed();
         let mut tracker = self.config.tracker.clone();
+        let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 job = jobs.recv() => match job {
@@ -179,6 +187,7 @@ impl Hosting {
                     Next::Ended(ended) => self.ended(ended).await,
                     Next::Due => self.announce_failed(),
                 },
+                _ = pings.tick() => self.tell_heads(),
             }
         }
     }

@@ -8,7 +8,7 @@ use common::proto::directory::ChannelRecord;
 use common::proto::session::Purpose;
 use common::proto::status::{Code, Refusal};
 use peer::api::{Command, DirectCommand, Event, LinkState, Reply, Visibility, WatchCommand};
-use support::{Person, Raw, World, named};
+use support::{Person, Raw, World, named, until};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -38,6 +38,44 @@ async fn expect_left(person: &mut Person, channel: &str, name: &str) {
         _ => None,
     };
     person.expect("leaving", wanted).await;
+}
+
+async fn counted(person: &Person, channel: &str) -> Option<u64> {
+    let command = Command::List { pattern: None, after: None };
+    let Reply::Channels(page) = person.done(command).await else { unreachable!() };
+    page.channels.into_iter().find(|row| row.name.as_str() == channel).and_then(|row| row.members)
+}
+
+#[actix::test]
+async fn the_number_of_members_in_the_list_shows_nobody_who_is_invisible() {
+    let world = World::new().await;
+    let (mut ken, ada, mut zoe) =
+        (world.guest("ken").await, world.guest("ada").await, world.guest("zoe").await);
+    ada.signup(PASSWORD).await;
+    zoe.signup(PASSWORD).await;
+    ken.host("first").await;
+    ada.join("first").await;
+    until("a PING has told of ken and ada", async || counted(&zoe, "first").await == Some(2)).await;
+    // Who comes, goes, comes back and leaves for good unseen changes nothing; who is to be seen, and comes after, does.
+    set_invisible(&ada, true).await;
+    set_invisible(&zoe, true).await;
+    zoe.join("first").await;
+    ada.leave("first").await;
+    let gus = world.guest("gus").await;
+    gus.join("first").await;
+    let mut seen = Vec::new();
+    until("a PING has told of gus", async || {
+        seen.push(counted(&gus, "first").await);
+        seen.last() != Some(&Some(2))
+    })
+    .await;
+    assert_eq!(seen.last(), Some(&Some(3)));
+    // The opposite: who leaves for good and is seen is counted no more, also after a restart; who only goes is.
+    gus.leave("first").await;
+    zoe.stop().await;
+    ken.restart().await;
+    ken.entered().await;
+    until("it is announced again", async || counted(&ada, "first").await == Some(2)).await;
 }
 
 #[actix::test]

@@ -6,7 +6,7 @@ mod support;
 
 use common::proto::status::Code;
 use peer::api::{Event, LinkState};
-use support::{Person, World, put_back, stored, until};
+use support::{Person, Raw, World, put_back, stored, until};
 
 async fn warned_behind(person: &mut Person) -> String {
     let of_the_log = |event: &Event| match event {
@@ -62,4 +62,27 @@ async fn a_host_whose_older_copy_was_put_back_is_told_by_the_tracker_and_takes_n
     charlie.start().await;
     charlie.reads("first", 3).await;
     assert_eq!(charlie.texts("first"), ["one", "two", "three"]);
+}
+
+#[actix::test]
+async fn a_host_need_not_announce_its_log_again_to_have_it_known_how_far_it_was() {
+    let world = World::new().await;
+    let (mut ken, mut charlie) = (world.guest("ken").await, world.guest("charlie").await);
+    ken.host("first").await;
+    charlie.join("first").await;
+    ken.stop().await;
+    let older = world.folder().join("older");
+    put_back(&ken.config.data, &older);
+    ken.start().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    charlie.send("first", "one").await;
+    assert_eq!(charlie.expect("stored", stored).await, 1);
+    let observer = Raw::guest(&world, "observer").await;
+    until("a PING has told it", async || observer.locate("first").await.head.seq == 1).await;
+    charlie.stop().await;
+    ken.stop().await;
+    put_back(&older, &ken.config.data);
+    ken.start().await;
+    let told = warned_behind(&mut ken).await;
+    assert!(told.contains("ends at entry 0") && told.contains("reach entry 1"), "{told}");
 }

@@ -85,6 +85,11 @@ pub const MAX_COMMIT_TRIES: u32 = 16;
 /// How many rows are read at once when a whole table is read.
 pub const SCAN_ROWS: usize = 512;
 
+/// How far channels are, as their hosts say between two announcements, is written this often.
+pub const HEADS_KEPT_EVERY: Duration = Duration::from_secs(5);
+/// How many channels one such write is of.
+pub const HEADS_IN_WRITE: usize = 256;
+
 /// How long a guest's name stays with its key after the last pass with it has ended.
 pub const GUEST_NAME_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long the name of a guest's channel stays reserved after its host was last seen.

@@ -103,6 +103,7 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self { store, listener, tracker, actor_ended, operators, limits, .. } = self;
         let sweeping = tokio::spawn(tracker.clone().keep_sweeping());
+        let keeping = tokio::spawn(tracker.clone().keep_heads_now_and_then());
         let store_ended = store.ended();
         let serve = {
             let (tracker, shutdown) = (tracker.clone(), shutdown.clone());
@@ -113,6 +114,7 @@ impl Server {
             sessions = serving => {
                 tracing::info!(sessions = sessions.len(), "stopping");
                 end_sessions(sessions, &tracker).await;
+                tracker.keep_all_heads().await;
                 Ok(())
             }
             _ = actor_ended => Err(RunError::StateLost),
@@ -120,6 +122,7 @@ impl Server {
             () = serve_operators(operators, &tracker) => Ok(()),
         };
         sweeping.abort();
+        keeping.abort();
         if store.close().await == Ended::Died {
             return outcome.and(Err(RunError::StoreDied));
         }

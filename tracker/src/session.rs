@@ -218,7 +218,7 @@ fn answer_hello(
         Ok(TrackerRequest::Hello(hello)) => {
             welcome(&hello, link.origin(), tracker).map(|welcome| (hello, welcome))
         }
-        Ok(TrackerRequest::Ping(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| None),
+        Ok(TrackerRequest::Heads(_)) => return link.answer(request.id, &Ok(Empty {})).map(|()| None),
         Ok(_) => Err(Refusal::new(Code::WrongPhase, "the first request of a connection is HELLO")),
         Err(refusal) => Err(refusal),
     };

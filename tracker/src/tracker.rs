@@ -10,6 +10,7 @@ mod broadcast;
 pub mod channels;
 mod devices;
 mod guests;
+pub mod heads;
 pub mod hosting;
 mod introductions;
 mod knocks;

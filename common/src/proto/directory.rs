@@ -7,7 +7,7 @@ use super::knock::{Introduce, Knock};
 use super::moving::{Moved, TakeOver};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
 use super::presence::{Invisible, Unwatch, Users, Watch};
-use super::session::{Hello, Ping};
+use super::session::Hello;
 use super::{Empty, closed, commands};
 use crate::entry::Position;
 use crate::id::{ChannelId, IdentityKind, Subject};
@@ -22,8 +22,8 @@ closed! {
     TrackerRequest: Command {
         /// Opens the session.
         Hello,
-        /// Proves that the connection lives.
-        Ping,
+        /// Proves that the connection lives, and says how far what is hosted over it is.
+        Heads,
         /// Makes an account and signs this key in.
         Signup,
         /// Binds this key to an account.
@@ -177,6 +177,9 @@ pub struct Listed {
     pub view: View,
     /// Whether its host is connected now.
     pub online: bool,
+    /// How many members it has, here or not, as its host last said. Who is invisible changes nothing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
 }
 
 /// Who owns a channel.
@@ -222,6 +225,39 @@ pub struct Host {
     /// That another of its owner's keys has hosted it so far, and this one does from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub takeover: Option<TakeOver>,
+    /// How many members it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
+}
+
+/// PING to a tracker: proves that the connection lives, and says of channels that are announced over it how far they
+/// are. Of others, and of another log than the announced one, it says nothing.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Heads {
+    /// At most [`MAX_HEADS`](super::limits::MAX_HEADS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<ChannelHead>,
+}
+
+/// How far a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelHead {
+    /// The channel.
+    pub id: ChannelId,
+    /// The last entry that its host has signed.
+    pub head: Position,
+    /// How many members it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
+}
+
+/// The answer to PING of a tracker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadsKnown {
+    /// Channels whose log is known to have been further, or to have another entry there: they are to be announced again,
+    /// and then it is said why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_behind: Vec<ChannelId>,
 }
 
 /// The answer to HOST.
@@ -344,6 +380,7 @@ commands! {
     "PASSWORD" Password => Empty;
     "GUEST" Guest => Entered;
     "RENEW" Renew => Entered;
+    "PING" Heads => HeadsKnown;
     "LIST" List => Listing;
     "HOST" Host => Hosted;
     "UNHOST" Unhost => Empty;

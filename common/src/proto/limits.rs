@@ -102,6 +102,8 @@ pub const FRAME_LIMIT: Duration = Duration::from_secs(30);
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 /// How often the side that dialled says PING, so that a living connection is never silent.
 pub const PING_EVERY: Duration = Duration::from_secs(6);
+/// How many channels' heads one PING tells a tracker.
+pub const MAX_HEADS: usize = 64;
 /// A write that makes no progress for so long ends the connection.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// What still waits to be written when a connection is closed has so long, its way to the other side included.

@@ -61,6 +61,7 @@ const KINDS: &[Kind] = kinds! {
     "files" Transfer;
     "acts" Value;
     "policy_named" Value;
+    "members" Value;
     "direct_contacts" Value;
     "direct_requests" Value;
     "direct_shown" Value;

@@ -24,14 +24,15 @@ use tokio::sync::{oneshot, watch};
 use super::HostError;
 use super::acts::Acts;
 use super::channel::{Channel, ConnId, NewMessage, Offer};
+use super::counted::Counted;
 use super::fanout::Fanout;
 use super::gate::SharedGate;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
     Asker, Attest, Claim, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary,
-    Identify, Inspect, Leave, ListMembers, Moderate, Permit, Post, Renew, SetOwner, SetTerm, Summarise,
-    Sweep, TurnBehind,
+    Identify, Inspect, Leave, ListMembers, Moderate, Permit, Post, Reach, Renew, SetOwner, SetTerm,
+    Summarise, Sweep, TurnBehind,
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
@@ -103,6 +104,7 @@ pub(super) struct Parts {
     pub ended: watch::Sender<bool>,
     pub behind: watch::Sender<Option<String>>,
     pub claimed: watch::Sender<Option<Claim>>,
+    pub reach: watch::Sender<Reach>,
 }
 
 /// The actor.
@@ -110,6 +112,10 @@ pub(super) struct Host {
     pub parts: Parts,
     pub channel: Channel,
     pub presence: Presence,
+    /// Who counts as a member.
+    pub counted: Counted,
+    /// By what the members were counted last: changes of who counts, and of who may come in.
+    pub counted_by: Option<(u64, u64, Subject)>,
     /// Who sits, and who waits for a seat.
     pub seating: Seats<Box<Enter>>,
     /// Those who sit.
@@ -151,7 +157,7 @@ impl Actor for Host {
 }
 
 impl Host {
-    pub fn new(parts: Parts, head: Position, fanout: Fanout) -> Self {
+    pub fn new(parts: Parts, head: Position, counted: Counted, fanout: Fanout) -> Self {
         let mut channel = Channel::new(head);
         if parts.record.behind.is_some() {
             channel.turn_behind();
@@ -160,6 +166,8 @@ impl Host {
             parts,
             channel,
             presence: Presence::default(),
+            counted,
+            counted_by: None,
             seating: Seats::default(),
             seats: HashMap::new(),
             fanout,
@@ -305,8 +313,12 @@ impl Handler<GoLive> for Host {
 impl Handler<Leave> for Host {
     type Result = ();
 
-    fn handle(&mut self, Leave { conn }: Leave, ctx: &mut Context<Self>) {
-        self.depart(conn);
+    fn handle(&mut self, Leave { conn, is_for_good }: Leave, ctx: &mut Context<Self>) {
+        if is_for_good {
+            self.leave_for_good(conn);
+        } else {
+            self.depart(conn);
+        }
         self.apply(ctx);
     }
 }
@@ -321,6 +333,7 @@ impl Handler<Renew> for Host {
         }
         if !seat.who.invisible {
             self.presence.rename(pass.subject, &pass.name);
+            self.counted.came(pass.subject, Timestamp::now());
         }
         seat.who.author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         let is_news = seat.who.pass.name != pass.name;
@@ -410,8 +423,10 @@ impl Handler<Summarise> for Host {
         let HostRecord { id, name, owner, term, policy, .. } = self.record().clone();
         // What the tracker is told to be there, members can prove.
         self.attest();
-        let (head, behind) = (self.channel.head(), self.channel.is_behind());
-        HostSummary { id, name, owner, head, term, policy, behind }
+        self.count_members();
+        let (head, behind, members) =
+            (self.channel.head(), self.channel.is_behind(), self.parts.reach.borrow().members);
+        HostSummary { id, name, owner, head, term, policy, behind, members }
     }
 }
 

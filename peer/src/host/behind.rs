@@ -153,6 +153,7 @@ impl Host {
         let head = self.channel.head();
         let is_news = self.attested.seq != head.seq;
         self.attested = Attested { at: Timestamp::now(), seq: head.seq, passed: head.seq };
+        self.parts.reach.send_if_modified(|reach| std::mem::replace(&mut reach.head, head) != head);
         if is_news && let Ok(checkpoint) = self.signed_head() {
             self.tell_all(&SignedHead { checkpoint });
         }

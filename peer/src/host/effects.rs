@@ -10,7 +10,7 @@ use common::link::Link;
 use common::proto::channel::{Connect, Connected};
 use common::proto::event;
 use common::proto::limits::{CHECKPOINT_EVERY, SIGN_HEAD_EVERY};
-use common::proto::policy::Holder;
+use common::proto::policy::{Holder, Standing};
 use common::proto::status::{Code, Refusal};
 use common::proto::{self, Pushed};
 use common::signed::Signed;
@@ -18,6 +18,7 @@ use common::signed::Signed;
 use super::actor::{Host, Seat, Who};
 use super::begin;
 use super::channel::{Batch, ConnId, Effect};
+use super::counted;
 use super::messages::{Enter, Entered};
 use super::permission::{Verb, decide};
 use super::record::Behind;
@@ -88,6 +89,7 @@ impl Host {
         let invisible = connect.invisible && pass.kind == IdentityKind::Account;
         if !invisible {
             self.presence.enter(pass.subject, &pass.name, pass.kind);
+            self.counted.came(pass.subject, Timestamp::now());
         }
         let author = Author::new(pass.subject, pass.name.clone(), pass.kind, pass.peer_key);
         tracing::debug!(channel = %self.record().id, conn = conn.0, after = after.seq, "entered");
@@ -175,6 +177,46 @@ impl Host {
         self.seating.leave(conn, self.channel.leave(conn));
     }
 
+    /// A member does not mean to come back. Whether somebody invisible does, nobody is to see.
+    pub(super) fn leave_for_good(&mut self, conn: ConnId) {
+        let seen = self.seats.get(&conn).filter(|seat| !seat.who.invisible);
+        let subject = seen.map(|seat| seat.who.pass.subject);
+        self.depart(conn);
+        if let Some(subject) = subject.filter(|subject| self.presence.name_of(*subject).is_none()) {
+            self.counted.left(subject);
+        }
+    }
+
+    /// Counts the members anew if others count than before, and has it told.
+    pub(super) fn count_members(&mut self) {
+        let record = &self.parts.record;
+        let (owner, policy) = (record.owner.subject, &record.policy);
+        let by = (self.counted.changes(), policy.rev, owner);
+        if self.counted_by.replace(by) == Some(by) {
+            return;
+        }
+        let admits = |subject| {
+            let is_banned = policy.bans.contains(&subject);
+            policy.switches().admits(Standing { role: policy.role_of(subject, owner), is_banned })
+        };
+        let members = self.counted.count(Timestamp::now(), admits);
+        self.parts.reach.send_modify(|reach| reach.members = members);
+    }
+
+    fn keep_counted(&mut self, ctx: &mut Context<Self>) {
+        let changed = self.counted.take_changed();
+        if changed.is_empty() {
+            return;
+        }
+        let (store, id) = (self.parts.store.clone(), self.record().id);
+        let kept = async move { counted::keep(&store, id, changed).await };
+        ctx.spawn(kept.into_actor(self).map(|kept, host, _| {
+            if let Err(error) = kept {
+                tracing::warn!(channel = %host.record().id, err = ?error.to_string(), "who counts as a member is not kept");
+            }
+        }));
+    }
+
     /// Nothing of a connection that has left is under way any more: who waited for that comes in.
     fn drained(&mut self, conn: ConnId) {
         if let Some(waiting) = self.seating.drained(conn) {
@@ -204,6 +246,7 @@ impl Host {
         if self.is_closing() && self.channel.is_idle() && self.orders.is_empty() && !self.is_ending {
             self.is_ending = true;
             self.attest();
+            self.keep_counted(ctx);
             let drained = self.fanout.drained();
             ctx.spawn(drained.into_actor(self).map(|(), host, ctx| host.finish(ctx)));
         }
@@ -279,6 +322,8 @@ impl Host {
             self.recover(ctx);
         }
         self.forget(ctx, now);
+        self.count_members();
+        self.keep_counted(ctx);
         // Whenever the talk pauses, and now and then while it goes on.
         let head = self.channel.head().seq;
         let has_paused = std::mem::replace(&mut self.attested.passed, head) == head;

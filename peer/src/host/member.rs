@@ -91,7 +91,7 @@ impl MemberSession {
             stream.abort();
         }
         // When the host has gone, so has the seat.
-        let _ = self.host.tell(Leave { conn }).await;
+        let _ = self.host.tell(Leave { conn, is_for_good: false }).await;
         reason
     }
 
@@ -140,7 +140,7 @@ impl MemberSession {
             HostRequest::Pass(renewal) => self.reply(id, self.renew(&renewal).await),
             HostRequest::Disconnect(_) => {
                 // Before the answer, so that whoever has it is no longer listed.
-                let _ = self.host.tell(Leave { conn: by.conn }).await;
+                let _ = self.host.tell(Leave { conn: by.conn, is_for_good: true }).await;
                 let _ = self.reply(id, Ok(Empty {}));
                 Flow::Break(())
             }

@@ -78,6 +78,8 @@ pub(super) enum Handover {
 #[rtype(result = "()")]
 pub(super) struct Leave {
     pub conn: ConnId,
+    /// Whether it does not mean to come back.
+    pub is_for_good: bool,
 }
 
 /// PASS, checked already.
@@ -235,6 +237,17 @@ pub struct HostSummary {
     pub policy: Policy,
     /// Whether its log has lost entries.
     pub behind: bool,
+    /// How many members it has.
+    pub members: u64,
+}
+
+/// What is told of a channel between two announcements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The last entry that the host has signed.
+    pub head: Position,
+    /// How many members it has.
+    pub members: u64,
 }
 
 /// The tracker has said whose the channel is.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
 use common::id::ChannelId;
-use common::proto::directory::{self, Hosted, Missed, SetPolicy, Unhost};
+use common::proto::directory::{self, ChannelHead, HeadsKnown, Hosted, Missed, SetPolicy, Unhost};
 use common::proto::status::{Code, Refusal};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -32,9 +32,11 @@ pub(super) enum Stage {
 }
 
 /// What a task has come to.
-enum Outcome {
+pub(super) enum Outcome {
     Announced(ChannelId, Result<Missed, Refusal>),
     Released(ChannelId, Result<(), Refusal>, Reply<()>),
+    /// How far these are.
+    Told(Vec<ChannelHead>, Result<HeadsKnown, Refusal>),
     /// Nobody here need know.
     Nothing,
 }
@@ -103,6 +105,16 @@ impl Announcing {
             work.await;
             Outcome::Nothing
         });
+    }
+
+    /// Does something whose outcome is waited for with those of announcements.
+    pub(super) fn spawn_outcome(&mut self, work: impl Future<Output = Outcome> + 'static) {
+        self.tasks.spawn_local(work);
+    }
+
+    /// Whether something is being said of a channel, or is to be said again.
+    pub(super) fn is_under_way(&self, id: ChannelId) -> bool {
+        self.under_way.contains_key(&id) || self.failed.contains(&id) || self.released.contains(&id)
     }
 
     /// Says nothing more of a channel. Whether its name is given up.
@@ -203,11 +215,21 @@ impl Hosting {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
         async move {
-            let HostSummary { id, name, head, term, policy, behind, .. } = host.summary().await?;
+            let HostSummary { id, name, head, term, policy, behind, members, .. } = host.summary().await?;
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
-            let announcement =
-                directory::Host { id, name, head, term, policy, port, addresses, behind, takeover: None };
+            let announcement = directory::Host {
+                id,
+                name,
+                head,
+                term,
+                policy,
+                port,
+                addresses,
+                behind,
+                takeover: None,
+                members: Some(members),
+            };
             let Hosted { channel, missed, .. } = match tracker.request(&announcement).await {
                 Err(refusal) if refusal.code == Code::LogBehind => {
                     // How far it was, as far as the tracker knows. Members are to find it all the same.
@@ -276,6 +298,7 @@ impl Hosting {
                 }
             }
             Ok((_, Outcome::Released(id, outcome, reply))) => self.released(id, outcome, reply).await,
+            Ok((_, Outcome::Told(heads, answer))) => self.told_heads(heads, answer),
             Ok((_, Outcome::Nothing)) => {}
             Err(error) if error.is_cancelled() => {}
             Err(error) => {

@@ -94,6 +94,7 @@ impl NodeHandle {
             addresses,
             behind: false,
             takeover: Some(TakeOver { new_log, hand_over }),
+            members: None,
         };
         let Hosted { channel, policy, missed } = self.tracker.request(&announcement).await?;
         // They are told once.

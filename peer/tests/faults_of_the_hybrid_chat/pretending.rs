@@ -84,6 +84,7 @@ async fn nobody_hosts_a_channel_of_somebody_else() {
         addresses: Vec::new(),
         behind: false,
         takeover: None,
+        members: None,
     };
     let code = |refused: RequestError| refused.into_refusal().code;
     for online in [true, false] {

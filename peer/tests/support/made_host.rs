@@ -70,6 +70,7 @@ impl MadeHost {
             behind: false,
             addresses: vec![Address::tcp(listener.local_addr())],
             takeover: None,
+            members: None,
         };
         within(host.raw.control.request(&announcement)).await.unwrap();
         let serving = host.clone();

@@ -35,7 +35,8 @@ impl Session {
         let (tracker, caller) = (&self.tracker, self.caller);
         match request {
             // Not admitted after the beginning.
-            TrackerRequest::Hello(_) | TrackerRequest::Ping(_) => answer.give(Ok(Empty {})),
+            TrackerRequest::Hello(_) => answer.give(Ok(Empty {})),
+            TrackerRequest::Heads(asked) => answer.give(tracker.hear_heads(caller.conn, asked).await),
             TrackerRequest::Signup(signup) => {
                 let entered = tracker.signup(caller, signup).await;
                 self.entered(entered, answer).await

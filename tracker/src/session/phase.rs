@@ -29,7 +29,7 @@ pub enum Needs {
 pub const fn needs(request: &TrackerRequest) -> Needs {
     match request {
         TrackerRequest::Hello(_) => Needs::Beginning,
-        TrackerRequest::Ping(_)
+        TrackerRequest::Heads(_)
         | TrackerRequest::Signup(_)
         | TrackerRequest::Signin(_)
         | TrackerRequest::Signout(_)

@@ -266,6 +266,9 @@ pub struct ChannelRow {
     /// The keys that hosted it before, the last at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<PeerKey>,
+    /// How many members it had when last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
 }
 
 /// A channel that may not be announced any more.
@@ -331,6 +334,7 @@ impl ChannelRow {
             owner: self.owner.clone(),
             view: self.policy.view,
             online,
+            members: self.members,
         }
     }
 }

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::messages::{
     Admitted, Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions,
-    Enter, Evict, Hide, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh, Remove, Ring,
-    SignOut, Stop, TellAll, There, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
+    Enter, Evict, Hear, Hide, KeptHeads, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh,
+    Remove, Ring, SignOut, Stop, TellAll, There, Unkept, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State, Unseen};
@@ -195,6 +195,31 @@ impl Handler<Refresh> for Tracker {
         for row in rows {
             self.state.refresh(row);
         }
+    }
+}
+
+impl Handler<Hear> for Tracker {
+    type Result = Vec<ChannelId>;
+
+    fn handle(&mut self, Hear { conn, heads }: Hear, _: &mut Self::Context) -> Self::Result {
+        self.state.hear(conn, &heads)
+    }
+}
+
+impl Handler<Unkept> for Tracker {
+    type Result = MessageResult<Unkept>;
+
+    fn handle(&mut self, Unkept(of): Unkept, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.state.channels.unkept(of))
+    }
+}
+
+impl Handler<KeptHeads> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, KeptHeads { heard, rows }: KeptHeads, _: &mut Self::Context) {
+        rows.into_iter().for_each(|row| self.state.refresh(row));
+        self.state.channels.kept(&heard);
     }
 }
 

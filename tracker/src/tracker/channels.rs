@@ -6,10 +6,11 @@ use std::ops::Bound;
 use common::clock::Timestamp;
 use common::id::{ChannelId, Subject};
 use common::name::ChannelName;
-use common::proto::directory::{Listed, Listing};
+use common::proto::directory::{ChannelHead, Listed, Listing};
 use common::proto::limits::{MAX_PAGE_BYTES, MAX_PAGE_ROWS};
 use common::proto::policy::Holder;
 
+use super::heads::{Heard, WasFurther};
 use super::pattern::Pattern;
 use crate::limits::MAX_LIST_SCAN;
 use crate::store::directory::{Revision, Row};
@@ -21,6 +22,8 @@ pub struct Channels {
     by_id: HashMap<ChannelId, Row<ChannelRow>>,
     by_name: BTreeMap<String, ChannelId>,
     by_owner: HashMap<Subject, BTreeSet<ChannelId>>,
+    /// What was heard of channels and is in no row on disk yet.
+    unkept: HashMap<ChannelId, Heard>,
 }
 
 /// What of the list is wanted.
@@ -36,12 +39,17 @@ pub struct Page {
 
 impl Channels {
     /// Takes a row in, unless a newer one of the same channel is there already.
-    pub fn put(&mut self, row: Row<ChannelRow>) {
+    pub fn put(&mut self, mut row: Row<ChannelRow>) {
         let id = row.value.id;
         if self.by_id.get(&id).is_some_and(|known| known.revision > row.revision) {
             return;
         }
         self.forget(id);
+        // A row that was read before it was heard says less.
+        match self.unkept.get(&id) {
+            Some(heard) if heard.is_of(&row.value) => drop(heard.put_into(&mut row.value)),
+            _ => drop(self.unkept.remove(&id)),
+        }
         self.by_name.insert(row.value.name.folded().to_owned(), id);
         self.by_owner.entry(row.value.owner.subject).or_default().insert(id);
         self.by_id.insert(id, row);
@@ -51,6 +59,7 @@ impl Channels {
     pub fn remove(&mut self, id: ChannelId, revision: Revision) {
         if self.is_before(id, revision) {
             self.forget(id);
+            self.unkept.remove(&id);
         }
     }
 
@@ -69,6 +78,36 @@ impl Channels {
             owned.remove(&id);
             if owned.is_empty() {
                 self.by_owner.remove(&row.owner.subject);
+            }
+        }
+    }
+
+    /// The host of a channel says how far it is.
+    ///
+    /// # Errors
+    /// When its log was further once.
+    pub fn hear(&mut self, told: &ChannelHead) -> Result<(), WasFurther> {
+        let Some(row) = self.by_id.get_mut(&told.id).map(|row| &mut row.value) else { return Ok(()) };
+        if let Some(heard) = Heard::news(row, told)? {
+            heard.put_into(row);
+            self.unkept.insert(told.id, heard);
+        }
+        Ok(())
+    }
+
+    /// What was heard of one channel, or of all, and is not on disk yet.
+    pub fn unkept(&self, of: Option<ChannelId>) -> Vec<(ChannelId, Heard)> {
+        match of {
+            Some(id) => self.unkept.get(&id).map(|heard| (id, *heard)).into_iter().collect(),
+            None => self.unkept.iter().map(|(id, heard)| (*id, *heard)).collect(),
+        }
+    }
+
+    /// This is on disk.
+    pub fn kept(&mut self, heard: &[(ChannelId, Heard)]) {
+        for (id, heard) in heard {
+            if self.unkept.get(id) == Some(heard) {
+                self.unkept.remove(id);
             }
         }
     }

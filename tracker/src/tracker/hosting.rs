@@ -36,6 +36,8 @@ impl TrackerHandle {
             Subject::Account(_) => MAX_CHANNELS_PER_OWNER,
             Subject::Guest(_) => MAX_CHANNELS_PER_GUEST,
         };
+        // What is decided from is on disk.
+        self.keep_heads(Some(host.id)).await?;
         let (mut tries, mut is_counted) = (Tries::default(), false);
         loop {
             let now = self.now();
@@ -297,6 +299,7 @@ fn decide(
         seen: now,
         moved: known.and_then(|known| known.moved.clone()),
         former: Vec::new(),
+        members: host.members,
     };
     if let Some(known) = known {
         moving::note_former(&mut row, known);

@@ -6,7 +6,7 @@ use common::id::{AccountId, ChannelId, Subject};
 use common::identity::PeerKey;
 use common::link::Link;
 use common::proto::device::Revoked;
-use common::proto::directory::{ChannelRecord, Listing, Locate as Wanted};
+use common::proto::directory::{ChannelHead, ChannelRecord, Listing, Locate as Wanted};
 use common::proto::event::Broadcast;
 use common::proto::knock::Introduction;
 use common::proto::policy::Holder;
@@ -14,6 +14,7 @@ use common::proto::presence::{User, UserPage, Users};
 use common::proto::status::Refusal;
 
 use super::channels::Page;
+use super::heads::Heard;
 use super::introductions::Wish;
 use super::knocks::Kept;
 use super::sessions::{ConnId, Identity};
@@ -108,6 +109,27 @@ pub struct Announce {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Refresh {
+    pub rows: Vec<Row<ChannelRow>>,
+}
+
+/// A host has said how far channels are; answered with those whose log was further once.
+#[derive(Message)]
+#[rtype(result = "Vec<ChannelId>")]
+pub struct Hear {
+    pub conn: ConnId,
+    pub heads: Vec<ChannelHead>,
+}
+
+/// What was heard of one channel, or of all, and is not on disk yet.
+#[derive(Message)]
+#[rtype(result = "Vec<(ChannelId, Heard)>")]
+pub struct Unkept(pub Option<ChannelId>);
+
+/// What was heard is on disk, in these rows.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct KeptHeads {
+    pub heard: Vec<(ChannelId, Heard)>,
     pub rows: Vec<Row<ChannelRow>>,
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use common::clock::Timestamp;
 use common::id::{AccountId, ChannelId, Subject};
 use common::identity::PeerKey;
-use common::proto::directory::{ChannelRecord, Listing, Locate};
+use common::proto::directory::{ChannelHead, ChannelRecord, Listing, Locate};
 use common::proto::event::{ChannelDown, ChannelUp, Superseded};
 use common::proto::knock::{Introduction, Knocked};
 use common::proto::limits::MAX_USERS_IN_FRAME;
@@ -248,6 +248,14 @@ impl State {
     /// A row has changed without anybody having come or gone.
     pub fn refresh(&mut self, row: Row<ChannelRow>) {
         self.channels.put(row);
+    }
+
+    /// A session says how far channels are. Returns those that were further once; of channels that are not announced over
+    /// it, nothing is taken or said.
+    pub fn hear(&mut self, conn: ConnId, heads: &[ChannelHead]) -> Vec<ChannelId> {
+        let hosted = heads.iter().filter(|told| self.sessions.host_of(told.id) == Some(conn));
+        let channels = &mut self.channels;
+        hosted.filter_map(|told| channels.hear(told).is_err().then_some(told.id)).collect()
     }
 
     /// A channel's host has ended its announcement.

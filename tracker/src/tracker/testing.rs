@@ -34,6 +34,7 @@ pub fn row(name: &str, owner: &Identity) -> ChannelRow {
         seen: Timestamp::from_millis(1),
         moved: None,
         former: Vec::new(),
+        members: None,
     }
 }
 

@@ -254,6 +254,7 @@ pub fn channel(name: &str) -> Host {
         behind: false,
         addresses: vec!["tcp:192.0.2.7:40123".parse::<Address>().unwrap()],
         takeover: None,
+        members: None,
     }
 }
 

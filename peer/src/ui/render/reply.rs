@@ -106,10 +106,12 @@ impl Renderer {
         }
         let row = |listed: &Listed| {
             let online = if listed.online { "up" } else { "away" };
-            [listed.name.to_string(), owner(&listed.owner), view(listed.view).into(), online.into()]
+            // Its host is an older one that does not say it.
+            let members = listed.members.map(|members| members.to_string()).unwrap_or_default();
+            [listed.name.to_string(), owner(&listed.owner), view(listed.view).into(), online.into(), members]
         };
         let rows = page.channels.iter().map(row).collect::<Vec<_>>();
-        let mut text = table(self.style, ["channel", "owner", "view", "host"], &rows);
+        let mut text = table(self.style, ["channel", "owner", "view", "host", "members"], &rows);
         if let Some(next) = &page.next {
             text.push('\n');
             text.push_str(&self.notice(&format!("there are more: list --after {}", quoted(&one_line(next)))));

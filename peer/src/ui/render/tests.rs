@@ -256,18 +256,19 @@ fn a_refusal_says_what_to_do_and_its_code() {
 
 #[test]
 fn lists_are_tables() {
-    let listed = |name: &str, online| Listed {
+    let listed = |name: &str, online, members| Listed {
         id: channel_id(),
         name: name.parse().unwrap(),
         owner: owner(),
         view: View::Public,
         online,
+        members,
     };
-    let channels = vec![listed("first", true), listed("日本 語", false)];
+    let channels = vec![listed("first", true, Some(12)), listed("日本 語", false, None)];
     assert_eq!(
         reply(&Reply::Channels(Channels { channels, next: Some("日本 語".into()) })),
-        "channel  owner  view    host\n\
-         first    ken    public  up\n\
+        "channel  owner  view    host  members\n\
+         first    ken    public  up    12\n\
          日本 語  ken    public  away\n\
          * there are more: list --after \"日本 語\""
     );

@@ -18,6 +18,7 @@ fn host(name: &str, id: ChannelId) -> Host {
         addresses: Vec::new(),
         behind: false,
         takeover: None,
+        members: None,
     }
 }
 

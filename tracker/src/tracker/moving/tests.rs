@@ -36,6 +36,7 @@ impl Scene {
             addresses: Vec::new(),
             behind: false,
             takeover: None,
+            members: None,
         }
     }
 

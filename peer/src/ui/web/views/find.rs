@@ -78,6 +78,11 @@ fn listed_row(listed: &Listed, is_joined: bool) -> Markup {
                 span.quiet {
                     "by " (person(listed.owner.name.as_str(), listed.owner.kind)) " · "
                     (if listed.online { "online" } else { "host away" })
+                    @match listed.members {
+                        Some(1) => " · 1 member",
+                        Some(members) => { " · " (members) " members" }
+                        None => {}
+                    }
                     @if listed.view == View::Restricted { " · only who is let in" }
                 }
             }
