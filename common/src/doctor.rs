@@ -3,12 +3,14 @@
 //! Opening a store may change it, since sled cuts a damaged end off. So what is looked at is a copy, and the folder itself
 //! is touched by a repair only, after one more copy was made.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::identity::Identity;
@@ -17,6 +19,8 @@ use crate::storage::{self, OpenError, ReadError, Schema, Store};
 
 /// Where the copy is that is looked at, in the data folder.
 const SCRATCH: &str = "doctor.unfinished";
+/// Where rows are put aside that cannot be read, in the data folder.
+const QUARANTINE: &str = "quarantine.jsonl";
 /// What helps where nothing else does.
 pub const PUT_BACK: &str = "put back a backup of the whole folder";
 /// Only their owner may read them.
@@ -223,6 +227,29 @@ pub fn carefully(work: impl FnOnce() -> Result<Vec<Check>, ReadError>) -> Vec<Ch
         Err(_) => "a part of the database cannot be read".to_owned(),
     };
     vec![Check::broken("what is in it", why, PUT_BACK)]
+}
+
+/// Puts rows of a table aside into a file, before they are taken out of the store.
+///
+/// # Errors
+/// When they are not known to be on disk.
+pub fn put_aside(folder: &Path, table: &str, rows: &[(Bytes, Bytes)]) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut file =
+        OpenOptions::new().append(true).create(true).mode(PRIVATE).open(folder.join(QUARANTINE))?;
+    for (key, value) in rows {
+        let line = BTreeMap::from([
+            ("table", table.to_owned()),
+            ("key", hex::encode(key)),
+            ("value", hex::encode(value)),
+            ("text", String::from_utf8_lossy(value).into_owned()),
+        ]);
+        serde_json::to_writer(&mut file, &line)?;
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()
 }
 
 /// Mends what both programs have: who may read the key files.

@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::clock::Timestamp;
-use common::doctor::{Check, DoctorError, Report, carefully, copy_before_repair, look, repair_keys};
+use common::doctor::{
+    Check, DoctorError, Report, carefully, copy_before_repair, look, put_aside, repair_keys,
+};
 use common::identity::Identity;
 use common::storage::{Direction, KeyRange, ReadError, Store, StoreError};
 
 use crate::client::archive::check as archives;
+use crate::direct::archive::check as talks;
 use crate::files::book::Transfer;
 use crate::host::HostRecord;
 use crate::host::log::Log;
@@ -58,6 +61,12 @@ pub async fn examine(data: &Path, repair: bool) -> Result<Report, ExamineError> 
 
 async fn mend(store: &Store, data: &Path) -> Result<(), ExamineError> {
     rows::repair(store, data).await?;
+    if let Ok(Some(identity)) = Identity::load(&data.join("identity")) {
+        let found = talks::check_all(store, identity.key())?;
+        put_aside(data, "direct_log", &found.unreadable)
+            .map_err(|error| StoreError::Failed { reason: error.to_string() })?;
+        talks::repair(store, found).await?;
+    }
     for record in records(store)? {
         Log::new(store.clone(), record.id, record.epoch).repair_ids().await?;
     }
@@ -80,6 +89,7 @@ fn check_store(data: &Path, store: &Store) -> Result<Vec<Check>, ReadError> {
         for record in records(store)? {
             checks.extend(check_log(store, &record, &identity)?);
         }
+        checks.push(check_talks(&talks::check_all(store, identity.key())?));
     }
     checks.extend(received(store)?.iter().map(check_archive));
     checks.extend(check_downloads(data, store)?);
@@ -121,6 +131,25 @@ fn check_log(store: &Store, record: &HostRecord, identity: &Identity) -> Result<
         }
     });
     Ok(checks)
+}
+
+fn check_talks(found: &talks::Checked) -> Check {
+    let part = "private conversations";
+    match (found.unreadable.len(), found.wrong()) {
+        (0, 0) => Check::sound(part, format!("{} messages, each in its place", found.messages)),
+        (0, wrong) => {
+            let what = format!("{wrong} rows that say where messages stand are wrong or missing");
+            Check::repairable(part, what, "makes them anew from the messages")
+        }
+        (bad, _) => {
+            let what = format!("{bad} of {} messages cannot be read", found.messages + bad);
+            Check::repairable(
+                part,
+                what,
+                "puts them aside in quarantine.jsonl, and what led to them in order",
+            )
+        }
+    }
 }
 
 fn check_archive(found: &archives::Checked) -> Check {

@@ -1,4 +1,7 @@
-//! Looks at everything in a tracker's data folder while the tracker does not run. What is looked at is a copy.
+//! Looks at everything in a tracker's data folder while the tracker does not run, and mends what can be mended. What is
+//! looked at is a copy.
+
+mod mending;
 
 use std::path::Path;
 
@@ -8,28 +11,49 @@ use common::doctor::{
 };
 use common::storage::{Direction, KeyRange, ReadError, Store};
 
-use crate::store::audit::{AUDIT, NEXT};
-use crate::store::directory::Rows;
-use crate::store::schema::{
-    ACCOUNTS, CHANNEL_NAMES, CHANNELS, INVISIBLE, KEYS, KNOCKS, META, REMOVED, RETIRED, REVOCATIONS, SCHEMA,
-    USER_NAMES,
-};
+use crate::store::audit::NEXT;
+use crate::store::directory::{Directory, Rows};
+use crate::store::schema::{ACCOUNTS, CHANNELS, META, REMOVED, RETIRED, REVOCATIONS, SCHEMA};
+pub use mending::MendError;
+use mending::{Derived, check_dispensable, drop_dispensable};
 
 /// The key files of a tracker.
 const KEY_FILES: &[&str] = &["identity", "signing"];
+
+/// Why a folder was not looked at, or not mended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExamineError {
+    /// It could not be looked at.
+    #[error(transparent)]
+    Folder(#[from] DoctorError),
+    /// The store could not be mended.
+    #[error("the repair did not come to its end: {0}; the copy of before is beside the store")]
+    Mend(#[from] MendError),
+}
 
 /// Looks at a tracker's data folder, and mends what can be mended if that is wanted.
 ///
 /// # Errors
 /// When its tracker runs, or it is no data folder.
-pub async fn examine(data: &Path, repair: bool) -> Result<Report, DoctorError> {
+pub async fn examine(data: &Path, repair: bool) -> Result<Report, ExamineError> {
     let before = check(data).await?;
     if !repair || !before.is_repairable() {
         return Ok(before);
     }
     let copy = copy_before_repair(data, Timestamp::now().as_millis())?;
     repair_keys(data, KEY_FILES)?;
+    let store = Store::open(data, SCHEMA).map_err(DoctorError::from)?;
+    let mended = mend(&store, data).await;
+    store.close().await;
+    mended?;
     Ok(check(data).await?.after(&before, &copy))
+}
+
+async fn mend(store: &Store, data: &Path) -> Result<(), MendError> {
+    drop_dispensable(store, data).await?;
+    let derived = Derived::look(store)?;
+    Ok(derived.mend(&Directory::new(store.clone())).await?)
 }
 
 async fn check(data: &Path) -> Result<Report, DoctorError> {
@@ -42,21 +66,18 @@ async fn check(data: &Path) -> Result<Report, DoctorError> {
 }
 
 fn check_rows(store: &Store) -> Result<Vec<Check>, ReadError> {
-    Ok(vec![
+    let mut checks = vec![
         rows(store, "accounts", ACCOUNTS)?,
-        rows(store, "user names", USER_NAMES)?,
-        rows(store, "keys", KEYS)?,
         rows(store, "channels", CHANNELS)?,
-        rows(store, "channel names", CHANNEL_NAMES)?,
         rows(store, "removed channels", REMOVED)?,
         rows(store, "channels that are gone", RETIRED)?,
-        rows(store, "requests", KNOCKS)?,
         rows(store, "revocations", REVOCATIONS)?,
-        rows(store, "invisible", INVISIBLE)?,
         rows(store, "directory", META)?,
-        rows(store, "audit", AUDIT)?,
         rows(store, "numbers of the audit", NEXT)?,
-    ])
+    ];
+    checks.extend(Derived::look(store)?.checks());
+    checks.extend(check_dispensable(store)?);
+    Ok(checks)
 }
 
 fn rows<T: serde::de::DeserializeOwned>(

@@ -26,7 +26,7 @@ pub mod state;
 mod survey;
 mod sweep;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod watching;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What is kept of conversations: contacts, requests, and every message, by when it came and by where it stands.
 
+pub mod check;
+
 use bytes::Bytes;
 use common::clock::Timestamp;
 use common::id::{IdentityKind, MessageId, Subject};

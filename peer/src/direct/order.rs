@@ -106,6 +106,16 @@ impl Clocks {
         Ok(Taken::New { late: self.last.is_some_and(|last| stamp < last) })
     }
 
+    /// Whether it is as far as another count of the same conversation.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mine = |key: &PeerKey| self.devices.get(key).copied().unwrap_or_default();
+        let is_behind = |(key, theirs): (&PeerKey, &Newest)| {
+            let mine = mine(key);
+            mine.number < theirs.number || mine.clock < theirs.clock
+        };
+        self.clock >= other.clock && self.last >= other.last && !other.devices.iter().any(is_behind)
+    }
+
     /// Counts a message in, this device's own or one that was [taken](Self::take).
     pub fn add(&mut self, stamp: Stamp) {
         self.clock = self.clock.max(stamp.clock);

@@ -1,13 +1,9 @@
 //! Rows that are looked at one by one: whether each can be read.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bytes::Bytes;
-use common::doctor::{Check, PUT_BACK};
+use common::doctor::{Check, PUT_BACK, put_aside};
 use common::entry::{Checkpoint, RawEntry};
 use common::id::Epoch;
 use common::proto::device::Revoked;
@@ -18,16 +14,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::client::outbox::Item;
-use crate::direct::archive::{Row, TalkState};
 use crate::files::book::Transfer;
 use crate::history::ImportMark;
 use crate::host::HostRecord;
 use crate::pace::KeptPace;
 use crate::session::Session;
 use crate::store::KnownChannel;
-
-/// Where what cannot be read is put aside.
-pub const QUARANTINE: &str = "quarantine.jsonl";
 
 /// What is in a table.
 struct Kind {
@@ -64,8 +56,6 @@ const KINDS: &[Kind] = kinds! {
     "members" Value;
     "direct_contacts" Value;
     "direct_requests" Value;
-    "direct_shown" Value;
-    "direct_log" Row;
     "archive_checkpoints" Signed<Checkpoint>;
 };
 
@@ -74,8 +64,6 @@ const OTHERS: &[Kind] = &[
     Kind::new("archive_erased", |row| row.len() == NUMBER_AND_ID_BYTES),
     Kind::new("log_erased", is_number),
     Kind::new("log_forgotten", is_number),
-    Kind::new("direct_order", is_number),
-    Kind::new("direct_mine", is_number),
     Kind::new("branches", is_entry),
     Kind::new("given_back", is_entry),
 ];
@@ -84,7 +72,6 @@ const OTHERS: &[Kind] = &[
 const KEPT: &[Kind] = kinds! {
     "hosted" HostRecord;
     "archive_epoch" Epoch;
-    "direct_state" TalkState;
     "forking" Epoch;
     "importing" ImportMark;
 };
@@ -163,21 +150,6 @@ pub async fn repair(store: &Store, data: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn put_aside(data: &Path, table: &str, rows: &Rows) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(data.join(QUARANTINE))?;
-    for (key, value) in rows {
-        let line = BTreeMap::from([
-            ("table", table.to_owned()),
-            ("key", hex::encode(key)),
-            ("value", hex::encode(value)),
-            ("text", String::from_utf8_lossy(value).into_owned()),
-        ]);
-        serde_json::to_writer(&mut file, &line)?;
-        file.write_all(b"\n")?;
-    }
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -204,9 +176,10 @@ mod tests {
         let mut all = BTreeSet::new();
         tables(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
         let own = KINDS.iter().chain(OTHERS).chain(KEPT).map(|kind| kind.name.to_owned());
-        // The logs and archives themselves are gone through entry by entry.
-        let elsewhere =
-            ["log", "log_ids", "log_checkpoints", "archive", "archive_intervals"].map(str::to_owned);
+        // The logs, archives and conversations themselves are gone through entry by entry.
+        let logs = ["log", "log_ids", "log_checkpoints", "archive", "archive_intervals"];
+        let talks = ["direct_log", "direct_order", "direct_mine", "direct_state", "direct_shown"];
+        let elsewhere = logs.into_iter().chain(talks).map(str::to_owned);
         let looked_at: BTreeSet<String> = own.chain(elsewhere).collect();
         all.remove("t");
         assert_eq!(all, looked_at);

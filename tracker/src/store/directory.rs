@@ -58,6 +58,11 @@ impl<T> Rows<T> {
 }
 
 impl<T: DeserializeOwned> Rows<T> {
+    /// What such a row says, as it is stored; nothing when it cannot be read.
+    pub fn read(self, stored: &[u8]) -> Option<T> {
+        decode::<T>(stored).ok().map(|row| row.value)
+    }
+
     /// Whether this is one of them, as it is stored.
     pub fn can_read(self, stored: &[u8]) -> bool {
         decode::<T>(stored).is_ok()
