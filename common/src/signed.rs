@@ -72,6 +72,14 @@ impl<T: Signable> Signed<T> {
         serde_json::from_slice(&payload).map_err(|_| BadSignature::Malformed)
     }
 
+    /// The value, whoever has signed it: nothing is to be believed of it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn claimed(&self) -> Result<T, BadSignature> {
+        self.claims()
+    }
+
     /// Reads the payload before its signature is looked at: only to learn what that has to be.
     pub(crate) fn claims<C: DeserializeOwned>(&self) -> Result<C, BadSignature> {
         let (payload, _) = self.parts()?;

@@ -30,8 +30,9 @@ pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};
 pub use reply::{
     AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, DeviceRow,
-    DevicesOf, Done, DoorState, HistoryOf, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Missing,
-    Moderated, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
+    DevicesOf, Done, DoorState, EarlierLog, HistoryOf, Hosting, Identity, JoinedChannel, LinkState,
+    MembersOf, Missing, Moderated, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus, Trust,
+    Who, format_utc,
 };
 pub use search::{
     AnyMessage, Cursor, DEFAULT_FOUND, Found, FoundMessage, Look, MAX_CONTEXT, MAX_FOUND, Place, Reindexing,

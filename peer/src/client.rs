@@ -28,7 +28,7 @@ use common::storage::ReadError;
 use futures_util::stream;
 use tokio::sync::{oneshot, watch};
 
-pub use archive::{CatchUp, Sources};
+pub use archive::{CatchUp, Fill, Sources};
 pub(crate) use connect::LONGEST_LOG;
 pub use connect::{Resume, Way, follow};
 pub(crate) use effects::why;

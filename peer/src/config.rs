@@ -14,7 +14,7 @@ use common::transport::Address;
 use etcetera::BaseStrategy;
 use ipnet::IpNet;
 
-use crate::client::CatchUp;
+use crate::client::{CatchUp, Fill};
 use crate::direct::{Accept, DirectSettings};
 use crate::host::quota;
 use crate::hosting::ListenConfig;
@@ -118,6 +118,9 @@ pub struct Args {
     /// The folder for files that others send; `downloads` in the data folder if not given
     #[arg(long, value_name = "DIR", env = "NATTER_DOWNLOADS")]
     downloads: Option<PathBuf>,
+    /// Whether what was said before you joined is fetched by itself, or when you ask for it
+    #[arg(long, value_enum, env = "NATTER_FILL", default_value_t)]
+    fill: Fill,
     /// Do this one thing, and end
     #[command(subcommand)]
     pub tool: Option<Tool>,
@@ -280,7 +283,7 @@ impl Config {
             limits: limits(args.trusted_prefix),
             drain: Duration::from_millis(args.drain_ms),
             expire: args.expire,
-            catch_up: CatchUp::default(),
+            catch_up: CatchUp { fill: args.fill, ..CatchUp::default() },
             direct: DirectSettings {
                 accept: args.accept,
                 receipts: !args.no_read_receipts,

@@ -1,7 +1,7 @@
 //! The host of a channel: keeps its log, lets members in, takes their messages, and hands out what is on disk.
 //!
 //! In reading order: what is pure ([`permission`], [`moderation`], [`kicked`], [`channel`], [`seats`], [`begin`],
-//! [`presence`], [`counted`], [`gate`], [`quota`], [`held`]), what is on disk ([`log`], [`forking`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
+//! [`presence`], [`counted`], [`gate`], [`quota`], [`held`], [`claims`]), what is on disk ([`log`], [`forking`], [`record`], `acts`), the actor that owns it all (`actor`, `effects`, `behind`, `moderate`),
 //! one member's connection (`member`), what is read past the actor (`reading`), the stream by which a member catches up
 //! (`stream`), and what goes to those who have (`fanout`).
 //!
@@ -15,6 +15,7 @@ mod acts;
 pub mod begin;
 mod behind;
 pub mod channel;
+pub mod claims;
 pub mod counted;
 mod effects;
 mod erasing;
@@ -59,7 +60,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 pub use gate::{SharedGate, TrackerState};
-pub use messages::{Claim, Disclosed, HostSummary, Reach, Surveyed};
+pub use messages::{Claim, Claimed, Disclosed, HostSummary, Reach, Surveyed};
 pub use record::{
     Behind, HostRecord, SideBranch, add as add_record, change as change_record, forget, fork as fork_record,
     is_whole_again, keep as keep_record, load_records, put_aside, replace as replace_record,
@@ -143,7 +144,7 @@ struct Shared {
     head: watch::Receiver<Position>,
     ended: watch::Receiver<bool>,
     behind: watch::Receiver<Option<String>>,
-    claimed: watch::Receiver<Option<Claim>>,
+    claimed: watch::Receiver<Claimed>,
     reach: watch::Receiver<Reach>,
     superseded: watch::Sender<Option<Hosting>>,
 }
@@ -173,7 +174,7 @@ impl HostHandle {
         let (tell_ended, ended) = watch::channel(false);
         let (id, name) = (record.id, record.name.clone());
         let (tell_behind, behind) = watch::channel(record.behind.as_ref().map(|behind| behind.why.clone()));
-        let (tell_claimed, claimed) = watch::channel(None);
+        let (tell_claimed, claimed) = watch::channel(Claimed::default());
         let (tell_reach, reach) = watch::channel(Reach { head, members: 0 });
         let shared = Shared {
             id,
@@ -337,15 +338,13 @@ impl HostHandle {
         }
     }
 
-    /// Waits until somebody says to have more than `known`, which is more than the log has, and cannot prove it; never for
-    /// a host that ends without that.
-    pub async fn more_is_claimed(&self, known: u64) -> Claim {
+    /// Waits for more than the first `known` who say to have more than the log has, and cannot prove it, as far as the
+    /// owner is to hear of them; never for a host that ends without that.
+    pub async fn more_is_claimed(&self, known: u64) -> Claimed {
         let mut claimed = self.shared.claimed.clone();
-        let is_more = |claim: &Option<Claim>| claim.as_ref().is_some_and(|claim| claim.seq > known);
-        let claim = claimed.wait_for(is_more).await.ok().and_then(|claim| claim.clone());
-        match claim {
-            Some(claim) => claim,
-            None => std::future::pending().await,
+        match claimed.wait_for(|claimed| claimed.count > known).await {
+            Ok(claimed) => claimed.clone(),
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -355,7 +354,15 @@ impl HostHandle {
     /// # Errors
     /// When the host has ended.
     pub async fn turn_behind(&self, behind: Behind) -> Result<(), HostError> {
-        self.tell(TurnBehind { behind }).await
+        self.tell(TurnBehind { behind, is_wanted: false }).await
+    }
+
+    /// Takes nothing more, since its owner wants to go on with what is there; they know that themselves.
+    ///
+    /// # Errors
+    /// When the host has ended.
+    pub async fn hold(&self, why: String) -> Result<(), HostError> {
+        self.tell(TurnBehind { behind: Behind::because(why, None), is_wanted: true }).await
     }
 
     /// Whether the log on the disk goes on beyond what this host serves of it.

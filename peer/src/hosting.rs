@@ -320,11 +320,10 @@ impl Hosting {
                     claim = host.more_is_claimed(claimed) => claim,
                     ended = host.stopped() => return raise_if_died(&alarm, &host, ended),
                 };
-                claimed = claim.seq;
-                let channel = Some(name.clone());
-                events
-                    .tell(Event::Warning { code: Code::LogBehind, reason: unproven(&name, &claim), channel })
-                    .await;
+                claimed = claim.count;
+                let Some(claim) = claim.last else { continue };
+                let (reason, channel) = (unproven(&name, &claim), Some(name.clone()));
+                events.tell(Event::Warning { code: Code::LogBehind, reason, channel }).await;
             };
             let reason = format!(
                 "{name} can be read, and takes no messages: {why}. Members may have what is missing; type: recover {name}"

@@ -8,6 +8,7 @@ use common::identity::PeerKey;
 use common::name::ChannelName;
 use common::proto::device::Revoked;
 use common::proto::directory::ChannelRecord;
+use common::proto::limits::MAX_FORKS;
 use common::proto::moving::taken_along;
 use common::proto::presence::User;
 use common::storage::{Abort, Direction, KeyRange, ReadError, Store, StoreError, Table, Transaction};
@@ -47,6 +48,18 @@ pub struct KnownChannel {
     /// What of the archive is to be put aside before the channel is entered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,
+    /// The logs that were received before the one of now, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<FormerLog>,
+}
+
+/// A log that another one has taken the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerLog {
+    /// Which.
+    pub epoch: Epoch,
+    /// Up to this entry it is in the one that came after it; 0 when that was begun anew.
+    pub kept: u64,
 }
 
 /// A channel has moved, and its host went on behind this place.
@@ -61,7 +74,7 @@ pub struct Cut {
 impl KnownChannel {
     /// A channel that was not joined yet.
     pub fn new(record: ChannelRecord) -> Self {
-        Self { record, joined: false, unasked: None, former_keys: Vec::new(), cut: None }
+        Self { record, joined: false, unasked: None, former_keys: Vec::new(), cut: None, before: Vec::new() }
     }
 
     /// The channel is hosted where `fresh` says from now on. Returns where it was known to be, if it has moved.
@@ -77,6 +90,13 @@ impl KnownChannel {
         self.former_keys.retain(|key| *key != known.host_key && *key != fresh.host_key);
         self.former_keys.push(known.host_key);
         Some(known)
+    }
+
+    /// Another log has taken the place of one that was received so far.
+    pub fn leave_behind(&mut self, log: FormerLog) {
+        self.before.retain(|known| known.epoch != log.epoch);
+        self.before.push(log);
+        self.before.drain(..self.before.len().saturating_sub(MAX_FORKS));
     }
 
     /// The channel's name.

@@ -8,8 +8,8 @@ mod support;
 
 use common::proto::status::Code;
 use peer::Config;
-use peer::api::{ChatMessage, Command, Event, HistoryOf, LinkState, Reply};
-use peer::client::CatchUp;
+use peer::api::{ChatMessage, Command, Event, HistoryOf, LinkState, Reply, Run};
+use peer::client::{CatchUp, Fill};
 use support::{Person, World, Writer, named, until};
 
 /// A world with a channel, its host, and somebody who writes there.
@@ -23,7 +23,10 @@ async fn scene() -> (World, Person, Writer) {
 
 /// Somebody for whom a little is very much.
 fn impatient(world: &World) -> Config {
-    Config { catch_up: CatchUp { far_behind: 100, tail: 10 }, ..world.config("charlie") }
+    Config {
+        catch_up: CatchUp { far_behind: 100, tail: 10, ..CatchUp::default() },
+        ..world.config("charlie")
+    }
 }
 
 fn seqs(messages: &[ChatMessage]) -> Vec<u64> {
@@ -207,4 +210,42 @@ async fn the_history_of_a_channel_that_was_left_is_still_here() {
     assert_eq!(seqs(&charlie.history("first").await), (1..=10).collect::<Vec<_>>());
     let command = Command::Members { channel: named("first"), granted: false };
     assert_eq!(charlie.refused(command).await, Code::NotJoined);
+}
+
+#[actix::test]
+async fn with_fill_all_what_was_said_before_comes_by_itself_and_goes_on_after_a_break() {
+    const SAID: u64 = 700;
+    let world = World::new().await;
+    let ken = world.guest("ken").await;
+    ken.host("first").await;
+    for number in 1..=SAID {
+        ken.send("first", &number.to_string()).await;
+    }
+    ken.reads("first", SAID).await;
+    let missing = async |person: &Person| {
+        let Reply::Verified(verified) = person.done(Command::Verify { channel: named("first") }).await else {
+            unreachable!()
+        };
+        assert!(verified.sound, "{verified:?}");
+        let log = &verified.logs[0];
+        (log.missing.clone(), log.unproven.is_empty())
+    };
+    let catch_up = CatchUp { tail: 10, fill: Fill::All, ..CatchUp::default() };
+    let mut charlie = world.person(Config { catch_up, ..world.config("charlie") }).await;
+    charlie.entered().await;
+    charlie.join("first").await;
+    until("a part of it has come", async || missing(&charlie).await.0 != [Run { from: 1, to: SAID - 10 }])
+        .await;
+    charlie.restart().await;
+    charlie.expect_connection("first", LinkState::Up).await;
+    until("all of it has come, and is proven", async || missing(&charlie).await == (Vec::new(), true)).await;
+    assert_eq!(charlie.texts("first").len(), 10, "what is older is not shown as if it were new");
+    // Whoever does not want it asks for what they want.
+    let dora = world
+        .person(Config { catch_up: CatchUp { tail: 10, ..CatchUp::default() }, ..world.config("dora") })
+        .await;
+    dora.entered().await;
+    dora.join("first").await;
+    dora.barrier("first").await;
+    assert_eq!(missing(&dora).await.0, [Run { from: 1, to: SAID - 10 }]);
 }

@@ -144,7 +144,7 @@ async fn pages_that_were_fetched_from_the_host_lose_what_was_erased_meanwhile() 
     let (world, ken, charlie, _ada) = scene().await;
     let done = erased(&charlie, 2).await;
     let mut config = world.config("bob");
-    config.catch_up = peer::client::CatchUp { far_behind: 100, tail: 1 };
+    config.catch_up = peer::client::CatchUp { far_behind: 100, tail: 1, ..Default::default() };
     let bob = world.person(config).await;
     bob.join("first").await;
     bob.reads("first", 4).await;

@@ -167,7 +167,10 @@ async fn what_is_filled_in_behind_is_found_once_it_is_there_and_the_index_can_be
     let ken = world.guest("ken").await;
     ken.host("first").await;
     let mut writer = Writer::new(&world).await;
-    let config = Config { catch_up: CatchUp { far_behind: 100, tail: 10 }, ..world.config("charlie") };
+    let config = Config {
+        catch_up: CatchUp { far_behind: 100, tail: 10, ..CatchUp::default() },
+        ..world.config("charlie")
+    };
     let mut charlie = world.person(config).await;
     charlie.entered().await;
     charlie.join("first").await;

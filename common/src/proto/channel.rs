@@ -366,6 +366,19 @@ pub struct Info {
     /// Whether the host has lost a part of its log, and takes no messages until its owner has recovered it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// The log before this one, when it is not the channel's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<LogBefore>,
+}
+
+/// A log that another one has taken the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogBefore {
+    /// Where it ended, as far as that was known.
+    pub end: Position,
+    /// Whether the one that came after it has nothing of it; otherwise it has all up to there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// Says who may join. Who may not stay is put out at once, with the reason.

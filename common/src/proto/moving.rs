@@ -70,6 +70,9 @@ pub struct Hosting {
     pub term: u64,
     /// Up to here the log before was taken along.
     pub from: Position,
+    /// Whether more of it is still being gathered: nothing is left aside then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
     /// When it moved.
     pub time: Timestamp,
 }
@@ -86,6 +89,9 @@ pub struct Move {
     pub term: u64,
     /// Up to here the log before was taken along. What was stored behind that is in a side branch.
     pub from: Position,
+    /// Whether more of it is still being gathered, from whoever has received it: nothing is left aside then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
     /// What the host before has signed, if it was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<Signed<HandOver>>,
@@ -117,10 +123,11 @@ impl Moved {
         self.moves.last()
     }
 
-    /// Notes one more move; of too many the oldest are forgotten.
+    /// Notes one more move, or what has become of the last; of too many the oldest are forgotten.
     #[must_use]
     pub fn then(before: Option<&Self>, proof: Signed<Hosting>, step: Move) -> Self {
         let mut moves = before.map(|before| before.moves.clone()).unwrap_or_default();
+        moves.retain(|known: &Move| known.term != step.term);
         moves.push(step);
         moves.drain(..moves.len().saturating_sub(MAX_MOVES));
         Self { proof, moves }
@@ -141,10 +148,10 @@ pub fn was_handed_over(known: &ChannelRecord, fresh: &ChannelRecord) -> bool {
     owner == Some(fresh.owner.subject) && key == fresh.host_key && fresh.term >= term
 }
 
-/// Up to where the log that is known was taken along by whoever took over first since then.
+/// Up to where the log that is known was taken along by whoever took over first since then, and knows it.
 pub fn taken_along(known_term: u64, fresh: &ChannelRecord) -> Option<Position> {
     let moves = fresh.moved.iter().flat_map(|moved| &moved.moves);
-    moves.filter(|step| step.term > known_term).map(|step| step.from).next()
+    moves.filter(|step| step.term > known_term && !step.open).map(|step| step.from).next()
 }
 
 #[cfg(test)]
@@ -177,6 +184,7 @@ mod tests {
                 host_key: self.hosts[host].key(),
                 term,
                 from: self.head,
+                open: false,
                 time: Timestamp::from_millis(1),
             };
             let proof = Signed::sign(&proof, &self.hosts[0]).unwrap();
@@ -209,7 +217,7 @@ mod tests {
             };
             change(&mut hand_over);
             let signed = Signed::sign(&hand_over, &self.hosts[by]).unwrap();
-            Move { term: term + 1, from: self.head, hand_over: Some(signed) }
+            Move { term: term + 1, from: self.head, open: false, hand_over: Some(signed) }
         }
     }
 
@@ -264,11 +272,21 @@ mod tests {
         for term in 2..20 {
             let from = Position { seq: term * 10, ..scene.head };
             let proof = scene.record(0, term, vec![scene.step(0, 1, 1)]).moved.unwrap().proof;
-            moved = Some(Moved::then(moved.as_ref(), proof, Move { term, from, hand_over: None }));
+            moved =
+                Some(Moved::then(moved.as_ref(), proof, Move { term, from, open: false, hand_over: None }));
         }
         let fresh = ChannelRecord { moved: moved.map(Box::new), ..scene.record(1, 19, Vec::new()) };
         assert_eq!(fresh.moved.as_ref().unwrap().moves.len(), MAX_MOVES);
         assert_eq!(taken_along(17, &fresh).map(|from| from.seq), Some(180));
         assert_eq!(taken_along(19, &fresh), None);
+        let open = |is_open: bool| {
+            let moved = fresh.moved.as_deref().unwrap();
+            let step = Move { open: is_open, ..moved.last().unwrap().clone() };
+            let moved = Moved::then(Some(moved), moved.proof.clone(), step);
+            assert_eq!(moved.moves.len(), MAX_MOVES, "what is known of a move takes the place of what was");
+            ChannelRecord { moved: Some(Box::new(moved)), ..fresh.clone() }
+        };
+        assert_eq!(taken_along(18, &open(true)), None, "what may still be gathered is not left aside");
+        assert_eq!(taken_along(18, &open(false)).map(|from| from.seq), Some(190));
     }
 }

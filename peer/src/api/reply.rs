@@ -431,6 +431,20 @@ pub struct HistoryOf {
     /// What was asked for and could not be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// What was received of logs before the one of now and goes before these, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierLog>,
+}
+
+/// A part of a log that another one has taken the place of.
+#[derive(Clone, Debug, Serialize)]
+pub struct EarlierLog {
+    /// Which.
+    pub epoch: Epoch,
+    /// Up to this entry it is in the one that came after it; 0 when that was begun anew.
+    pub kept: u64,
+    /// Its entries, in order.
+    pub messages: Vec<ChatMessage>,
 }
 
 /// Entries that the archive has not, and the host could not be asked for.

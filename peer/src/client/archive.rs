@@ -38,7 +38,7 @@ use intervals::{Intervals, Place};
 pub use aside::PutAside;
 pub use erasing::{follow_kept, forget};
 pub(super) use history::{Asking, GetArchive, KeepPage, View};
-pub use keeper::{CatchUp, Keeper};
+pub use keeper::{CatchUp, Fill, Keeper};
 pub(super) use verify::GetSources;
 pub use verify::Sources;
 

@@ -251,7 +251,7 @@ impl Handler<GetArchive> for Client {
     type Result = MessageResult<GetArchive>;
 
     fn handle(&mut self, _: GetArchive, _: &mut Self::Context) -> Self::Result {
-        MessageResult(View::new(self.archive.clone(), self.state.keeper()))
+        MessageResult(View::new(self.archive.clone(), self.state.keeper(), self.state.channel()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! every byte before it, signed by whoever wrote the file. The entries are the exact bytes of the log.
 
 use common::clock::Timestamp;
-use common::entry::{Checkpoint, Hash, RawEntry};
+use common::entry::{Checkpoint, Hash, Position, RawEntry};
 use common::id::{ChannelId, Epoch};
 use common::identity::PeerKey;
 use common::name::ChannelName;
@@ -41,6 +41,12 @@ pub struct Head {
     /// Who may do what; known to its host only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// Where logs before this one ended that it goes on from; known to its host only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Position>,
+    /// Where the log before this one ended, of which this one has nothing; known to its host only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Position>,
     /// That the host hands the channel over to another key, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<Signed<HandOver>>,

@@ -18,7 +18,7 @@ use crate::api::{BranchOf, Checked, Exported};
 use crate::branch;
 use crate::client::chat_message;
 use crate::host::log::Log;
-use crate::host::{Disclosed, HostRecord};
+use crate::host::{Behind, Disclosed, HostRecord};
 
 /// A log that was brought along, and is on disk. It is nobody's until it is [kept](Historian::keep_brought).
 #[derive(Clone, Debug)]
@@ -89,7 +89,10 @@ impl Historian {
         let is_own = head.sealed_by == self.identity.key();
         let upto = proven(found, &looked, is_own)?;
         let policy = head.policy.filter(|_| looked.by_host).unwrap_or_default();
-        let record = hosted(found, head.epoch, head.created, policy);
+        let mut record = hosted(found, head.epoch, head.created, policy);
+        if looked.by_host {
+            (record.forks, record.parent) = (head.forks, head.parent);
+        }
         let source = Source { path, looked: Some(looked), upto, known: Some(found.head) };
         let end = taking::append(self, &record, source).await?;
         Ok(Brought { record, head: end, new_log: false, hand_over: head.hand_over })
@@ -101,6 +104,20 @@ impl Historian {
     /// When it cannot be read.
     pub async fn own(&self, record: HostRecord) -> Result<Brought, Refusal> {
         let head = Log::new(self.store.clone(), record.id, record.epoch).head().await?;
+        Ok(Brought { record, head, new_log: false, hand_over: None })
+    }
+
+    /// What is here of a log that members have the rest of: nobody can write there before that is gathered.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn begin_gathering(&self, found: &ChannelRecord) -> Result<Brought, Refusal> {
+        let mut record = hosted(found, found.head.epoch, None, Policy::default());
+        let head = Log::new(self.store.clone(), record.id, record.epoch).head().await?;
+        let is_same_key = found.host_key == self.identity.key();
+        let reached = Some(found.head).filter(|reached| reached.seq > 0);
+        let signers = former_hosts(found);
+        record.behind = Some(Behind { why: why_gathering(found, head.seq, is_same_key), reached, signers });
         Ok(Brought { record, head, new_log: false, hand_over: None })
     }
 
@@ -157,6 +174,31 @@ fn hosted(found: &ChannelRecord, epoch: Epoch, created: Option<Timestamp>, polic
         policy,
         ..record
     }
+}
+
+/// Whose signatures count on a log that is taken over, as far as that is known.
+fn former_hosts(found: &ChannelRecord) -> Vec<PeerKey> {
+    let moves = found.moved.iter().flat_map(|moved| &moved.moves);
+    let handed = moves.filter_map(|step| Some(step.hand_over.as_ref()?.claimed().ok()?.to));
+    let mut keys = vec![found.host_key];
+    for key in handed {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+fn why_gathering(found: &ChannelRecord, here: u64, is_same_key: bool) -> String {
+    let members = match is_same_key {
+        true => String::new(),
+        false => format!(
+            ", and its members are asked whether they trust the key of this one (whoami); whoever does types: leave {0}, then \
+             join {0}",
+            found.name
+        ),
+    };
+    format!("of its log only {here} entries are on this machine{members}")
 }
 
 /// Whether an export is of the log that is hosted.

@@ -24,13 +24,14 @@ use tokio::sync::{oneshot, watch};
 use super::HostError;
 use super::acts::Acts;
 use super::channel::{Channel, ConnId, NewMessage, Offer};
+use super::claims::Claims;
 use super::counted::Counted;
 use super::fanout::Fanout;
 use super::gate::SharedGate;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
-    Asker, Attest, Claim, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary,
+    Asker, Attest, Claimed, Close, Describe, Disclose, Disclosed, Enter, GoLive, Handover, HostSummary,
     Identify, Inspect, Leave, ListMembers, Moderate, Permit, Post, Reach, Renew, SetOwner, SetTerm,
     Summarise, Sweep, TurnBehind,
 };
@@ -103,7 +104,7 @@ pub(super) struct Parts {
     pub head: watch::Sender<Position>,
     pub ended: watch::Sender<bool>,
     pub behind: watch::Sender<Option<String>>,
-    pub claimed: watch::Sender<Option<Claim>>,
+    pub claimed: watch::Sender<Claimed>,
     pub reach: watch::Sender<Reach>,
 }
 
@@ -122,6 +123,8 @@ pub(super) struct Host {
     pub seats: HashMap<ConnId, Seat>,
     /// Those of them who are live, as they are written to.
     pub fanout: Fanout,
+    /// Who says to have more than the log.
+    pub claims: Claims,
     /// Who was put out a moment ago.
     pub kicked: Kicked,
     /// How many orders each moderator has given.
@@ -171,6 +174,7 @@ impl Host {
             seating: Seats::default(),
             seats: HashMap::new(),
             fanout,
+            claims: Claims::default(),
             kicked: Kicked::default(),
             given: Meter::new(ORDERS),
             orders: VecDeque::new(),
@@ -397,11 +401,25 @@ impl Handler<Describe> for Host {
 
     fn handle(&mut self, Describe { by }: Describe, _: &mut Context<Self>) -> Self::Result {
         let (_, role) = self.permitted(by)?;
+        let before = self.record().before();
         let HostRecord { id, name, owner, created, term, policy, .. } = self.record().clone();
         let (head, members) = (self.channel.head(), self.presence.count());
         let (policy, retention_days) = (policy.switches(), policy.retention_days);
         let behind = self.channel.is_behind();
-        Ok(Info { id, name, owner, created, head, term, policy, retention_days, members, role, behind })
+        Ok(Info {
+            id,
+            name,
+            owner,
+            created,
+            head,
+            term,
+            policy,
+            retention_days,
+            members,
+            role,
+            behind,
+            before,
+        })
     }
 }
 
@@ -449,8 +467,8 @@ impl Handler<SetTerm> for Host {
 impl Handler<TurnBehind> for Host {
     type Result = ();
 
-    fn handle(&mut self, TurnBehind { behind }: TurnBehind, ctx: &mut Context<Self>) {
-        self.turn_behind(behind);
+    fn handle(&mut self, TurnBehind { behind, is_wanted }: TurnBehind, ctx: &mut Context<Self>) {
+        self.turn_behind(behind, is_wanted);
         self.apply(ctx);
     }
 }

@@ -32,19 +32,26 @@ impl Host {
                 format!("entry {there} of its log here is not the one that this host has signed")
             };
             let why = format!("{found}: an older copy was put back, or the disk has lost entries");
-            self.turn_behind(Behind { why, reached: Some(lost) });
+            self.turn_behind(Behind::because(why, Some(lost)), false);
         }
         let head = self.channel.head();
         let claims = enter.connect.have.filter(|have| have.epoch == head.epoch && have.seq > head.seq);
         lost.is_some() || claims.is_some()
     }
 
-    /// What is proven by this host's own signature. Its own user's client is this very peer: what that has was here.
+    /// What is proven by this host's own signature, or by that of who hosted before, as long as their log is gathered. Its
+    /// own user's client is this very peer: what that has was here.
     fn proven_by(&self, Enter { link, connect, .. }: &Enter) -> Vec<(Position, Option<Timestamp>)> {
         let own = connect.have.filter(|_| link.peer_key() == self.parts.identity.key());
-        let signed =
-            self.signed_by_me(connect).map(|checkpoint| (checkpoint.position, Some(checkpoint.time)));
+        let signed = self.signed_by_me(connect).or_else(|| self.signed_before(connect));
+        let signed = signed.map(|checkpoint| (checkpoint.position, Some(checkpoint.time)));
         signed.into_iter().chain(own.map(|own| (own, None))).collect()
+    }
+
+    fn signed_before(&self, connect: &Connect) -> Option<Checkpoint> {
+        let (proof, behind) = (connect.proof.as_ref()?, self.record().behind.as_ref()?);
+        let signed = behind.signers.iter().find_map(|key| proof.verify(key).ok());
+        signed.filter(|checkpoint| checkpoint.channel == self.record().id)
     }
 
     /// What this host has signed, as somebody shows it who comes in.
@@ -90,17 +97,22 @@ impl Host {
         !self.channel.is_behind() || known.is_none_or(|known| known.seq < lost.seq)
     }
 
-    /// Takes nothing more, and tells all who should know.
-    pub(super) fn turn_behind(&mut self, behind: Behind) {
+    /// Takes nothing more, and tells all who should know; the owner not of what they want.
+    pub(super) fn turn_behind(&mut self, behind: Behind, is_wanted: bool) {
+        let mut is_news = is_wanted && !self.channel.is_behind();
         self.channel.turn_behind();
-        let is_news = self.parts.behind.send_if_modified(|told| {
-            let is_news = told.is_none();
-            *told = Some(behind.why.clone());
-            is_news
-        });
-        let known = self.parts.record.behind.as_ref().and_then(|known| known.reached);
-        let reached = behind.reached.into_iter().chain(known).max_by_key(|position| position.seq);
-        self.parts.record.behind = Some(Behind { reached, ..behind });
+        if !is_wanted {
+            is_news = self.parts.behind.send_if_modified(|told| {
+                let is_news = told.is_none();
+                *told = Some(behind.why.clone());
+                is_news
+            });
+        }
+        let known = self.parts.record.behind.take();
+        let before = known.as_ref().and_then(|known| known.reached);
+        let reached = behind.reached.into_iter().chain(before).max_by_key(|position| position.seq);
+        let signers = known.map_or(behind.signers, |known| known.signers);
+        self.parts.record.behind = Some(Behind { reached, signers, why: behind.why });
         self.keeps_behind = true;
         if is_news {
             tracing::error!(channel = %self.record().id, why = ?self.record().behind, "the log is behind");
@@ -110,19 +122,22 @@ impl Host {
 
     /// Somebody has more than this log, and nothing that proves it. Anybody can say so: it stops nobody, and the owner
     /// decides what to make of it.
-    pub(super) fn hear_claim(&self, Enter { connect, pass, .. }: &Enter) {
+    pub(super) fn hear_claim(&mut self, Enter { connect, pass, .. }: &Enter) {
         let head = self.channel.head();
         let Some(have) = connect.have.filter(|have| have.epoch == head.epoch && have.seq > head.seq) else {
             return;
         };
-        let claim = Claim { name: pass.name.clone(), seq: have.seq, more: have.seq - head.seq };
-        self.parts.claimed.send_if_modified(|told| {
-            let is_news = told.as_ref().is_none_or(|told| told.seq < claim.seq);
-            if is_news {
-                *told = Some(claim);
-            }
-            is_news
-        });
+        self.claims.hear(Claim { name: pass.name.clone(), seq: have.seq, more: have.seq - head.seq });
+        self.tell_claims(Timestamp::now());
+    }
+
+    /// Has the owner hear of a claim, when it is time.
+    pub(super) fn tell_claims(&mut self, now: Timestamp) {
+        if let Some(claim) = self.claims.due(now) {
+            self.parts.claimed.send_modify(|claimed| {
+                (claimed.count, claimed.last) = (claimed.count + 1, Some(claim));
+            });
+        }
     }
 
     /// Keeps what was found to be lost: after a restart it is lost still.
@@ -139,10 +154,10 @@ impl Host {
         }));
     }
 
-    /// Who of the members may have what is missing.
+    /// Who of the members may have what is missing; this peer's own client too, which may have received it elsewhere.
     fn givers(&self) -> Vec<Member> {
-        let (own, epoch) = (self.parts.identity.key(), self.record().epoch);
-        let others = self.seats.values().filter(|seat| seat.who.has_more && seat.link.peer_key() != own);
+        let epoch = self.record().epoch;
+        let others = self.seats.values().filter(|seat| seat.who.has_more);
         let member =
             |seat: &Seat| Member { name: seat.who.pass.name.clone(), link: seat.link.clone(), epoch };
         others.take(MAX_GIVERS).map(member).collect()

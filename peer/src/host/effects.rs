@@ -287,7 +287,7 @@ impl Host {
                         let why = format!(
                             "its log here ends at entry {here}, and it had reached entry {there}: the disk has lost entries"
                         );
-                        host.turn_behind(Behind { why, reached: Some(known) });
+                        host.turn_behind(Behind::because(why, Some(known)), false);
                     }
                 }
                 Err(error) => {
@@ -311,6 +311,7 @@ impl Host {
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = Timestamp::now();
         self.sweep(now);
+        self.tell_claims(now);
         let changes = self.presence.take_changes();
         if let Some(joined) = changes.joined {
             self.tell_all(&joined);

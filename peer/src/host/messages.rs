@@ -265,6 +265,8 @@ pub(super) struct SetTerm(pub u64);
 #[rtype(result = "()")]
 pub(super) struct TurnBehind {
     pub behind: Behind,
+    /// Whether the owner has it so: there is nothing to warn them of then.
+    pub is_wanted: bool,
 }
 
 /// Passes were revoked: who sits there with one of them is put out.
@@ -290,4 +292,13 @@ pub struct Claim {
     pub seq: u64,
     /// How many they are.
     pub more: u64,
+}
+
+/// What of that the owner is to hear.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// How much there was so far.
+    pub count: u64,
+    /// The last.
+    pub last: Option<Claim>,
 }

@@ -3,7 +3,9 @@
 use common::clock::Timestamp;
 use common::entry::Position;
 use common::id::{ChannelId, Epoch};
+use common::identity::PeerKey;
 use common::name::ChannelName;
+use common::proto::channel::LogBefore;
 use common::proto::directory::{Owner, Policy};
 use common::proto::limits::MAX_FORKS;
 use common::proto::moving::{Hosting, MAX_MOVES};
@@ -71,9 +73,26 @@ pub struct Behind {
     /// How far it was, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<Position>,
+    /// Who hosted it before, when this peer has taken it over with less than all of it: what they have signed of it counts
+    /// until it is whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<PeerKey>,
+}
+
+impl Behind {
+    /// Found out like this.
+    pub fn because(why: String, reached: Option<Position>) -> Self {
+        Self { why, reached, signers: Vec::new() }
+    }
 }
 
 impl HostRecord {
+    /// The log that this one has taken the place of.
+    pub fn before(&self) -> Option<LogBefore> {
+        let kept = self.forks.last().map(|end| LogBefore { end: *end, anew: false });
+        kept.or(self.parent.map(|end| LogBefore { end, anew: true }))
+    }
+
     /// Where somebody stands in the channel.
     pub fn standing(&self, who: Holder) -> Standing {
         self.policy.standing(who, self.owner.subject)

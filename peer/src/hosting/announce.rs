@@ -236,7 +236,7 @@ impl Hosting {
                     let known = tracker.request(&directory::Locate::Id(id)).await;
                     let reached =
                         known.ok().map(|known| known.head).filter(|known| known.epoch == head.epoch);
-                    host.turn_behind(Behind { why: refusal.reason, reached }).await?;
+                    host.turn_behind(Behind::because(refusal.reason, reached)).await?;
                     tracker.request(&directory::Host { behind: true, ..announcement }).await?
                 }
                 hosted => hosted?,

@@ -2,14 +2,18 @@
 //! apart.
 
 use common::clock::Timestamp;
+use common::entry::Checkpoint;
+use common::id::ChannelId;
 use common::name::ChannelName;
 use common::proto::directory::Locate;
 use common::proto::moving::Hosting as HostingProof;
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 use tokio::sync::oneshot;
 
 use super::{Hosting, Job};
 use crate::api::Event;
+use crate::client::archive::Archive;
 use crate::host::log::Log;
 use crate::host::{self, HostHandle, HostRecord, SideBranch};
 use crate::store::Cut;
@@ -92,6 +96,9 @@ impl Hosting {
         }
         let store = self.config.store.store();
         let log = Log::new(store.clone(), record.id, record.epoch);
+        if hosting.open {
+            return self.sign_for_others(&log, record.id).await.map(|()| 0);
+        }
         if log.position_at(hosting.from.seq)? != Some(hosting.from) {
             return Ok(0);
         }
@@ -101,9 +108,18 @@ impl Hosting {
         Ok(count)
     }
 
+    /// The new host has still to gather the log: what is here counts there as far as it is signed.
+    async fn sign_for_others(&self, log: &Log, channel: ChannelId) -> Result<(), Refusal> {
+        let checkpoint = Checkpoint { channel, position: log.head().await?, time: Timestamp::now() };
+        let signed = Signed::sign(&checkpoint, &self.config.identity);
+        let signed = signed.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
+        let archive = Archive::new(self.config.store.store().clone(), channel);
+        Ok(archive.keep_checkpoints(vec![(checkpoint, signed)]).await?)
+    }
+
     /// What the log has no more the archive of this very peer is not to look for there.
     async fn cut_archive(&self, record: &HostRecord, hosting: &HostingProof) -> Result<(), Refusal> {
-        if hosting.from.epoch == record.epoch {
+        if hosting.from.epoch == record.epoch && !hosting.open {
             let cut = Cut { from: hosting.from, term: hosting.term };
             self.config.store.keep_cut(record.id, cut).await?;
         }

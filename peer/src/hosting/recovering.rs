@@ -20,7 +20,7 @@ use super::announce::Stage;
 use super::{Hosting, Job, Reply};
 use crate::api::{Recovered, Run};
 use crate::host::log::Log;
-use crate::host::{self, Behind, HostError, HostHandle, HostRecord, Surveyed, forking};
+use crate::host::{self, HostError, HostHandle, HostRecord, Surveyed, forking};
 use crate::recovery::forking::copy_log;
 use crate::recovery::verdict::{Verdict, judge};
 use crate::recovery::{Gathered, Quest, gather};
@@ -113,13 +113,15 @@ impl Recovering {
             store: self.store.clone(),
             identity: self.identity.clone(),
             channel: record.id,
-            signer: self.identity.key(),
+            signers: [self.identity.key()].into_iter().chain(behind.signers.iter().copied()).collect(),
             from,
         };
         tracing::info!(channel = %record.id, seq = from.seq, members = members.len(), "recovering");
         let gathered = gather(quest, &members).await?;
         let mut reached: Vec<Position> = behind.reached.into_iter().chain(gathered.signed).collect();
         reached.extend(self.known_to_tracker(&record).await);
+        // Nothing is known by that where a log begins.
+        reached.retain(|position| position.seq > 0);
         if gathered.end != from {
             // What was signed of it is in it.
             reached.push(gathered.end);
@@ -138,7 +140,7 @@ impl Recovering {
     pub(super) async fn fork(self, who: Holder) -> Result<Recovered, Refusal> {
         self.settled(who).await?;
         let why = "its owner has it go on in a new log".to_owned();
-        self.host.turn_behind(Behind { why, reached: None }).await?;
+        self.host.hold(why).await?;
         let Surveyed { record, .. } = self.settled(who).await?;
         let parent = Log::new(self.store.clone(), record.id, record.epoch).head().await?;
         let epoch = Epoch::new();

@@ -12,13 +12,38 @@ use crate::host::HostSummary;
 impl NodeHandle {
     /// Hosts a channel, and is in it from then on: a host wants to see what is said at home.
     pub(super) async fn host(&self, channel: ChannelName) -> Outcome {
-        let hosting = self.hosting.start(channel).await?;
+        let hosting = match self.hosting.start(channel.clone()).await {
+            Err(refusal) => return Err(self.why_not_hosted(channel, refusal).await),
+            hosting => hosting?,
+        };
         let client = match self.find(&hosting.channel).await? {
             Some(client) if client.id() == hosting.id => client,
             _ => self.open(self.hosted_record(&hosting).await?).await?,
         };
         client.join(None).await?;
         Ok(Reply::Hosting(hosting))
+    }
+
+    /// Whoever owns a channel that is hosted elsewhere, or was hosted here before all was lost, is told how to go on.
+    async fn why_not_hosted(&self, channel: ChannelName, refusal: Refusal) -> Refusal {
+        if !matches!(refusal.code, Code::NameTaken | Code::HostedElsewhere) {
+            return refusal;
+        }
+        let found = self.tracker.request(&Locate::Name(channel)).await;
+        let me = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
+        let Some(found) = found.ok().filter(|found| Some(found.owner.subject) == me) else { return refusal };
+        let (name, key) = (&found.name, found.host_key);
+        let where_it_is = match (key == self.session.borrow().key, found.online) {
+            (true, _) => "was hosted by this peer, which has nothing of it any more".to_owned(),
+            (false, false) => {
+                format!("was hosted on another machine, with the key {key}, which is not there now")
+            }
+            (false, true) => format!("is hosted on another machine, with the key {key}"),
+        };
+        let reason = format!(
+            "{name} is yours, and {where_it_is}. To go on with it here, type: host {name} --takeover"
+        );
+        Refusal::new(Code::HostedElsewhere, reason)
     }
 
     async fn hosted_record(&self, hosting: &crate::api::Hosting) -> Result<ChannelRecord, Refusal> {

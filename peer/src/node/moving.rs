@@ -36,7 +36,10 @@ impl NodeHandle {
             // What was handed over, and not taken yet, is taken back.
             (Some(record), LogFrom::Received) => self.historian.own(record).await?,
             (_, LogFrom::File(path)) => self.historian.bring(&found, me.subject, path).await?,
-            (None, LogFrom::Received) => self.bring_received(&found).await?,
+            (None, LogFrom::Received) => match self.bring_received(&found).await {
+                Err(refusal) if is_short(&refusal) => self.gather(&found, refusal).await?,
+                brought => brought?,
+            },
             (_, LogFrom::Nothing) => Historian::begin_anew(&found),
         };
         let moved = match self.announce_takeover(&found, brought).await {
@@ -76,6 +79,20 @@ impl NodeHandle {
         brought
     }
 
+    /// What is not here members may have: they give it back once the channel is hosted here, which takes nothing before.
+    /// While the host of before is there, it is better asked itself.
+    async fn gather(&self, found: &ChannelRecord, short: Refusal) -> Result<Brought, Refusal> {
+        if found.online {
+            let reason = format!(
+                "{}. Its host is there now, and has it: type there: export {} FILE --to KEY, with the key that whoami shows \
+                 here. If that machine is gone for good, try again in a minute, and members are asked",
+                short.reason, found.name
+            );
+            return Err(Refusal { reason, ..short });
+        }
+        self.historian.begin_gathering(found).await
+    }
+
     /// Tells the tracker before anybody is let in here: who may do what is known to it, and perhaps not yet here.
     async fn announce_takeover(
         &self,
@@ -92,7 +109,7 @@ impl NodeHandle {
             policy: record.policy.clone(),
             port,
             addresses,
-            behind: false,
+            behind: record.behind.is_some(),
             takeover: Some(TakeOver { new_log, hand_over }),
             members: None,
         };
@@ -174,6 +191,11 @@ impl NodeHandle {
         };
         self.historian.branch((id, channel), count).await.map(Reply::Branch)
     }
+}
+
+/// Whether what is here of a log is too little, or cannot be read any more.
+fn is_short(refusal: &Refusal) -> bool {
+    matches!(refusal.code, Code::NotJoined | Code::LogBehind | Code::BadExport | Code::StorageFailed)
 }
 
 fn remove(path: &Path) -> Result<(), Refusal> {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::crash::{self, Point};
-use common::entry::{Position, RawEntry};
+use common::entry::{Checkpoint, Position, RawEntry};
 use common::id::ChannelId;
 use common::identity::{Identity, PeerKey};
 use common::proto::limits::MAX_PAGE_ROWS;
 use common::proto::status::{Code, Refusal};
+use common::signed::Signed;
 use common::storage::Store;
 use serde::Serialize;
 
@@ -29,8 +30,8 @@ pub struct Quest {
     pub identity: Identity,
     /// The channel.
     pub channel: ChannelId,
-    /// Whose signatures count.
-    pub signer: PeerKey,
+    /// Whose signatures count: this host's, and those of the hosts before whose log is taken over.
+    pub signers: Vec<PeerKey>,
     /// Where the log on the disk ends.
     pub from: Position,
 }
@@ -122,19 +123,35 @@ impl<S: Source> Gathering<'_, S> {
             };
             let before = after;
             for signed in page {
-                let checkpoint = signed.verify(&self.quest.signer).ok();
-                let Some(checkpoint) = checkpoint.filter(|signed| signed.channel == self.quest.channel)
-                else {
-                    return self
-                        .reject(who, "a signature is not this host's, or of another channel".to_owned());
-                };
-                self.tail.sign(&checkpoint);
-                after = after.max(checkpoint.position.seq);
+                match self.looked_at(&signed) {
+                    Some((checkpoint, counts)) => {
+                        after = after.max(checkpoint.position.seq);
+                        if counts {
+                            self.tail.sign(&checkpoint);
+                        }
+                    }
+                    None => {
+                        let why = "a signature is not this host's, or of another channel";
+                        return self.reject(who, why.to_owned());
+                    }
+                }
             }
             if after == before {
                 return;
             }
         }
+    }
+
+    /// What was signed, and whether it counts. Of a log that was taken over, there may be some of hosts that are not known:
+    /// they are passed over.
+    fn looked_at(&self, signed: &Signed<Checkpoint>) -> Option<(Checkpoint, bool)> {
+        let is_of_it = |checkpoint: &Checkpoint| checkpoint.channel == self.quest.channel;
+        let Quest { signers, .. } = &self.quest;
+        if let Some(checkpoint) = signers.iter().find_map(|key| signed.verify(key).ok()) {
+            return Some((checkpoint, true)).filter(|(checkpoint, _)| is_of_it(checkpoint));
+        }
+        let unknown = signed.claimed().ok().filter(|_| signers.len() > 1);
+        unknown.filter(is_of_it).map(|checkpoint| (checkpoint, false))
     }
 
     /// Takes what these have, one page after another, from the first who has the next; what is proven by it is put into

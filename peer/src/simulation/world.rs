@@ -22,8 +22,8 @@ use super::log::LogFile;
 use super::random::Random;
 use super::wire::Wire;
 use super::{Planted, Side};
-use crate::client::CatchUp;
 use crate::client::state::{Habits, Timer};
+use crate::client::{CatchUp, Fill};
 use crate::store::KnownChannel;
 
 /// How long faults go on, in milliseconds.
@@ -167,7 +167,9 @@ impl World {
         };
         let clients = random.within(2, 4);
         let far_behind = [6, 30, 2000][random.within(0, 2) as usize];
-        let catch_up = CatchUp { far_behind, tail: random.within(1, far_behind.min(50)) as u32 };
+        let tail = random.within(1, far_behind.min(50)) as u32;
+        let fill = if random.within(0, 1) == 1 { Fill::All } else { Fill::None };
+        let catch_up = CatchUp { far_behind, tail, fill };
         let expire = random.one_in(4).then(|| Duration::from_secs(random.within(20, 90)));
         let client = |number: u64| SimClient {
             key: PeerKey::from_bytes([number as u8 + 1; 32]),

@@ -65,7 +65,7 @@ impl TrackerHandle {
                 self.quotas.announcement(host.id)?;
             }
             let Decided { mut row, step } = decide(known.as_ref(), who, &host, remote, now)?;
-            if let Some(step) = step {
+            if let Some(step) = step.or_else(|| moving::settled(&row, &host)) {
                 let proof =
                     self.signer.sign_hosting(|directory| moving::proof(&row, &step, directory, now))?;
                 row.moved = Some(Box::new(Moved::then(row.moved.as_deref(), proof, step)));

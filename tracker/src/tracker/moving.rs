@@ -12,6 +12,7 @@ use crate::store::schema::ChannelRow;
 
 /// How many keys that hosted a channel before are remembered.
 const MAX_FORMER: usize = 16;
+const ANOTHER_LOG: &str = "this is another log than the one that is hosted";
 
 /// What the host before has signed, if it counts for who shows it now.
 ///
@@ -58,14 +59,25 @@ pub(super) fn take_over(
         return Err(Refusal::new(Code::NotAllowed, reason));
     }
     let last = last_known(known, hand_over);
+    let open = host.behind && !takeover.new_log;
     let from = if takeover.new_log {
         check_new(known, host)?;
+        last
+    } else if open {
+        check_same(last, host.head)?;
         last
     } else {
         check_log(last, host.head)?;
         host.head
     };
-    Ok(Move { term: known.term.max(host.term) + 1, from, hand_over: takeover.hand_over.clone() })
+    Ok(Move { term: known.term.max(host.term) + 1, from, open, hand_over: takeover.hand_over.clone() })
+}
+
+/// What is known of the last move once its host has gathered what there was of the log before.
+pub(super) fn settled(row: &ChannelRow, host: &Host) -> Option<Move> {
+    let last = row.moved.as_deref()?.last()?;
+    let is_whole = last.open && !host.behind && last.term == row.term && last.from.epoch == host.head.epoch;
+    is_whole.then(|| Move { from: host.head, open: false, ..last.clone() })
 }
 
 /// How far the log is known to be.
@@ -81,9 +93,17 @@ fn check_new(known: &ChannelRow, host: &Host) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A log that is still to be gathered has to be the one that is known.
+fn check_same(last: Position, brought: Position) -> Result<(), Refusal> {
+    if brought.epoch == last.epoch {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::LogBehind, ANOTHER_LOG))
+}
+
 fn check_log(last: Position, brought: Position) -> Result<(), Refusal> {
     let why = if brought.epoch != last.epoch {
-        "this is another log than the one that is hosted".to_owned()
+        ANOTHER_LOG.to_owned()
     } else if brought.seq < last.seq {
         format!(
             "this log ends at entry {}, and the tracker has seen it reach entry {}",
@@ -110,7 +130,8 @@ pub(super) fn note_former(row: &mut ChannelRow, known: &ChannelRow) {
 
 /// What the tracker signs of a move.
 pub(super) fn proof(row: &ChannelRow, step: &Move, directory: DirectoryId, time: Timestamp) -> Hosting {
-    Hosting { directory, channel: row.id, host_key: row.host_key, term: step.term, from: step.from, time }
+    let Move { term, from, open, .. } = *step;
+    Hosting { directory, channel: row.id, host_key: row.host_key, term, from, open, time }
 }
 
 #[cfg(test)]

@@ -27,7 +27,11 @@ impl Archive {
         let read = move |reader: &Reader| {
             let (mut entries, mut bytes) = (Vec::new(), 0);
             for seq in first..=last {
-                let entry = archive.entry(reader, epoch, seq)?;
+                let entry = match archive.entry(reader, epoch, seq) {
+                    // Of what was hosted here the log may be lost.
+                    Err(ArchiveError::Missing(_)) => break,
+                    entry => entry?,
+                };
                 bytes +=
                     entry.header.get().len() + entry.body.as_ref().map_or(0, |body| body.get().len()) + 32;
                 if bytes > MAX_PAGE_BYTES && !entries.is_empty() {

@@ -10,12 +10,13 @@ use common::proto::channel::{History, HistoryPage};
 use common::proto::status::{Code, Refusal};
 
 use super::Archive;
-use super::intervals::{Gap, Intervals};
+use super::intervals::{Gap, Intervals, Place};
 use super::keeper::{Keeper, Page};
-use crate::api::{ChatMessage, HistoryOf, Missing, as_erased};
+use crate::api::{ChatMessage, EarlierLog, HistoryOf, Missing, as_erased};
 use crate::client::handle::ClientHandle;
 use crate::client::state::check_page;
 use crate::client::telling::chat_message;
+use crate::store::{FormerLog, KnownChannel};
 
 /// Counts unanswered requests: the user's, for which what can wait waits; or the host's.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ pub struct View {
     intervals: Intervals,
     /// Where it ends, in the newest life of the log.
     end: Option<Position>,
+    /// The logs before the newest, oldest first.
+    before: Vec<FormerLog>,
 }
 
 #[derive(Message)]
@@ -60,8 +63,9 @@ pub(in crate::client) struct GetArchive;
 
 impl View {
     /// What there is now.
-    pub(in crate::client) fn new(archive: Archive, keeper: &Keeper) -> Self {
-        Self { archive, intervals: keeper.intervals().clone(), end: keeper.have() }
+    pub(in crate::client) fn new(archive: Archive, keeper: &Keeper, channel: &KnownChannel) -> Self {
+        let before = channel.before.iter().filter(|log| keeper.epoch() != Some(log.epoch)).copied().collect();
+        Self { archive, intervals: keeper.intervals().clone(), end: keeper.have(), before }
     }
 }
 
@@ -91,14 +95,29 @@ impl ClientHandle {
         let view = self.archive().await?;
         let head = view.end;
         let mut reading = Reading { client: self, view, head, pages: Vec::new(), left: count.into() };
-        let missing = match before {
-            Some(before) => reading.back_from(before.saturating_sub(1)).await?,
-            None => reading.back().await?,
+        let read = match before {
+            Some(before) => reading.back_from(before.saturating_sub(1)).await,
+            None => reading.back().await,
         };
-        let head = reading.head.ok_or_else(|| Refusal::from(Code::HostAway))?;
+        let newest = before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        let lacks = match read {
+            Ok(missing) => missing,
+            Err(Refusal { code, reason, .. }) => Some(Missing { upto: newest, code, reason }),
+        };
+        let (earlier, end) = reading.earlier(lacks.as_ref().map_or(0, |missing| missing.upto)).await?;
+        let head = reading.head.or(end).ok_or_else(|| Refusal::from(Code::HostAway));
+        let missing = match lacks {
+            Some(Missing { code, reason, .. }) if reading.pages.is_empty() && earlier.is_empty() => {
+                return Err(Refusal::new(code, reason));
+            }
+            lacks => lacks.map(|lacks| Missing {
+                upto: lacks.upto.min(head.as_ref().map_or(0, |head| head.seq)),
+                ..lacks
+            }),
+        };
         // What erases may be on another page, which the host gave and the archive has not seen yet.
         let messages = as_erased(reading.pages.into_iter().rev().flatten().collect());
-        Ok(HistoryOf { channel: self.name().clone(), messages, head, missing })
+        Ok(HistoryOf { channel: self.name().clone(), messages, head: head?, missing, earlier })
     }
 }
 
@@ -153,6 +172,34 @@ impl Reading<'_> {
         self.take(epoch, &entries, upto).await
     }
 
+    /// Goes on in the logs of before, as far as they were received: from entry `upto` downward, as far as that is in them
+    /// too. With where the last of them ends.
+    async fn earlier(&mut self, mut upto: u64) -> Result<(Vec<EarlierLog>, Option<Position>), Refusal> {
+        let (mut logs, mut end) = (Vec::new(), None);
+        for FormerLog { epoch, kept } in self.view.before.clone().into_iter().rev() {
+            let intervals = self.view.archive.intervals(epoch)?;
+            let newest = intervals.newest().map(|newest| newest.end);
+            end = end.or(newest.map(|Place { seq, hash }| Position { epoch, seq, hash }));
+            upto = if kept == 0 { u64::MAX } else { upto.min(kept) };
+            let mut pages = Vec::new();
+            while self.left > 0
+                && let Some(last) = intervals.last_upto(upto)
+                && let Some(interval) = intervals.holding(last)
+            {
+                let entries = self.view.archive.read(epoch, interval.after, last, self.left).await?;
+                let (first, messages) = self.open(epoch, &entries, last).await?;
+                pages.push(messages);
+                upto = first - 1;
+            }
+            let messages = as_erased(pages.into_iter().rev().flatten().collect());
+            if !messages.is_empty() {
+                logs.push(EarlierLog { epoch, kept, messages });
+            }
+        }
+        logs.reverse();
+        Ok((logs, end))
+    }
+
     async fn ask_host(&mut self, upto: u64) -> Result<u64, Refusal> {
         let after = self.view.intervals.last_upto(upto);
         let asked = History { before: Some(upto + 1), after, limit: self.limit() };
@@ -199,6 +246,17 @@ impl Reading<'_> {
 
     /// Takes a page that is to end with entry `upto`, and returns the number of its first entry.
     async fn take(&mut self, epoch: Epoch, entries: &[RawEntry], upto: u64) -> Result<u64, Refusal> {
+        let (first, messages) = self.open(epoch, entries, upto).await?;
+        self.pages.push(messages);
+        Ok(first)
+    }
+
+    async fn open(
+        &mut self,
+        epoch: Epoch,
+        entries: &[RawEntry],
+        upto: u64,
+    ) -> Result<(u64, Vec<ChatMessage>), Refusal> {
         let opened = entries.iter().map(|entry| match entry.open() {
             Ok(header) => Ok(chat_message(self.client.name(), epoch, header, entry)),
             Err(error) => Err(Refusal::new(Code::BadRequest, format!("a page is none: {error}"))),
@@ -210,7 +268,6 @@ impl Reading<'_> {
         let first = first
             .ok_or_else(|| Refusal::new(Code::BadRequest, "a page is not the one that was asked for"))?;
         self.left = self.left.saturating_sub(messages.len() as u64);
-        self.pages.push(self.view.archive.note_erased(epoch, messages).await?);
-        Ok(first)
+        Ok((first, self.view.archive.note_erased(epoch, messages).await?))
     }
 }

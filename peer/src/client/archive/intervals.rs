@@ -206,6 +206,12 @@ impl Intervals {
         gaps.rev().find(|gap| gap.after < gap.upto)
     }
 
+    /// What is missing before the first entry that is here.
+    pub fn first_gap(&self) -> Option<Gap> {
+        let first = self.0.first().filter(|first| first.after > 0)?;
+        Some(Gap { after: 0, upto: first.after })
+    }
+
     /// What can be proven now, newest first: an interval that has reached the one below, or the beginning of the log,
     /// whose chain begins with `root`.
     pub fn next_proof(&self, root: Hash) -> Option<Proof> {

@@ -36,11 +36,23 @@ pub struct CatchUp {
     pub far_behind: u64,
     /// How many of the newest entries come first then, and when nothing is here yet. No more than `far_behind`.
     pub tail: u32,
+    /// What of the entries before the first that was received is fetched unasked.
+    pub fill: Fill,
+}
+
+/// What of the entries before the first that was received is fetched unasked. What was missed since then always is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fill {
+    /// All of them, one page after another while nothing else is to be done
+    All,
+    /// None: they come when they are asked for
+    #[default]
+    None,
 }
 
 impl Default for CatchUp {
     fn default() -> Self {
-        Self { far_behind: 2000, tail: FIRST_TAIL }
+        Self { far_behind: 2000, tail: FIRST_TAIL, fill: Fill::default() }
     }
 }
 

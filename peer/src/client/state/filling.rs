@@ -12,9 +12,9 @@ use common::proto::channel::HistoryPage;
 use common::proto::status::{Code, Refusal};
 
 use super::{ClientState, Effect, Question, Timer};
-use crate::client::archive::Kept;
 use crate::client::archive::intervals::{Gap, Proof};
 use crate::client::archive::keeper::Page;
+use crate::client::archive::{Fill, Kept};
 
 /// Between two pages there is as much time as the last one took, within these bounds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
@@ -65,7 +65,14 @@ impl ClientState {
     }
 
     fn is_lacking(&self) -> bool {
-        self.keeper().intervals().next_gap().is_some() || self.next_proof().is_some()
+        self.next_gap().is_some() || self.next_proof().is_some()
+    }
+
+    /// What is to be filled next: what was missed, then what was there before.
+    fn next_gap(&self) -> Option<Gap> {
+        let intervals = self.keeper().intervals();
+        let wanted = self.habits.catch_up.fill == Fill::All;
+        intervals.next_gap().or_else(|| intervals.first_gap().filter(|_| wanted))
     }
 
     fn next_proof(&self) -> Option<Proof> {
@@ -103,7 +110,7 @@ impl ClientState {
             self.filling.is_under_way = true;
             return self.put(Effect::Chain(epoch, proof));
         }
-        match self.keeper().intervals().next_gap() {
+        match self.next_gap() {
             Some(Gap { after, upto }) if self.writing.at_home => {
                 // This peer's own log has it.
                 let (entries, erasures) = (Vec::new(), Vec::new());

@@ -11,14 +11,22 @@ use crate::api::OutgoingState;
 use crate::client::outbox::Item;
 use crate::client::telling::short_id;
 use crate::recovery::forking::kept_of;
+use crate::store::FormerLog;
 
 impl ClientState {
     /// Another log begins than was received before. Why, for people.
     pub(super) fn forked(&mut self, before: Option<Epoch>, forks: &[Position]) -> String {
         let kept = before.and_then(|epoch| Some((epoch, kept_of(forks, epoch)?)));
+        if let Some(epoch) = before {
+            let kept = kept.map_or(0, |(_, kept)| kept.seq);
+            self.channel.leave_behind(FormerLog { epoch, kept });
+        }
         let Some((epoch, kept)) = kept else {
-            return "its log was begun anew; what was received before stays in the archive of this peer"
-                .to_owned();
+            return format!(
+                "its log was begun anew; what was received before stays in the archive of this peer, and history {} leads \
+                 there",
+                self.channel.name()
+            );
         };
         self.channel.unasked = Some(epoch);
         format!(

@@ -36,6 +36,8 @@ impl Scene {
             epoch,
             created: None,
             policy: None,
+            forks: Vec::new(),
+            parent: None,
             hand_over: None,
             sealed_by: host.key(),
             exported_at: Timestamp::from_millis(1),

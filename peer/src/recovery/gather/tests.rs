@@ -90,7 +90,7 @@ impl Scene {
             store: self.store.clone(),
             identity: self.identity.clone(),
             channel: self.channel,
-            signer: self.identity.key(),
+            signers: vec![self.identity.key()],
             from,
         };
         gather(quest, sources).await.unwrap()

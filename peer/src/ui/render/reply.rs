@@ -1,6 +1,7 @@
 //! The answers to commands.
 
 use common::clock::Timestamp;
+use common::entry::Position;
 use common::id::IdentityKind;
 use common::proto::channel::{DebugReport, Info, Member};
 use common::proto::directory::{Listed, Owner, Post, Switches};
@@ -11,8 +12,8 @@ use super::moderation::{role_word as role, view_word as view};
 use super::table::{facts, table};
 use super::{Renderer, fingerprint, short_key};
 use crate::api::{
-    ChannelStatus, Channels, ChatMessage, ClientReport, DeviceRow, HistoryOf, Identity, LinkState, MembersOf,
-    Reply, SessionState, StatusReport, Trust,
+    ChannelStatus, Channels, ChatMessage, ClientReport, DeviceRow, EarlierLog, HistoryOf, Identity,
+    LinkState, MembersOf, Reply, SessionState, StatusReport, Trust,
 };
 use crate::ui::parse::quoted;
 
@@ -157,7 +158,7 @@ impl Renderer {
     }
 
     fn info(&self, info: &Info, now: Timestamp) -> String {
-        let rows = [
+        let mut rows = vec![
             ("channel", format!("#{}", info.name)),
             ("owner", owner(&info.owner)),
             ("created", self.time(info.created, now)),
@@ -168,6 +169,11 @@ impl Renderer {
             ("you are", role(info.role).into()),
             ("id", info.id.to_string()),
         ];
+        if let Some(before) = &info.before {
+            let Position { epoch, seq, .. } = before.end;
+            let what = if before.anew { "it was begun anew after" } else { "it goes on behind" };
+            rows.push(("its log", format!("{what} entry {seq} of an earlier one ({epoch})")));
+        }
         let text = facts(self.style, &rows);
         if !info.behind {
             return text;
@@ -224,16 +230,26 @@ impl Renderer {
     }
 
     fn history(&self, history: &HistoryOf, now: Timestamp) -> String {
-        let Some(first) = history.messages.first() else {
+        let before = history.earlier.iter().flat_map(|log| &log.messages);
+        if history.messages.is_empty() && history.earlier.is_empty() {
             return self.notice(&format!("#{}: no messages there", history.channel));
-        };
-        let digits = history.messages.last().map_or(0, |last| last.seq.to_string().len());
+        }
+        let last = before.chain(&history.messages).map(|message| message.seq).max();
+        let digits = last.map_or(0, |last| last.to_string().len());
         // With its number, by which a message is named in commands.
         let line = |message: &ChatMessage| {
             let number = self.style.dim(&format!("{:>digits$}", message.seq));
             format!("{number} {}", self.message(message, now))
         };
-        let mut lines = history.messages.iter().map(line).collect::<Vec<_>>();
+        let mut lines = Vec::new();
+        for log in &history.earlier {
+            lines.extend(log.messages.iter().map(line));
+            lines.push(self.notice(&end_of(log)));
+        }
+        lines.extend(history.messages.iter().map(line));
+        let Some(first) = history.messages.first().filter(|_| history.earlier.is_empty()) else {
+            return lines.join("\n");
+        };
         if let Some(missing) = &history.missing {
             lines.push(self.notice(&format!("older ones are not kept here: {}", one_line(&missing.reason))));
         } else if first.seq > 1 {
@@ -241,6 +257,18 @@ impl Renderer {
             lines.push(self.notice(&format!("older ones: history {channel} --before {}", first.seq)));
         }
         lines.join("\n")
+    }
+}
+
+/// What stands between a log of before and what came after it.
+fn end_of(log: &EarlierLog) -> String {
+    match log.kept {
+        0 => {
+            "up to here an earlier log, as it was received; then the channel's log was begun anew".to_owned()
+        }
+        kept => format!(
+            "up to here an earlier log, as it was received; its entries up to {kept} are in the one that the host went on with"
+        ),
     }
 }
 

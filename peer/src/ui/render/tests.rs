@@ -2,7 +2,7 @@ use std::path::Path;
 
 use common::entry::Position;
 use common::id::Subject;
-use common::proto::channel::{Info, Member, Role};
+use common::proto::channel::{Info, LogBefore, Member, Role};
 use common::proto::directory::{Listed, Owner, Post, Switches, View};
 
 use super::*;
@@ -346,7 +346,11 @@ fn info_and_history_are_complete() {
         members: 2,
         role: Role::Owner,
         behind: false,
+        before: None,
     };
+    let anew = Info { before: Some(LogBefore { end: head, anew: true }), ..info.clone() };
+    let anew = reply(&Reply::Info(Box::new(anew)));
+    assert!(anew.contains("it was begun anew after entry 7 of an earlier one ("), "{anew}");
     assert_eq!(
         reply(&Reply::Info(Box::new(info))),
         "channel         #first\n\
@@ -364,7 +368,17 @@ fn info_and_history_are_complete() {
         messages: vec![message(6, "a"), message(7, "b")],
         head,
         missing: None,
+        earlier: Vec::new(),
     };
+    let former = EarlierLog { epoch: epoch(), kept: 0, messages: vec![message(12, "old")] };
+    let led = HistoryOf { earlier: vec![former], ..history.clone() };
+    assert_eq!(
+        reply(&Reply::History(led)),
+        "12 23:13 #first charlie (guest): old\n\
+         * up to here an earlier log, as it was received; then the channel's log was begun anew\n \
+         6 23:13 #first charlie (guest): a\n \
+         7 23:13 #first charlie (guest): b"
+    );
     assert_eq!(
         reply(&Reply::History(history)),
         "6 23:13 #first charlie (guest): a\n\

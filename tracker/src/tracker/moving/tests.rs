@@ -1,6 +1,7 @@
 use common::entry::Hash;
 use common::id::{AccountId, ChannelId, Epoch};
 use common::identity::Identity as Key;
+use common::proto::moving::Moved;
 use common::signed::Signed;
 
 use super::*;
@@ -85,6 +86,35 @@ fn a_log_that_does_not_reach_what_is_known_is_not_enough_unless_it_begins_anew()
             "{takeover:?} {head:?}"
         );
         assert!(taken.is_ok_and(|step| step.term == 4) == expected.is_ok());
+    }
+}
+
+#[test]
+fn what_is_still_gathered_is_taken_along_up_to_where_it_is_known_to_be_once_it_is_there() {
+    let scene = Scene::new();
+    let known = scene.known.head;
+    let gathering = |head| {
+        let host = Host { behind: true, ..scene.host(head) };
+        take_over(&scene.known, &scene.ken, &host, &TakeOver::default(), None).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(gathering(Position::start(scene.known.id, Epoch::new())), Err(Code::LogBehind));
+    let step = gathering(Position { seq: 2, hash: Hash::of(b"2"), ..known }).unwrap();
+    assert_eq!((step.from, step.open, step.term), (known, true, 4));
+    let mut row = ChannelRow { term: 4, ..scene.known.clone() };
+    let proof = |step: &Move| Signed::sign(&proof(&row, step, DirectoryId::new(), NOW), &scene.old).unwrap();
+    let moved = Moved::then(None, proof(&step), step.clone());
+    row.moved = Some(Box::new(moved));
+    let end = Position { seq: 15, hash: Hash::of(b"15"), ..known };
+    let announced = scene.host(end);
+    let settled = settled(&row, &announced).unwrap();
+    assert_eq!((settled.from, settled.open, settled.term), (end, false, 4));
+    for (row, host) in [
+        (row.clone(), Host { behind: true, ..announced.clone() }),
+        (row.clone(), scene.host(Position::start(scene.known.id, Epoch::new()))),
+        (ChannelRow { term: 5, ..row.clone() }, announced.clone()),
+        (scene.known.clone(), announced),
+    ] {
+        assert_eq!(super::settled(&row, &host), None, "{row:?} {host:?}");
     }
 }
 
