@@ -250,7 +250,10 @@ impl Intervals {
         let mut left = Vec::new();
         for interval in &self.0 {
             let mut after = interval.after;
-            for (gap, before) in wrong.range(interval.after + 1..=interval.end.seq) {
+            // In one that holds nothing yet there is nothing wrong.
+            let within =
+                wrong.range(interval.after..=interval.end.seq).filter(|(gap, _)| **gap > interval.after);
+            for (gap, before) in within {
                 let end = before.filter(|_| gap - 1 > after).map(|hash| Place { seq: gap - 1, hash });
                 left.extend(end.map(|end| interval.part(after, end)));
                 after = *gap;

@@ -229,6 +229,12 @@ impl World {
     }
 }
 
+#[test]
+fn in_an_interval_that_holds_nothing_yet_nothing_is_wrong() {
+    let empty = Intervals(vec![Interval { after: 4, base: place(4), end: place(4), apart: false }]);
+    assert_eq!(empty.without(&[(4, None), (5, None)].into_iter().collect()), empty);
+}
+
 proptest! {
     #[test]
     fn what_is_wrong_is_left_out_and_nothing_is_there_that_was_not(
