@@ -69,26 +69,36 @@ impl Host {
 
     /// Whether somebody has entries of a side branch: they are to ask the tracker up to where the log was taken along, and
     /// to put them aside. What nothing proves may as well be more than this log has, which has lost it: its owner hears of that.
-    pub(super) fn is_aside(&self, enter: &Enter) -> bool {
-        let connect = &enter.connect;
+    pub(super) fn is_aside(&mut self, enter: &Enter) -> bool {
+        if let Some(is_aside) = self.is_proven_aside(&enter.connect) {
+            return is_aside;
+        }
+        let is_aside = enter.connect.have.is_some_and(|have| self.lies_aside(have, None));
+        if is_aside && !self.channel.is_behind() {
+            self.hear_claim(enter);
+            return true;
+        }
+        false
+    }
+
+    /// What this host's own signature says of that, if they have one that does.
+    fn is_proven_aside(&self, connect: &Connect) -> Option<bool> {
+        let signed = self.signed_by_me(connect)?;
+        if self.lies_aside(signed.position, Some(signed.time)) {
+            return Some(true);
+        }
+        let were_here_since = self.record().side_branches.iter().all(|branch| signed.time > branch.at);
+        were_here_since.then_some(false)
+    }
+
+    fn lies_aside(&self, place: Position, signed_at: Option<Timestamp>) -> bool {
         let branches = &self.record().side_branches;
-        if branches.is_empty() {
-            return false;
-        }
-        let is_aside = |place: Position, signed_at| {
-            let found = self.parts.log.position_at(place.seq);
-            found.is_ok_and(|found| begin::is_aside(branches, place, signed_at, found))
-        };
-        match self.signed_by_me(connect) {
-            Some(signed) if is_aside(signed.position, Some(signed.time)) => true,
-            // They were here since.
-            Some(signed) if branches.iter().all(|branch| signed.time > branch.at) => false,
-            _ if !self.channel.is_behind() && connect.have.is_some_and(|have| is_aside(have, None)) => {
-                self.hear_claim(enter);
-                true
-            }
-            _ => false,
-        }
+        !branches.is_empty()
+            && self
+                .parts
+                .log
+                .position_at(place.seq)
+                .is_ok_and(|found| begin::is_aside(branches, place, signed_at, found))
     }
 
     /// Whether this is news: another loss than is known, or one that reaches further.
