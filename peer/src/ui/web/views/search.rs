@@ -241,9 +241,15 @@ fn around(message: &AnyMessage) -> Markup {
     };
     html! {
         @if let Some(text) = message.text() {
-            p.around.quiet { (name(from)) ": " bdi { (one_line(&text.chars().take(CONTEXT_CHARS).collect::<String>())) } }
+            p.around.quiet { (name(from)) ": " bdi { (one_line(&beginning(text))) } }
         }
     }
+}
+
+/// So much of a text as is shown, its lines one after the other.
+fn beginning(text: &str) -> String {
+    let beginning = text.chars().take(CONTEXT_CHARS).collect::<String>();
+    beginning.lines().collect::<Vec<_>>().join(" ")
 }
 
 /// A part of a message, with what was looked for marked in it.
