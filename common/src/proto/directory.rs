@@ -206,6 +206,9 @@ pub struct Host {
     pub name: ChannelName,
     /// How far the log is.
     pub head: Position,
+    /// Where the logs of before ended that this one goes on from, or takes the place of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Position>,
     /// The hosting's number: raised by the tracker each time it moves to another key.
     #[serde(deserialize_with = "super::moving::read_term")]
     pub term: u64,

@@ -444,7 +444,8 @@ impl Handler<Summarise> for Host {
         self.count_members();
         let (head, behind, members) =
             (self.channel.head(), self.channel.is_behind(), self.parts.reach.borrow().members);
-        HostSummary { id, name, owner, head, term, policy, behind, members }
+        let before = self.record().lives_before();
+        HostSummary { id, name, owner, head, term, policy, behind, before, members }
     }
 }
 

@@ -13,7 +13,7 @@ use super::actor::{Attested, Host, Seat};
 use super::begin;
 use super::messages::{Claim, Enter, Survey, Surveyed};
 use super::permission::{Verb, decide};
-use super::record::{self, Behind};
+use super::record::{self, Behind, HostRecord};
 use crate::recovery::Member;
 
 impl Host {
@@ -26,7 +26,9 @@ impl Host {
             && self.may_turn(lost)
         {
             let (here, there) = (self.channel.head().seq, lost.seq);
-            let found = if there > here {
+            let found = if lost.epoch != self.record().epoch {
+                format!("this host has signed entry {there} of a newer log, in which the channel went on")
+            } else if there > here {
                 format!("its log here ends at entry {here}, and this host has signed entry {there}")
             } else {
                 format!("entry {there} of its log here is not the one that this host has signed")
@@ -63,8 +65,12 @@ impl Host {
     fn has_lost(&self, proven: Position, signed_at: Option<Timestamp>) -> bool {
         // What cannot be read now is not known to be lost.
         let Ok(found) = self.parts.log.position_at(proven.seq) else { return false };
-        begin::is_lost(self.channel.head(), proven, found)
-            && !begin::is_aside(&self.record().side_branches, proven, signed_at, found)
+        // What other hosts have signed, whose log is gathered, says nothing of where this one has been.
+        let is_gathering = self.record().behind.as_ref().is_some_and(|behind| !behind.signers.is_empty());
+        let is_of_newer = !is_gathering && signed_at.is_some_and(|at| self.record().has_left(proven, at));
+        is_of_newer
+            || begin::is_lost(self.channel.head(), proven, found)
+                && !begin::is_aside(&self.record().side_branches, proven, signed_at, found)
     }
 
     /// Whether somebody has entries of a side branch: they are to ask the tracker up to where the log was taken along, and
@@ -104,7 +110,8 @@ impl Host {
     /// Whether this is news: another loss than is known, or one that reaches further.
     fn may_turn(&self, lost: Position) -> bool {
         let known = self.record().behind.as_ref().and_then(|behind| behind.reached);
-        !self.channel.is_behind() || known.is_none_or(|known| known.seq < lost.seq)
+        !self.channel.is_behind()
+            || known.is_none_or(|known| known.epoch == lost.epoch && known.seq < lost.seq)
     }
 
     /// Takes nothing more, and tells all who should know; the owner not of what they want.
@@ -120,7 +127,10 @@ impl Host {
         }
         let known = self.parts.record.behind.take();
         let before = known.as_ref().and_then(|known| known.reached);
-        let reached = behind.reached.into_iter().chain(before).max_by_key(|position| position.seq);
+        // That there is a newer log is not forgotten for what is lost of this one.
+        let epoch = self.parts.record.epoch;
+        let reached = behind.reached.into_iter().chain(before);
+        let reached = reached.max_by_key(|position| (position.epoch != epoch, position.seq));
         let signers = known.map_or(behind.signers, |known| known.signers);
         self.parts.record.behind = Some(Behind { reached, signers, why: behind.why });
         self.keeps_behind = true;
@@ -156,7 +166,14 @@ impl Host {
             return;
         }
         let (store, id, behind) = (self.parts.store.clone(), self.record().id, self.record().behind.clone());
-        let kept = async move { record::change(&store, id, |record| record.behind = behind).await };
+        let epoch = self.record().epoch;
+        let keep = move |record: &mut HostRecord| {
+            // What was found of a log that the channel has left by now is nothing to the new one.
+            if record.epoch == epoch {
+                record.behind = behind;
+            }
+        };
+        let kept = async move { record::change(&store, id, keep).await };
         ctx.spawn(kept.into_actor(self).map(|kept, host, _| {
             if let Err(error) = kept {
                 tracing::warn!(channel = %host.record().id, err = %error, "that the log is behind is not kept");

@@ -237,6 +237,8 @@ pub struct HostSummary {
     pub policy: Policy,
     /// Whether its log has lost entries.
     pub behind: bool,
+    /// Where the logs of before ended.
+    pub before: Vec<Position>,
     /// How many members it has.
     pub members: u64,
 }

@@ -49,6 +49,9 @@ pub struct HostRecord {
     /// Where the logs of before ended that this one goes on from, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<Position>,
+    /// Since when this peer hosts it in this life of the log, when that is not from its beginning on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// What of it was put aside, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub side_branches: Vec<SideBranch>,
@@ -98,6 +101,19 @@ impl HostRecord {
         self.policy.standing(who, self.owner.subject)
     }
 
+    /// The positions where the logs of before ended: those that this one goes on from, and the one that it takes the place of.
+    pub fn lives_before(&self) -> Vec<Position> {
+        self.forks.iter().chain(&self.parent).copied().collect()
+    }
+
+    /// Whether this peer has hosted the channel in another life of the log later than in this one: what it has signed then
+    /// is `place`, and an older copy was put back since.
+    pub fn has_left(&self, place: Position, signed_at: Timestamp) -> bool {
+        place.epoch != self.epoch
+            && self.lives_before().iter().all(|before| before.epoch != place.epoch)
+            && signed_at > self.since.unwrap_or(self.created)
+    }
+
     /// Whether what was stored here has been put aside that the hosting with this number went on without.
     pub fn has_put_aside(&self, term: u64) -> bool {
         self.side_branches.iter().any(|branch| branch.term == term)
@@ -115,6 +131,7 @@ impl HostRecord {
             policy: Policy::default(),
             behind: None,
             forks: Vec::new(),
+            since: None,
             side_branches: Vec::new(),
             parent: None,
             superseded: None,
@@ -191,6 +208,7 @@ pub fn replace(transaction: &mut Transaction<'_>, mut record: HostRecord) -> Res
         let before: HostRecord = serde_json::from_slice(&before).map_err(BadRecord::form)?;
         record.side_branches = before.side_branches;
     }
+    record.since = Some(Timestamp::now());
     transaction.put(HOSTED, key, serde_json::to_vec(&record).map_err(BadRecord::form)?);
     Ok(())
 }
@@ -241,12 +259,28 @@ pub(super) fn put(
     Ok(())
 }
 
-/// What was lost of a channel's log is there again.
+/// What was lost of a channel's log is there again, which ends at `end` now, unless more is known to be lost by now.
+/// Returns whether it is.
 ///
 /// # Errors
 /// When that is not on disk, or not known to be.
-pub async fn is_whole_again(store: &Store, id: ChannelId) -> Result<(), StoreError<BadRecord>> {
-    change(store, id, |record| record.behind = None).await
+pub async fn is_whole_again(
+    store: &Store,
+    id: ChannelId,
+    end: Position,
+) -> Result<bool, StoreError<BadRecord>> {
+    let write = store.write(move |transaction| {
+        let mut is_whole = false;
+        put(transaction, id, |record| {
+            let reached = record.behind.as_ref().and_then(|behind| behind.reached);
+            is_whole = reached.is_none_or(|reached| reached.epoch == end.epoch && reached.seq <= end.seq);
+            if is_whole {
+                record.behind = None;
+            }
+        })?;
+        Ok(is_whole)
+    });
+    write.await
 }
 
 /// The channel goes on in the log of another epoch, which has all that there was of the one that ends at `parent`.
@@ -261,7 +295,11 @@ pub async fn fork(
 ) -> Result<(), StoreError<BadRecord>> {
     let fork = move |record: &mut HostRecord| {
         record.epoch = epoch;
-        record.behind = None;
+        record.since = Some(Timestamp::now());
+        // A log that an older copy has replaced since: what was in both has the same numbers.
+        let newer = record.behind.take().and_then(|behind| behind.reached);
+        let newer = newer.filter(|newer| record.lives_before().iter().all(|it| it.epoch != newer.epoch));
+        record.forks.extend(newer.filter(|newer| newer.epoch != parent.epoch));
         record.forks.push(parent);
         let forgotten = record.forks.len().saturating_sub(MAX_FORKS);
         record.forks.drain(..forgotten);

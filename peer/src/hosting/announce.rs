@@ -215,13 +215,15 @@ impl Hosting {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
         async move {
-            let HostSummary { id, name, head, term, policy, behind, members, .. } = host.summary().await?;
+            let HostSummary { id, name, head, term, policy, behind, before: forks, members, .. } =
+                host.summary().await?;
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
             let announcement = directory::Host {
                 id,
                 name,
                 head,
+                forks,
                 term,
                 policy,
                 port,
@@ -234,8 +236,7 @@ impl Hosting {
                 Err(refusal) if refusal.code == Code::LogBehind => {
                     // How far it was, as far as the tracker knows. Members are to find it all the same.
                     let known = tracker.request(&directory::Locate::Id(id)).await;
-                    let reached =
-                        known.ok().map(|known| known.head).filter(|known| known.epoch == head.epoch);
+                    let reached = known.ok().map(|known| known.head);
                     host.turn_behind(Behind::because(refusal.reason, reached)).await?;
                     tracker.request(&directory::Host { behind: true, ..announcement }).await?
                 }

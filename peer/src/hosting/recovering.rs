@@ -3,6 +3,7 @@
 //! While that is under way the host goes on as it is: it can be read, and takes nothing. What was given back is on the
 //! disk behind its back; then it is closed and opened on what is there, and its members come again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::crash::{self, Point};
@@ -28,6 +29,8 @@ use crate::tracker_link::TrackerHandle;
 
 /// While something is on its way to the disk, whether it is there is looked at so often.
 const LOOKS: usize = 50;
+/// So often it is gathered at most, when others come meanwhile.
+const MAX_ROUNDS: usize = 4;
 /// After so long each.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -105,21 +108,29 @@ impl Hosting {
 
 impl Recovering {
     pub(super) async fn run(self, who: Holder) -> Result<Recovered, Refusal> {
-        let Surveyed { record, members } = self.settled(who).await?;
-        let Some(behind) = &record.behind else { return Err(Code::NotBehind.into()) };
-        let log = Log::new(self.store.clone(), record.id, record.epoch);
+        let mut surveyed = self.settled(who).await?;
+        if surveyed.record.behind.is_none() {
+            return Err(Code::NotBehind.into());
+        }
+        let log = Log::new(self.store.clone(), surveyed.record.id, surveyed.record.epoch);
         let from = log.head().await?;
-        let quest = Quest {
-            store: self.store.clone(),
-            identity: self.identity.clone(),
-            channel: record.id,
-            signers: [self.identity.key()].into_iter().chain(behind.signers.iter().copied()).collect(),
-            from,
-        };
-        tracing::info!(channel = %record.id, seq = from.seq, members = members.len(), "recovering");
-        let gathered = gather(quest, &members).await?;
-        let mut reached: Vec<Position> = behind.reached.into_iter().chain(gathered.signed).collect();
+        let (mut gathered, mut helped) = (self.gather(&surveyed, from).await?, BTreeSet::new());
+        for _ in 1..MAX_ROUNDS {
+            // That takes its time: meanwhile others may have come, or proven more.
+            let again = self.settled(who).await?;
+            let is_news = has_more(&surveyed, &again);
+            surveyed = again;
+            if !is_news {
+                break;
+            }
+            helped.append(&mut gathered.from);
+            gathered = self.gather(&surveyed, gathered.end).await?;
+        }
+        gathered.from.append(&mut helped);
+        let record = surveyed.record;
+        let mut reached: Vec<Position> = gathered.signed.into_iter().collect();
         reached.extend(self.known_to_tracker(&record).await);
+        reached.extend(record.behind.as_ref().and_then(|behind| behind.reached));
         // Nothing is known by that where a log begins.
         reached.retain(|position| position.seq > 0);
         if gathered.end != from {
@@ -127,13 +138,36 @@ impl Recovering {
             reached.push(gathered.end);
         }
         let found = |seq| log.position_at(seq).ok().flatten();
-        let verdict = judge(gathered.end, &reached, gathered.unproven, found);
-        if verdict == Verdict::Whole {
-            host::is_whole_again(&self.store, record.id).await.map_err(HostError::from)?;
-            crash::here(Point::RecoverWhole);
-        }
+        let verdict = match judge(gathered.end, &reached, gathered.unproven, found) {
+            Verdict::Whole => self.is_whole(&record, gathered.end).await?,
+            verdict => verdict,
+        };
         tracing::info!(channel = %record.id, seq = gathered.end.seq, ?verdict, "recovered");
         Ok(report(&record, from, gathered, verdict))
+    }
+
+    async fn gather(
+        &self,
+        Surveyed { record, members }: &Surveyed,
+        from: Position,
+    ) -> Result<Gathered, Refusal> {
+        let before = record.behind.iter().flat_map(|behind| &behind.signers).copied();
+        let quest = Quest {
+            store: self.store.clone(),
+            identity: self.identity.clone(),
+            channel: record.id,
+            signers: [self.identity.key()].into_iter().chain(before).collect(),
+            from,
+        };
+        tracing::info!(channel = %record.id, seq = from.seq, members = members.len(), "recovering");
+        gather(quest, members).await
+    }
+
+    /// Notes that all is there again, unless more was proven in this very moment.
+    async fn is_whole(&self, record: &HostRecord, end: Position) -> Result<Verdict, Refusal> {
+        let whole = host::is_whole_again(&self.store, record.id, end).await.map_err(HostError::from)?;
+        crash::here(Point::RecoverWhole);
+        Ok(if whole { Verdict::Whole } else { Verdict::Unknown })
     }
 
     /// Goes on without what is missing: the host takes nothing while all that is there is copied into a new log.
@@ -176,6 +210,16 @@ impl Recovering {
     async fn known_to_tracker(&self, record: &HostRecord) -> Option<Position> {
         self.tracker.request(&Locate::Id(record.id)).await.ok().map(|known| known.head)
     }
+}
+
+/// Whether there is more to gather than before: it is proven to go further, or somebody has come who may have it.
+fn has_more(before: &Surveyed, now: &Surveyed) -> bool {
+    let reached = |surveyed: &Surveyed| surveyed.record.behind.as_ref().and_then(|behind| behind.reached);
+    let links = |surveyed: &Surveyed| -> Vec<_> {
+        surveyed.members.iter().map(|member| member.link.peer_key()).collect()
+    };
+    let known = links(before);
+    reached(before) != reached(now) || links(now).iter().any(|key| !known.contains(key))
 }
 
 fn report(record: &HostRecord, from: Position, gathered: Gathered, verdict: Verdict) -> Recovered {

@@ -105,6 +105,7 @@ impl NodeHandle {
             id: found.id,
             name: found.name.clone(),
             head,
+            forks: record.lives_before(),
             term: record.term,
             policy: record.policy.clone(),
             port,

@@ -85,6 +85,7 @@ async fn nobody_hosts_a_channel_of_somebody_else() {
         behind: false,
         takeover: None,
         members: None,
+        forks: Vec::new(),
     };
     let code = |refused: RequestError| refused.into_refusal().code;
     for online in [true, false] {

@@ -71,6 +71,7 @@ impl MadeHost {
             addresses: vec![Address::tcp(listener.local_addr())],
             takeover: None,
             members: None,
+            forks: Vec::new(),
         };
         within(host.raw.control.request(&announcement)).await.unwrap();
         let serving = host.clone();

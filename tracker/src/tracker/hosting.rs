@@ -338,7 +338,7 @@ fn decide_known(
     }
     match &host.takeover {
         _ if known.host_key == who.key && host.behind => Ok(None),
-        _ if known.host_key == who.key => check_head(known.head, host.head).map(|()| None),
+        _ if known.host_key == who.key => check_head(known.head, host).map(|()| None),
         Some(takeover) => moving::take_over(known, who, host, takeover, hand_over?).map(Some),
         None if known.former.contains(&who.key) => Err(superseded(known)),
         None => Err(Code::HostedElsewhere.into()),
@@ -358,13 +358,20 @@ fn check_policy(policy: &Policy) -> Result<(), Refusal> {
 }
 
 /// A host announces only what is on its disk: a log that is behind what it has announced before, or another one up to
-/// there, has lost entries. What is known of it is not overwritten then.
-fn check_head(known: Position, announced: Position) -> Result<(), Refusal> {
-    if announced.epoch != known.epoch || announced.seq > known.seq || announced == known {
+/// there, has lost entries, and so has one that the known one does not lead to. What is known of it is not overwritten then.
+fn check_head(known: Position, host: &Host) -> Result<(), Refusal> {
+    let announced = host.head;
+    let is_of_it = announced.epoch == known.epoch;
+    let goes_on = known.seq == 0
+        || host.takeover.as_ref().is_some_and(|takeover| takeover.new_log)
+        || host.forks.iter().any(|fork| fork.epoch == known.epoch);
+    if (is_of_it && (announced.seq > known.seq || announced == known)) || (!is_of_it && goes_on) {
         return Ok(());
     }
     let (here, there) = (announced.seq, known.seq);
-    let found = if here < there {
+    let found = if !is_of_it {
+        format!("this log does not go on from the one that the tracker has seen reach entry {there}")
+    } else if here < there {
         format!("this log ends at entry {here}, and the tracker has seen it reach entry {there}")
     } else {
         format!("entry {here} of this log is not the one that the tracker has seen there")

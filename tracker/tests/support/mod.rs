@@ -255,6 +255,7 @@ pub fn channel(name: &str) -> Host {
         addresses: vec!["tcp:192.0.2.7:40123".parse::<Address>().unwrap()],
         takeover: None,
         members: None,
+        forks: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 use common::entry::Hash;
 use common::id::{AccountId, Epoch};
 use common::proto::directory::Policy;
+use common::proto::moving::TakeOver;
 
 use super::*;
 use crate::tracker::testing::{guest, row};
@@ -19,6 +20,7 @@ fn host(name: &str, id: ChannelId) -> Host {
         behind: false,
         takeover: None,
         members: None,
+        forks: Vec::new(),
     }
 }
 
@@ -69,7 +71,7 @@ fn a_log_that_has_lost_entries_is_not_announced() {
         (position(epoch, 11, b"11"), false),
         (position(epoch, 0, b""), false),
         (position(epoch, 12, b"another"), false),
-        (position(Epoch::new(), 0, b""), true),
+        (position(Epoch::new(), 0, b""), false),
     ];
     for (head, is_taken) in table {
         let decided = decide(Some(&known), &ken, &Host { head, ..host("first", known.id) }, None, NOW);
@@ -128,4 +130,24 @@ fn of_too_many_channels_that_are_no_more_those_that_went_first_are_forgotten() {
     assert_eq!(oldest(rows.clone(), 3), Vec::<Vec<u8>>::new());
     assert_eq!(oldest(rows.clone(), 1), [vec![2], vec![3]]);
     assert_eq!(oldest(rows, 0).len(), 3);
+}
+
+#[test]
+fn another_log_is_taken_from_its_host_only_when_the_known_one_leads_to_it() {
+    let (ken, id) = (guest(1), ChannelId::new());
+    let at = |seq| Position { seq, ..Position::start(id, Epoch::new()) };
+    let known = decide(None, &ken, &Host { head: at(900), ..host("first", id) }, None, NOW).unwrap().row;
+    let older = Host { head: at(450), ..host("first", id) };
+    let code =
+        |host: &Host| decide(Some(&known), &ken, host, None, NOW).map(drop).map_err(|refusal| refusal.code);
+    assert_eq!(code(&older), Err(Code::LogBehind));
+    assert_eq!(
+        code(&Host { forks: vec![at(900)], ..older.clone() }),
+        Err(Code::LogBehind),
+        "yet another one"
+    );
+    assert_eq!(code(&Host { forks: vec![known.head], ..older.clone() }), Ok(()));
+    assert_eq!(code(&Host { behind: true, ..older.clone() }), Ok(()));
+    let begun_anew = TakeOver { new_log: true, hand_over: None };
+    assert_eq!(code(&Host { takeover: Some(begun_anew), ..older }), Ok(()));
 }

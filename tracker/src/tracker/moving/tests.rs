@@ -38,6 +38,7 @@ impl Scene {
             behind: false,
             takeover: None,
             members: None,
+            forks: Vec::new(),
         }
     }
 
