@@ -16,7 +16,7 @@ mod taking;
 use std::path::{Path, PathBuf};
 
 use common::clock::Timestamp;
-use common::entry::{Checkpoint, Position};
+use common::entry::{Checkpoint, Position, RawEntry};
 use common::id::{ChannelId, Epoch};
 use common::identity::{Identity, PeerKey};
 use common::name::ChannelName;
@@ -134,11 +134,15 @@ impl Historian {
                 Err(error) => tracing::warn!(err = %error, "a kept checkpoint does not count"),
             }
         }
+        let (_, forgotten) = Log::end_of(&self.store.reader(), record.id, record.epoch)?;
         let (epoch, root) = (record.epoch, whole.base.hash);
         let life = Life { epoch, newest: true, root, intervals: Intervals::from(whole), signed };
         let found = move |_: &Reader, seq| -> Result<Found, ReadError> {
-            let entry = log.entry_at(seq)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            Ok(Found { entry, noted: log.hash_at(seq)? })
+            let entry: Option<RawEntry> =
+                log.entry_at(seq)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let has_no_text = seq > forgotten && entry.as_ref().is_some_and(|entry| entry.body.is_none());
+            let is_bare = has_no_text && log.erased_by(seq)?.is_none();
+            Ok(Found { entry, noted: log.hash_at(seq)?, is_bare })
         };
         Ok(life.verify(&self.store, found).await?)
     }

@@ -126,6 +126,9 @@ pub struct VerifiedLog {
     pub signed: Option<SignedUpTo>,
     /// Which entries are not here.
     pub missing: Vec<Run>,
+    /// How many of those that are here have no text although nothing is known that erased it: it was too old to be kept
+    /// when they came, or was not given.
+    pub without_text: u64,
     /// Which are here, and cannot be proven before those that are missing below them have come.
     pub unproven: Vec<Run>,
     /// What is wrong.

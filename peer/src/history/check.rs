@@ -210,7 +210,7 @@ impl Check {
             return Err(BadExport::Order { line, expected, found: header.seq });
         }
         self.at = expected;
-        let found = Found { entry: Some(entry), noted: None };
+        let found = Found { entry: Some(entry), noted: None, is_bare: false };
         self.audit().next(&found);
         self.check_faults()?;
         let Found { entry, .. } = found;

@@ -74,7 +74,12 @@ impl Archive {
     }
 
     /// The entry that has erased this one, if one has. Blocks for as long as the disk takes.
-    fn erased_by(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Option<u64>, ReadError> {
+    pub(super) fn erased_by(
+        &self,
+        reader: &Reader,
+        epoch: Epoch,
+        seq: u64,
+    ) -> Result<Option<u64>, ReadError> {
         if let Some(row) = reader.get(ERASED, self.entry_key(epoch, seq))? {
             return Ok(parse(seq, &row).map(|erasure| erasure.by));
         }

@@ -51,6 +51,8 @@ pub struct Found {
     pub entry: Option<RawEntry>,
     /// What was noted.
     pub noted: Option<Hash>,
+    /// Whether it has no text although nothing is known that erased it.
+    pub is_bare: bool,
 }
 
 /// What was found of a log so far.
@@ -58,6 +60,7 @@ pub struct Found {
 pub struct Audit {
     signed: SignedPlaces,
     entries: u64,
+    bare: u64,
     proven: Option<SignedUpTo>,
     unproven: Vec<Run>,
     faults: Vec<Fault>,
@@ -73,6 +76,8 @@ pub struct Audit {
 pub struct Audited {
     /// How many entries were looked at.
     pub entries: u64,
+    /// How many of them have no text although nothing is known that erased it.
+    pub bare: u64,
     /// Up to where they are what the host has signed.
     pub proven: Option<SignedUpTo>,
     /// Which cannot be proven yet.
@@ -112,6 +117,7 @@ impl Audit {
     pub fn next(&mut self, found: &Found) {
         let seq = self.at + 1;
         (self.at, self.entries) = (seq, self.entries + 1);
+        self.bare += u64::from(found.is_bare);
         let computed = self.compute(seq, found);
         if let (Some(computed), Some(noted)) = (computed, found.noted)
             && computed != noted
@@ -193,8 +199,8 @@ impl Audit {
 
     /// What has come of it.
     pub fn end(self) -> Audited {
-        let Self { entries, proven, unproven, faults, more_faults, .. } = self;
-        Audited { entries, proven, unproven, faults, more_faults }
+        let Self { entries, bare, proven, unproven, faults, more_faults, .. } = self;
+        Audited { entries, bare, proven, unproven, faults, more_faults }
     }
 }
 

@@ -148,3 +148,25 @@ async fn what_is_erased_is_erased_in_the_lives_of_the_log_before_a_fork_too() {
     };
     assert_eq!((bodies(log.epoch()), bodies(fork)), (vec![true, false, true], vec![true, false, true]));
 }
+
+#[tokio::test]
+async fn texts_that_are_not_here_are_counted_unless_they_were_erased() {
+    let (folder, log) = (TempDir::new().unwrap(), Log::new(10));
+    let (store, _) = open(&folder);
+    let archive = Archive::new(store.clone(), log.channel);
+    let mut kept = batch(&log, &Intervals::default(), 1, 10);
+    for seq in [3_u64, 4, 7] {
+        let bare = RawEntry { body: None, ..log.entry(seq).clone() };
+        kept.entries[seq as usize - 1] = Kept::new(seq, &bare, Some(log.at(seq).hash)).unwrap();
+    }
+    let id = log.entry(4).open().unwrap().id;
+    kept.erasures.push(Erasure { by: 9, seq: 4, id });
+    let intervals = kept.intervals.clone();
+    archive.keep(kept).await.unwrap();
+    let (root, signed) = (archive.root(log.epoch()), proof::SignedPlaces::default());
+    let life = verify::Life { epoch: log.epoch(), newest: true, root, intervals, signed };
+    let (source, epoch) = (archive.clone(), log.epoch());
+    let verified =
+        life.verify(&store, move |reader: &Reader, seq| source.found(reader, epoch, seq)).await.unwrap();
+    assert_eq!((verified.entries, verified.without_text, verified.faults.len()), (10, 2, 0));
+}

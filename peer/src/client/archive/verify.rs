@@ -201,13 +201,15 @@ impl Life {
 }
 
 impl Archive {
-    fn found(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Found, ArchiveError> {
+    pub(super) fn found(&self, reader: &Reader, epoch: Epoch, seq: u64) -> Result<Found, ArchiveError> {
         let entry: Option<RawEntry> = match self.entry(reader, epoch, seq) {
             Ok(entry) => Some(entry),
             Err(ArchiveError::Read(error)) => return Err(error.into()),
             Err(_) => None,
         };
-        Ok(Found { entry, noted: self.noted(reader, epoch, seq)? })
+        let has_no_text = entry.as_ref().is_some_and(|entry| entry.body.is_none());
+        let is_bare = has_no_text && self.erased_by(reader, epoch, seq)?.is_none();
+        Ok(Found { entry, noted: self.noted(reader, epoch, seq)?, is_bare })
     }
 }
 
@@ -225,6 +227,17 @@ fn report(
         upto = interval.end.seq;
     }
     missing.extend((upto < last_signed).then_some(Run { from: upto + 1, to: last_signed }));
-    let Audited { entries, proven, unproven, faults, more_faults } = audited;
-    VerifiedLog { epoch, newest, entries, last: upto, signed: proven, missing, unproven, faults, more_faults }
+    let Audited { entries, bare, proven, unproven, faults, more_faults } = audited;
+    VerifiedLog {
+        epoch,
+        newest,
+        entries,
+        last: upto,
+        signed: proven,
+        missing,
+        without_text: bare,
+        unproven,
+        faults,
+        more_faults,
+    }
 }

@@ -181,6 +181,12 @@ impl Renderer {
         if !log.missing.is_empty() {
             say(format!("not here: {}", runs(&log.missing)));
         }
+        if log.without_text > 0 {
+            let texts = count(log.without_text);
+            say(format!(
+                "{texts} without a text that nobody has erased: the host had dropped it for its age, or did not give it"
+            ));
+        }
         for fault in &log.faults {
             say(format!("entry {}: {}", fault.seq, fault.reason));
         }

@@ -54,6 +54,7 @@ impl Scene {
         let found = |seq: u64| Found {
             entry: Some(self.entries[seq as usize - 1].clone()),
             noted: (seq > interval.base.seq).then(|| self.places[seq as usize].hash),
+            is_bare: false,
         };
         (interval.after + 1..=interval.end.seq).map(found).collect()
     }
