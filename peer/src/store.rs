@@ -460,6 +460,7 @@ mod tests {
             head_seen: None,
             refused: None,
             wish: None,
+            stored: None,
         }
     }
 

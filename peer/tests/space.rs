@@ -119,6 +119,7 @@ fn item(number: u64) -> Item {
         head_seen: None,
         refused: None,
         wish: None,
+        stored: None,
     }
 }
 

@@ -124,7 +124,7 @@ impl Client {
             Effect::ShowPass => self.show_pass(ctx),
             Effect::Locate(over) => self.locate(over, ctx),
             Effect::Ask(question) => self.ask(question, ctx),
-            Effect::LookForLost(epoch, kept) => self.look_for_lost(epoch, kept, ctx),
+            Effect::LookForLost(before, awaited) => self.look_for_lost(before, awaited, ctx),
             Effect::Chain(epoch, proof) => {
                 let (generation, archive) = (self.state.generation(), self.archive.clone());
                 let chain = async move { archive.chain(epoch, proof.from, proof.to.seq).await };

@@ -11,13 +11,20 @@ use common::proto::status::Refusal;
 
 use super::Client;
 use super::archive::Archive;
+use super::outbox::Item;
 use crate::recovery::forking::Kept;
 
-type Messages = Vec<(Header, RawEntry)>;
+/// Messages that were received as entries, and such that were not.
+type Lost = (Vec<(Header, RawEntry)>, Vec<Item>);
 
 impl Client {
     /// Asks the host which of those it has. What cannot be found out now is asked over the next connection.
-    pub(super) fn look_for_lost(&self, epoch: Epoch, kept: Kept, ctx: &mut Context<Self>) {
+    pub(super) fn look_for_lost(
+        &self,
+        before: Option<(Epoch, Kept)>,
+        awaited: Vec<Item>,
+        ctx: &mut Context<Self>,
+    ) {
         let who = self
             .session
             .borrow()
@@ -30,7 +37,7 @@ impl Client {
         let look = async move {
             let link =
                 link.ok_or(RequestError::Lost(CloseReason::Here)).map_err(RequestError::into_refusal)?;
-            lost(&archive, &link, epoch, kept, who).await
+            lost(&archive, &link, before, awaited, who).await
         };
         ctx.spawn(Box::pin(look).into_actor(self).map(move |lost, client, ctx| match lost {
             Ok(lost) if generation == client.state.generation() => client.ask_user(lost, ctx),
@@ -41,8 +48,8 @@ impl Client {
         }));
     }
 
-    fn ask_user(&mut self, lost: Messages, ctx: &mut Context<Self>) {
-        let items = self.step(ctx, |state| state.missed(lost));
+    fn ask_user(&mut self, (received, awaited): Lost, ctx: &mut Context<Self>) {
+        let items = self.step(ctx, |state| state.missed(received, awaited));
         let submitted = items.into_iter().map(|item| {
             let on_disk = self.store.add_item(self.state.channel(), &item);
             async move {
@@ -70,16 +77,23 @@ impl Client {
 async fn lost(
     archive: &Archive,
     link: &Link,
-    epoch: Epoch,
-    kept: Kept,
+    before: Option<(Epoch, Kept)>,
+    mut awaited: Vec<Item>,
     who: Holder,
-) -> Result<Messages, Refusal> {
-    let mut lost = archive.own_behind(epoch, kept, who).await?;
-    let ids: Vec<_> = lost.iter().map(|(header, _)| header.id).collect();
+) -> Result<Lost, Refusal> {
+    let mut received = match before {
+        Some((epoch, kept)) => archive.own_behind(epoch, kept, who).await?,
+        None => Vec::new(),
+    };
+    let ids: Vec<_> = received.iter().map(|(header, _)| header.id).collect();
+    awaited.retain(|item| !ids.contains(&item.id));
+    let ids: Vec<_> = ids.into_iter().chain(awaited.iter().map(|item| item.id)).collect();
     for asked in ids.chunks(MAX_STATUS_IDS) {
         let report = link.request(&StatusOf { ids: asked.to_vec() }).await;
         let stored = report.map_err(RequestError::into_refusal)?.stored;
-        lost.retain(|(header, _)| stored.iter().all(|stored| stored.id != header.id));
+        let is_there = |id| stored.iter().any(|stored| stored.id == id);
+        received.retain(|(header, _)| !is_there(header.id));
+        awaited.retain(|item| !is_there(item.id));
     }
-    Ok(lost)
+    Ok((received, awaited))
 }

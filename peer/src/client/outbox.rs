@@ -19,7 +19,7 @@ use common::id::{MessageId, Subject};
 use common::proto::limits::{MAX_OUTBOX_MESSAGES, MAX_UNANSWERED_MESSAGES};
 use common::proto::status::{Code, Refusal};
 
-pub use item::{Answer, Change, Decision, Effect, Item, Late, Row, Waits, Wish};
+pub use item::{Answer, Change, Decision, Effect, Item, Late, Receipt, Row, Waits, Wish};
 
 #[derive(Debug)]
 struct Entry {
@@ -113,6 +113,11 @@ impl Outbox {
         Self { entries, next_number, ..Self::default() }
     }
 
+    /// These numbers are in use on the disk.
+    pub fn number_behind(&mut self, last: u64) {
+        self.next_number = self.next_number.max(last + 1);
+    }
+
     /// The number of the next item.
     ///
     /// # Errors
@@ -198,8 +203,8 @@ impl Outbox {
     fn stored(&mut self, place: usize, seq: u64) -> Vec<Effect> {
         let Some(Entry { item, .. }) = self.entries.remove(place) else { return Vec::new() };
         self.own_stored += 1;
-        let Item { number, id, wish, .. } = item;
-        let mut effects = vec![Effect::Stored { number, id, seq }];
+        let (id, wish) = (item.id, item.wish.clone());
+        let mut effects = vec![Effect::Stored { item: Box::new(item), seq }];
         effects.extend(wish.map(|wish| Effect::TooLate { id, seq, wish }));
         effects
     }

@@ -4,6 +4,7 @@
 //! what is received, written and shown ([`Keeper`]). Whoever owns it first says what is around it ([`ClientState::look`]),
 //! then what has happened, and does in order what [`ClientState::poll`] hands out.
 
+mod awaiting;
 mod connecting;
 mod filling;
 mod forking;
@@ -194,9 +195,9 @@ pub enum Effect {
     Locate(u64),
     /// Ask the host.
     Ask(Question),
-    /// Look for what this user has written in a log of before, of which so much is kept, and say with
-    /// [`ClientState::missed`] what is not in the log any more.
-    LookForLost(Epoch, Kept),
+    /// Look for what this user has written in a log of before, of which so much is kept, and of what was stored and never
+    /// came back; say with [`ClientState::missed`] what is not in the log any more.
+    LookForLost(Option<(Epoch, Kept)>, Vec<Item>),
     /// Count the chain of hashes through, and say where it leads with [`ClientState::chained`].
     Chain(Epoch, Proof),
     /// Write entries, and say how it went with [`ClientState::batch_written`].
@@ -227,6 +228,8 @@ pub struct ClientState {
     channel: KnownChannel,
     reconnect: Reconnect,
     outbox: Outbox,
+    /// What is stored, and has not come back as an entry.
+    awaited: Vec<Item>,
     standing: Option<Standing>,
     /// Why there is no connection.
     reason: Option<Refusal>,
@@ -249,10 +252,15 @@ impl ClientState {
     /// A client as it was kept.
     pub fn new(kept: KeptClient, habits: Habits, around: Around) -> Self {
         let KeptClient { channel, archive, outbox, connecting, sending } = kept;
+        let last = outbox.last().map(|item| item.number);
+        let (awaited, waiting): (Vec<Item>, _) = outbox.into_iter().partition(|item| item.stored.is_some());
+        let mut outbox = Outbox::load(waiting);
+        last.into_iter().for_each(|last| outbox.number_behind(last));
         Self {
             channel,
             reconnect: Reconnect::new(connecting, around.now.at),
-            outbox: Outbox::load(outbox),
+            outbox,
+            awaited,
             standing: None,
             reason: None,
             writing: Writing::new(archive),
@@ -284,6 +292,7 @@ impl ClientState {
             let unshown: Vec<_> = self.keeper().unshown().collect();
             self.put(Effect::ReadUnshown(epoch, unshown));
         }
+        self.settle_awaited();
         self.resume_hold();
         self.tell_stuck();
         self.pump();

@@ -41,6 +41,10 @@ struct Log {
     fates: VecDeque<Fate>,
     /// So many answers are given together, before any of them.
     together: usize,
+    /// The log of now, when it is not the first.
+    epoch: Option<Epoch>,
+    /// Where those before it ended that it goes on from.
+    forks: Vec<Position>,
 }
 
 #[derive(Clone)]
@@ -84,6 +88,15 @@ impl MadeHost {
         host
     }
 
+    /// Loses all that was stored, and goes on in a new log without.
+    pub fn go_on_without(&self) {
+        let mut log = self.log.lock().unwrap();
+        log.stored.clear();
+        let before = Position::start(self.id, log.epoch.unwrap_or(self.epoch));
+        log.forks.push(before);
+        log.epoch = Some(Epoch::new());
+    }
+
     /// The texts that were stored, in order.
     pub fn stored(&self) -> Vec<String> {
         self.log.lock().unwrap().stored.iter().map(|(_, text)| text.clone()).collect()
@@ -124,7 +137,8 @@ impl MadeHost {
     }
 
     fn connected(&self) -> Connected {
-        let start = Position::start(self.id, self.epoch);
+        let log = self.log.lock().unwrap();
+        let start = Position::start(self.id, log.epoch.unwrap_or(self.epoch));
         let checkpoint = Checkpoint { channel: self.id, position: start, time: Timestamp::now() };
         Connected {
             name: named("made"),
@@ -135,7 +149,7 @@ impl MadeHost {
             role: Role::Guest,
             policy: Switches::default(),
             behind: false,
-            forks: Vec::new(),
+            forks: log.forks.clone(),
         }
     }
 

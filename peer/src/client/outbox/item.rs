@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::clock::Timestamp;
 use common::entry::Position;
-use common::id::{MessageId, Subject};
+use common::id::{Epoch, MessageId, Subject};
 use common::proto::file::ChannelOffer;
 use common::proto::status::{Code, Refusal};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,18 @@ pub struct Item {
     /// What the user wants done once it is known whether it was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Wish>,
+    /// Where the host has stored it: it is out of the queue then, and kept until its entry has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Receipt>,
+}
+
+/// Where a host has stored a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// In which life of its log.
+    pub epoch: Epoch,
+    /// Under which number.
+    pub seq: u64,
 }
 
 /// What a user wants done with a message that is not stored yet.
@@ -75,12 +87,10 @@ pub enum Answer {
 pub enum Effect {
     /// Keep the item as it is now. Nobody waits for that.
     Keep(Item),
-    /// The host has it: take it off the disk, and say so.
+    /// The host has it: say so, and take it off the disk once its entry has come.
     Stored {
-        /// Its place.
-        number: u64,
         /// Which.
-        id: MessageId,
+        item: Box<Item>,
         /// Its number in the log.
         seq: u64,
     },

@@ -28,7 +28,12 @@ fn item(number: u64) -> Item {
         head_seen: None,
         refused: None,
         wish: None,
+        stored: None,
     }
+}
+
+fn is_stored(effect: &Effect, which: (u64, MessageId), at: u64) -> bool {
+    matches!(effect, Effect::Stored { item, seq } if (item.number, item.id) == which && *seq == at)
 }
 
 fn filled(count: u64) -> Outbox {
@@ -102,10 +107,7 @@ fn a_refusal_stays_and_what_came_after_it_waits_until_the_user_retries() {
     let mut outbox = filled(3);
     let all = ids(&outbox);
     send_all(&mut outbox);
-    assert_eq!(
-        outbox.answered(all[0], Answer::Stored(1)),
-        [Effect::Stored { number: 0, id: all[0], seq: 1 }]
-    );
+    assert!(is_stored(&outbox.answered(all[0], Answer::Stored(1))[0], (0, all[0]), 1));
     let effects = outbox.answered(all[1], refuse(Code::NotAllowed));
     assert!(matches!(&effects[..], [Effect::Refused(item)] if item.id == all[1] && item.refused.is_some()));
     outbox.retry(None, None).unwrap();
@@ -132,7 +134,7 @@ fn a_paused_queue_is_still_paused_and_says_why_after_a_restart() {
     assert_eq!(outbox.questions(me()), [all[0]]);
     assert_eq!(outbox.questions(me()), []);
     let effects = outbox.learned(&[all[0]], &[stored(all[0], 7)]);
-    assert_eq!(effects, [Effect::Stored { number: 0, id: all[0], seq: 7 }]);
+    assert!(is_stored(&effects[0], (0, all[0]), 7) && effects.len() == 1);
     assert_eq!(send_all(&mut outbox).len(), 1);
 }
 
@@ -235,7 +237,8 @@ fn a_wish_about_what_is_under_way_is_decided_by_its_answer() {
     assert_eq!(outbox.questions(me()), [], "their answers are on the way");
     let effects = outbox.answered(all[0], Answer::Stored(4));
     let too_late = Effect::TooLate { id: all[0], seq: 4, wish: Wish::Cancel };
-    assert_eq!(effects, [Effect::Stored { number: 0, id: all[0], seq: 4 }, too_late]);
+    assert!(is_stored(&effects[0], (0, all[0]), 4));
+    assert_eq!(effects[1..], [too_late]);
     // Refused for good, but it is what the user wants gone: nothing pauses.
     assert!(matches!(&outbox.answered(all[1], refuse(Code::NotAllowed))[..], [Effect::Change(_)]));
     assert!(matches!(&outbox.answered(all[2], refuse(Code::AfterRefused))[..], [Effect::Change(_)]));
@@ -278,7 +281,8 @@ fn what_was_loaded_may_have_been_sent_and_a_wish_survives_the_restart() {
     assert_eq!(outbox.questions(me()), [all[0]]);
     let too_late = Effect::TooLate { id: all[0], seq: 9, wish: Wish::Cancel };
     let effects = outbox.learned(&[all[0]], &[stored(all[0], 9)]);
-    assert_eq!(effects, [Effect::Stored { number: 4, id: all[0], seq: 9 }, too_late]);
+    assert!(is_stored(&effects[0], (4, all[0]), 9));
+    assert_eq!(effects[1..], [too_late]);
 }
 
 #[test]

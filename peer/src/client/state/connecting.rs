@@ -159,6 +159,7 @@ impl ClientState {
         if behind {
             self.host_is_behind();
         }
+        self.settle_awaited();
         self.ask_for_lost(&forks);
         let joined = self.joined();
         self.put(Effect::KeepJoined(Box::new(joined)));
@@ -259,6 +260,7 @@ impl ClientState {
         self.standing = None;
         self.is_broken = false;
         self.reason = None;
+        self.keep_awaited();
         self.outbox.disconnected();
         self.writing.keeper.disconnected();
         self.filling.disconnected();

@@ -39,29 +39,24 @@ impl ClientState {
 
     /// Looks for what of this user's own is not in the new log, if that is still to be done.
     pub(super) fn ask_for_lost(&mut self, forks: &[Position]) {
-        let Some(epoch) = self.channel.unasked else { return };
-        match kept_of(forks, epoch) {
-            Some(kept) => self.put(Effect::LookForLost(epoch, kept)),
+        let before = self.channel.unasked.and_then(|epoch| Some((epoch, kept_of(forks, epoch)?)));
+        if before.is_none() {
             // The log is another one altogether by now.
-            None => self.channel.unasked = None,
+            self.channel.unasked = None;
+        }
+        let awaited = self.left_behind();
+        if before.is_some() || !awaited.is_empty() {
+            self.put(Effect::LookForLost(before, awaited));
         }
     }
 
     /// These messages of this user's own were stored, and are not in the log any more: the user is asked. What is
     /// returned is to be put on disk, and then told with [`Self::missed_written`].
-    pub fn missed(&mut self, messages: Vec<(Header, RawEntry)>) -> Vec<Item> {
-        let mut items = Vec::new();
-        for (header, entry) in messages {
-            let Some((text, offers)) = content(&header, &entry) else { continue };
-            if self.outbox.has(header.id) {
-                continue;
-            }
-            let Ok(number) = self.outbox.next_number() else {
-                self.warn(Code::OutboxFull, format!("message {} is not in the log any more", header.seq));
-                break;
-            };
+    pub fn missed(&mut self, messages: Vec<(Header, RawEntry)>, awaited: Vec<Item>) -> Vec<Item> {
+        let received = messages.iter().filter_map(|(header, entry)| {
+            let (text, offers) = content(header, entry)?;
             let item = Item {
-                number,
+                number: 0,
                 id: header.id,
                 text,
                 offers,
@@ -70,9 +65,24 @@ impl ClientState {
                 writer_name: header.from.name.clone(),
                 expires: None,
                 head_seen: None,
-                refused: Some(not_in_fork(header.seq, header.id)),
+                refused: None,
                 wish: None,
+                stored: None,
             };
+            Some((header.seq, item))
+        });
+        let awaited = awaited.into_iter().filter_map(|item| Some((item.stored?.seq, item)));
+        let mut items = Vec::new();
+        for (seq, item) in received.chain(awaited) {
+            if self.outbox.has(item.id) {
+                continue;
+            }
+            let Ok(number) = self.outbox.next_number() else {
+                self.warn(Code::OutboxFull, format!("message {seq} is not in the log any more"));
+                break;
+            };
+            let refused = Some(not_in_fork(seq, item.id));
+            let item = Item { number, refused, stored: None, expires: None, head_seen: None, ..item };
             self.outbox.begin(item.clone());
             items.push(item);
         }
@@ -90,6 +100,7 @@ impl ClientState {
     /// The user was asked for all that is not in the log any more.
     pub fn missed_asked(&mut self) {
         self.channel.unasked = None;
+        self.forget_left_behind();
         let joined = self.joined();
         self.put(Effect::KeepJoined(Box::new(joined)));
     }

@@ -161,6 +161,7 @@ impl ClientState {
             // Filling has pauses of its own, and a live entry must not wait for what came of it.
             self.rest((took * REST_FACTOR).min(LONGEST_REST));
         }
+        self.settle_awaited();
         self.show(messages);
         if let Some(gap) = filled {
             let channel = self.channel.name().clone();

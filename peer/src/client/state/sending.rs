@@ -68,6 +68,7 @@ impl ClientState {
             head_seen: self.head_known(),
             refused: None,
             wish: None,
+            stored: None,
         })
     }
 
@@ -187,7 +188,7 @@ impl ClientState {
         for effect in effects {
             match effect {
                 outbox::Effect::Keep(item) => self.put(Effect::KeepItem(Box::new(item))),
-                outbox::Effect::Stored { number, id, seq } => self.stored(number, id, seq),
+                outbox::Effect::Stored { item, seq } => self.stored(*item, seq),
                 outbox::Effect::Refused(item) => {
                     self.put(Effect::KeepItem(Box::new(item.clone())));
                     self.tell_outgoing(item.id, OutgoingState::Refused, Detail::of(item.refused));
@@ -207,12 +208,13 @@ impl ClientState {
         }
     }
 
-    fn stored(&mut self, number: u64, id: MessageId, seq: u64) {
+    fn stored(&mut self, item: Item, seq: u64) {
+        let id = item.id;
         self.flow.told_held = None;
         if self.flow.pace.worked() {
             self.put(Effect::KeepPace(Tried::Outbox(self.channel.record.id), None));
         }
-        self.put(Effect::DropItem(number));
+        self.await_entry(item, seq);
         let detail = Detail { seq: Some(seq), ..Detail::default() };
         self.tell_outgoing(id, OutgoingState::Stored, detail);
     }

@@ -304,7 +304,8 @@ impl World {
                     let number = item.number;
                     self.writes.push_back(Write { number, value: Some(item), then: Then::Nothing });
                 }
-                Effect::Stored { number, id, .. } => {
+                Effect::Stored { item, .. } => {
+                    let (number, id) = (item.number, item.id);
                     self.writes.push_back(Write { number, value: None, then: Then::Nothing });
                     self.fate(number).stored = Some(id);
                 }
