@@ -8,6 +8,7 @@ mod direct;
 mod event;
 mod file;
 mod history;
+mod message;
 mod outbox;
 mod presence;
 mod reply;
@@ -26,13 +27,13 @@ pub use history::{
     BackedUp, BranchOf, Checked, Erased, ErasedEntry, Erases, Exported, Fault, FaultKind, Imported,
     ImportedFrom, NotAsked, Recovered, Rejected, Run, SignedUpTo, Verified, VerifiedLog, as_erased,
 };
+pub use message::{ChatMessage, EarlierLog, HistoryOf, Missing};
 pub use outbox::{OutboxChange, OutboxItem, OutboxList, Retried, WishedChange};
 pub use presence::{UserRow, UsersOf, Visibility, WatchCommand, WatchList, WatchedUser};
 pub use reply::{
-    AuditOf, BansOf, ChannelStatus, Channels, ChatMessage, ClientReport, ConnectedChannels, DeviceRow,
-    DevicesOf, Done, DoorState, EarlierLog, HistoryOf, Hosting, Identity, JoinedChannel, LinkState,
-    MembersOf, Missing, Moderated, Outcome, Queued, Reply, SessionState, StatusReport, TrackerStatus, Trust,
-    Who, format_utc,
+    AuditOf, BansOf, ChannelStatus, Channels, ClientReport, ConnectedChannels, DeviceRow, DevicesOf, Done,
+    DoorState, Hosting, Identity, JoinedChannel, LinkState, MembersOf, Moderated, Outcome, Queued, Reply,
+    SessionState, StatusReport, TrackerStatus, Trust, Who, format_utc,
 };
 pub use search::{
     AnyMessage, Cursor, DEFAULT_FOUND, Found, FoundMessage, Look, MAX_CONTEXT, MAX_FOUND, Place, Reindexing,

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use super::direct::{ChatRequest, ChatState, DeliveryState, DirectMessage};
 use super::file::FileRow;
-use super::reply::{ChatMessage, LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
+use super::message::ChatMessage;
+use super::reply::{LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
 
 /// What a user interface is told.
 ///

@@ -8,7 +8,7 @@ use common::name::{ChannelName, UserName};
 use serde::Serialize;
 
 use super::direct::DirectMessage;
-use super::reply::ChatMessage;
+use super::message::ChatMessage;
 pub use crate::search::Cursor;
 pub use crate::search::snippet::Snippet;
 
