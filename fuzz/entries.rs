@@ -46,7 +46,7 @@ use serde_json::value::RawValue;
 use tokio_util::codec::Decoder;
 use tracker::admin::command::{Command, Typed};
 use tracker::store::schema::{
-    Account, ChannelRow, KeyRow, KnocksRow, Meta, NameClaim, RemovedRow, RevocationRow,
+    Account, ChannelRow, KeyRow, KnocksRow, Meta, NameClaim, OffersRow, RemovedRow, RevocationRow,
 };
 use tracker::tracker::pattern::Pattern;
 
@@ -267,6 +267,7 @@ pub fn rows(bytes: &[u8]) {
     row::<ChannelRow>(bytes);
     row::<RemovedRow>(bytes);
     row::<KnocksRow>(bytes);
+    row::<OffersRow>(bytes);
     row::<RevocationRow>(bytes);
     row::<Meta>(bytes);
     row::<Session>(bytes);

@@ -1,7 +1,7 @@
 //! The protocol: what each side may say, as types without any input or output.
 //!
 //! A frame is a request, a response or an event ([`Frame`]). What goes into its body is said in [`session`] (every
-//! connection), [`directory`], [`device`], [`knock`] and [`presence`] (to the tracker), [`channel`] (to a host), [`recovery`] (from a host to its members),
+//! connection), [`directory`], [`device`], [`knock`], [`presence`] and [`transfer`] (to the tracker), [`channel`] (to a host), [`recovery`] (from a host to its members),
 //! [`direct`] (from one peer to another), [`mod@file`] (files, from one peer to another) and [`event`] (pushed); who may
 //! do what in [`policy`], refusals in [`status`], numbers in [`limits`]. How deep its JSON may go is looked at in
 //! [`depth`].
@@ -21,6 +21,7 @@ pub mod presence;
 pub mod recovery;
 pub mod session;
 pub mod status;
+pub mod transfer;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::DeserializeOwned;

@@ -20,6 +20,7 @@ use common::proto::presence;
 use common::proto::recovery::{self, MemberRequest};
 use common::proto::session::{self, Directory};
 use common::proto::status::{Code, Status};
+use common::proto::transfer;
 use common::proto::{Command, Frame, Pushed};
 use common::signed::Signed;
 use serde::Serialize;
@@ -168,7 +169,7 @@ fn check_request(exchange: &Exchange) {
         knock::Knock, knock::Introduce, directory::SayToAll,
         presence::Users, presence::Watch, presence::Unwatch, presence::Invisible,
         direct::ChatRequest, direct::ChatAccept, direct::ChatReject, direct::ChatMsg, direct::Receipt, direct::LeftChat,
-        file::FileGet, recovery::Fetch, recovery::Proofs,
+        file::FileGet, recovery::Fetch, recovery::Proofs, transfer::Transfer, transfer::Take,
         channel::Connect, channel::Pass, channel::Disconnect, channel::Message, channel::StatusOf, channel::History, channel::Search, channel::Verify,
         channel::Members, channel::RetInfo, channel::SetView, channel::SetPost, channel::SetRetention, channel::Authorize,
         channel::Deauthorize, channel::Erase, channel::Kick, channel::Ban, channel::Unban, channel::Bans, channel::Audit, channel::Debug,
@@ -196,7 +197,7 @@ fn check_event(name: &str, body: &RawValue) {
         common::entry::RawEntry, event::Joined, event::Left, event::ChannelUp, event::ChannelDown, event::GoingAway,
         knock::Knocked, knock::Introduction, presence::InvisibleChanged,
         event::ViewChanged, event::PostChanged, event::RoleChanged, event::Kicked, event::SignedHead, event::LogBehind,
-        device::Revoked, event::Superseded, event::Broadcast, file::FileProgress,
+        device::Revoked, event::Superseded, transfer::Offered, event::Broadcast, file::FileProgress,
     }
 }
 

@@ -13,6 +13,7 @@ mod outbox;
 mod presence;
 mod reply;
 mod search;
+mod transfer;
 
 pub use command::{Command, DevicesCommand, LogFrom, ModerationCommand, OutboxCommand, WhoIs};
 pub use direct::{
@@ -39,3 +40,4 @@ pub use search::{
     AnyMessage, Cursor, DEFAULT_FOUND, Found, FoundMessage, Look, MAX_CONTEXT, MAX_FOUND, Place, Reindexing,
     SearchCommand, Snippet,
 };
+pub use transfer::{OfferRow, OffersOf, TransferCommand};

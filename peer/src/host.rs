@@ -22,6 +22,7 @@ mod erasing;
 mod fanout;
 pub mod forking;
 pub mod gate;
+mod handing;
 pub mod held;
 pub mod kicked;
 pub mod log;
@@ -44,9 +45,10 @@ mod tests;
 use std::sync::Arc;
 
 use actix::{Addr, ArbiterHandle, MailboxError};
+use common::clock::Timestamp;
 use common::crash::{self, Point};
 use common::entry::Position;
-use common::id::ChannelId;
+use common::id::{ChannelId, Subject};
 use common::identity::{Identity, PeerKey};
 use common::name::ChannelName;
 use common::proto::channel::DebugReport;
@@ -62,8 +64,9 @@ use tokio::sync::{oneshot, watch};
 pub use gate::{SharedGate, TrackerState};
 pub use messages::{Claim, Claimed, Disclosed, HostSummary, Reach, Surveyed};
 pub use record::{
-    Behind, HostRecord, SideBranch, add as add_record, change as change_record, forget, fork as fork_record,
-    is_whole_again, keep as keep_record, load_records, put_aside, replace as replace_record,
+    Behind, Handed, HostRecord, Offer, SideBranch, add as add_record, change as change_record, forget,
+    fork as fork_record, is_whole_again, keep as keep_record, load_records, put_aside,
+    replace as replace_record,
 };
 
 use crate::search::Search;
@@ -71,7 +74,10 @@ use actor::{Admission, Host};
 use acts::Acts;
 use fanout::Fanout;
 use log::{Log, LogError};
-use messages::{Close, Disclose, Inspect, SetOwner, SetTerm, Summarise, Survey, Sweep, TurnBehind};
+use messages::{
+    Close, Disclose, EndOffer, Inspect, Resume, SetOffer, SetOwner, SetTerm, Summarise, Survey, Sweep,
+    TurnBehind,
+};
 
 /// What a host is made of.
 pub struct HostConfig {
@@ -146,6 +152,7 @@ struct Shared {
     behind: watch::Receiver<Option<String>>,
     claimed: watch::Receiver<Claimed>,
     reach: watch::Receiver<Reach>,
+    handed: watch::Receiver<Option<Handed>>,
     superseded: watch::Sender<Option<Hosting>>,
 }
 
@@ -162,9 +169,11 @@ impl HostHandle {
     /// # Errors
     /// When the record cannot be kept or the log not be read.
     pub async fn open(config: HostConfig) -> Result<Self, HostError> {
-        let HostConfig { store, identity, record, arbiter, gate, search } = config;
+        let HostConfig { store, identity, mut record, arbiter, gate, search } = config;
         record::keep(&store, record.clone()).await?;
         crash::here(Point::HostOpened);
+        // Whatever has ended this host before: it is not waited for any longer.
+        record.handed = record.handed.map(|handed| Handed { at: Timestamp::from_millis(0), ..handed });
         let log = Log::new(store.clone(), record.id, record.epoch);
         let head = log.head().await?;
         let counted = counted::load(&store, record.id).await.map_err(LogError::from)?;
@@ -175,6 +184,7 @@ impl HostHandle {
         let (id, name) = (record.id, record.name.clone());
         let (tell_behind, behind) = watch::channel(record.behind.as_ref().map(|behind| behind.why.clone()));
         let (tell_claimed, claimed) = watch::channel(Claimed::default());
+        let (tell_handed, handed) = watch::channel(record.handed);
         let (tell_reach, reach) = watch::channel(Reach { head, members: 0 });
         let shared = Shared {
             id,
@@ -190,6 +200,7 @@ impl HostHandle {
             behind,
             claimed,
             reach,
+            handed,
             superseded: watch::Sender::new(None),
         };
         let parts = actor::Parts {
@@ -206,6 +217,7 @@ impl HostHandle {
             behind: tell_behind,
             claimed: tell_claimed,
             reach: tell_reach,
+            handed: tell_handed,
         };
         // On the threads of whoever opens it, as the members' connections are; the actor has a thread to itself.
         let fanout = Fanout::start(&Handle::current());
@@ -294,6 +306,56 @@ impl HostHandle {
     /// `not_owner`, `too_many_requests` while something is on its way to the disk, or when the host has ended.
     pub async fn survey(&self, who: Holder) -> Result<Surveyed, Refusal> {
         self.ask(Survey { who }).await
+    }
+
+    /// The channel is offered to somebody from now on.
+    ///
+    /// # Errors
+    /// When it could not be kept; it does not count then.
+    pub async fn offer(&self, offer: Offer) -> Result<(), HostError> {
+        self.addr.send(SetOffer(offer)).await.map_err(gone)?
+    }
+
+    /// The channel is offered no more: to anybody, or to this one.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn end_offer(&self, of: Option<Subject>) -> Result<(), HostError> {
+        self.addr.send(EndOffer(of)).await.map_err(gone)?
+    }
+
+    /// What was signed for whoever has taken the channel counts no more.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn resume(&self) -> Result<(), HostError> {
+        self.addr.send(Resume).await.map_err(gone)?
+    }
+
+    /// Waits until somebody has taken the channel and not hosted it in time; never returns for a host that has ended.
+    pub async fn taking_is_over(&self) {
+        let mut handed = self.shared.handed.clone();
+        loop {
+            let left = handed.borrow_and_update().map(|handed| handed.left(Timestamp::now()));
+            let changed = match left {
+                None => handed.changed().await,
+                Some(left) => tokio::select! {
+                    () = tokio::time::sleep(left) => return,
+                    changed = handed.changed() => changed,
+                },
+            };
+            if changed.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Waits until nobody has taken the channel; never returns for a host that has ended.
+    pub async fn taking_has_ended(&self) {
+        let mut handed = self.shared.handed.clone();
+        if handed.wait_for(Option::is_none).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Keeps what the tracker says of the owner.

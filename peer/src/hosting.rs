@@ -10,6 +10,7 @@ mod heads;
 mod moving;
 mod recovering;
 mod revoking;
+mod taking;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -113,6 +114,8 @@ enum Job {
     Revoked(Vec<Revoked>),
     /// Another key hosts the channel, as was proven.
     Superseded(HostingProof, oneshot::Sender<()>),
+    /// Who has taken a channel has not hosted it in time.
+    TakeBack(ChannelId),
     Place(Reply<Place>),
     /// Nobody is to find this peer, unless it hosts something.
     Withdraw,
@@ -213,6 +216,7 @@ impl Hosting {
                 self.superseded(hosting).await;
                 let _ = reply.send(());
             }
+            Job::TakeBack(channel) => self.take_channel_back(channel),
             Job::Place(reply) => drop(reply.send(self.place().await)),
             Job::Withdraw => self.withdraw().await,
             Job::Shutdown(reply) => {
@@ -288,6 +292,7 @@ impl Hosting {
         self.watch(host.clone());
         self.watch_policy(host.clone());
         self.watch_moves(host.clone());
+        self.watch_taking(host.clone());
         Ok(host)
     }
 

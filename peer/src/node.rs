@@ -13,6 +13,7 @@ mod moving;
 mod outbox;
 mod presence;
 mod search;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,13 +27,14 @@ use common::proto::directory::ChannelRecord;
 use common::proto::event::TrackerEvent;
 use common::proto::limits::DRAIN_LIMIT;
 use common::proto::status::{Code, Refusal};
+use common::proto::transfer::{ChannelOffer, Offered};
 use futures_util::future::{join, join_all};
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::alarm::{Alarm, Death};
-use crate::api::{Command, DirectCommand, Event, Outcome, Reply, WatchCommand};
+use crate::api::{Command, DirectCommand, Event, OfferRow, Outcome, Reply, WatchCommand};
 use crate::client::{self, CatchUp, ClientConfig, ClientHandle, Way};
 use crate::direct::DirectHandle;
 use crate::events::Events;
@@ -48,6 +50,8 @@ use crate::ui;
 
 /// How many messages may wait for this actor.
 const MAILBOX: usize = 64;
+/// How many offers are remembered as told: the tracker tells no more of one user.
+const MAX_OFFERS_TOLD: usize = 64;
 /// How long the clients may take to say their last words to the hosts.
 const FINISH_LIMIT: Duration = DRAIN_LIMIT.saturating_add(Duration::from_secs(1));
 
@@ -139,6 +143,7 @@ pub fn start(config: NodeConfig) -> NodeHandle {
             events,
             catch_up,
             clients: BTreeMap::new(),
+            offers: BTreeMap::new(),
             death: Death::of("the node", &alarm),
             alarm,
             expire,
@@ -171,6 +176,7 @@ fn needs_tracker(command: &Command) -> bool {
         | Command::Host { .. }
         | Command::TakeOver { .. }
         | Command::HandOver { .. }
+        | Command::Transfer(_)
         | Command::Import { .. }
         | Command::Unhost { .. }
         | Command::Join { .. }
@@ -230,6 +236,7 @@ impl ui::Node for NodeHandle {
             Command::HandOver { channel, heir, path, to } => {
                 Box::pin(self.hand_over(channel, heir, path, to)).await
             }
+            Command::Transfer(asked) => Box::pin(self.transfer(asked)).await,
             Command::Branch { channel, count } => self.branch(channel, count).await,
             Command::Unhost { channel, release } => self.unhost(channel, release).await,
             Command::Join { channel } => self.join(channel).await,
@@ -361,6 +368,8 @@ struct Node {
     events: Events,
     catch_up: CatchUp,
     clients: BTreeMap<ChannelId, ClientHandle>,
+    /// The offers that the user was told of, each once.
+    offers: BTreeMap<ChannelId, ChannelOffer>,
     alarm: Alarm,
     death: Death,
     expire: Option<Duration>,
@@ -408,6 +417,33 @@ impl Node {
     }
 }
 
+impl Node {
+    /// An offer is told once; its end is told, and heeded where the channel is hosted.
+    fn offered(&mut self, Offered { offer, ended }: Offered, ctx: &mut Context<Self>) {
+        if ended {
+            self.offers.remove(&offer.id);
+        } else if self.offers.len() >= MAX_OFFERS_TOLD
+            || self.offers.insert(offer.id, offer.clone()).as_ref() == Some(&offer)
+        {
+            return;
+        }
+        let host = self.hosting.hosts().get(offer.id).filter(|_| ended);
+        let me = self.session.borrow().held.as_ref().map(|held| held.claims.subject);
+        let events = self.events.clone();
+        let work = async move {
+            if let Some(host) = host
+                && let Err(error) = host.end_offer(Some(offer.to.subject)).await
+            {
+                tracing::warn!(channel = %offer.id, err = %error, "that an offer has ended is not kept");
+            }
+            if let Some(me) = me {
+                events.tell(Event::Offered { offer: OfferRow::new(offer, me), ended }).await;
+            }
+        };
+        ctx.wait(work.into_actor(self));
+    }
+}
+
 impl StreamHandler<TrackerEvent> for Node {
     fn handle(&mut self, event: TrackerEvent, ctx: &mut Self::Context) {
         match event {
@@ -430,6 +466,7 @@ impl StreamHandler<TrackerEvent> for Node {
                 // Before anything that follows from it: what is to be kept apart is apart then.
                 ctx.wait(async move { hosting.moved(&told.channel).await }.into_actor(self));
             }
+            TrackerEvent::Offered(offered) => self.offered(offered, ctx),
             TrackerEvent::CameOnline(came) => {
                 let presence = self.presence.clone();
                 ctx.wait(async move { presence.came(came).await }.into_actor(self));

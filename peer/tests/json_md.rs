@@ -242,7 +242,7 @@ fn life() -> Vec<Value> {
     charlie.done("outbox first");
     kicked(&mut ken, &mut charlie);
     let key = charlie.done("whoami")["key"].clone();
-    given_away(&mut ken, key.as_str().unwrap(), folder.path());
+    given_away(&mut ken, &mut charlie, key.as_str().unwrap(), folder.path());
     charlie.done("devices");
     charlie.done(&format!("devices revoke {}", &key.as_str().unwrap()[..8]));
     charlie.done("quit");
@@ -256,9 +256,17 @@ fn life() -> Vec<Value> {
 }
 
 /// A channel for charlie.
-fn given_away(ken: &mut Peer, key: &str, folder: &std::path::Path) {
+fn given_away(ken: &mut Peer, charlie: &mut Peer, key: &str, folder: &std::path::Path) {
     ken.done("host gift");
-    ken.done(&format!("transfer gift charlie {} --to {key}", folder.join("gift.jsonl").display()));
+    ken.done("transfer gift charlie");
+    charlie.wait("an offer", |event| event["event"] == "offered");
+    charlie.done("transfer");
+    charlie.done("transfer gift --decline");
+    ken.wait("the end of an offer", |event| event["event"] == "offered" && event["ended"] == true);
+    ken.done("transfer gift charlie");
+    charlie.done("transfer gift --accept");
+    ken.done("host another");
+    ken.done(&format!("transfer another charlie {} --to {key}", folder.join("another.jsonl").display()));
 }
 
 /// What was said, looked for here and at the host.

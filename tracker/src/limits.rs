@@ -28,6 +28,10 @@ pub const MAX_LIST_SCAN: usize = 20_000;
 
 /// How many requests for a conversation are kept for one user; of more, the oldest goes.
 pub const MAX_KNOCKS_PER_USER: usize = 100;
+/// How many channels may be offered to one user; of more, what was offered first goes.
+pub const MAX_OFFERS_PER_USER: usize = 32;
+/// How many of the offers that one user has made are told; with as many that were made to them they fit a frame.
+pub const MAX_OFFERS_SHOWN: usize = 32;
 /// How many people one session may say to be willing to talk to; of more, the oldest are forgotten.
 pub const MAX_WISHES_PER_SESSION: usize = 1024;
 
@@ -54,6 +58,8 @@ pub const GUEST_BROADCASTS: Rate = Rate::new(10, 5);
 pub const KNOCKS: Rate = Rate::new(200, 20);
 /// How many the guests of one origin may, together.
 pub const GUEST_KNOCKS: Rate = Rate::new(300, 60);
+/// How often one user offers a channel, ends an offer, or asks which there are.
+pub const TRANSFERS: Rate = Rate::new(60, 30);
 /// How many of its devices one account may sign out.
 pub const REVOCATIONS: Rate = Rate::new(64, 1);
 /// How many revocations there may be at once: beyond that nobody signs out others' devices for a while.
@@ -94,6 +100,8 @@ pub const HEADS_IN_WRITE: usize = 256;
 pub const GUEST_NAME_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long the name of a guest's channel stays reserved after its host was last seen.
 pub const GUEST_CHANNEL_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an offer of a channel holds.
+pub const OFFER_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a request for a conversation is kept.
 pub const KNOCK_HOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// When a device was last here is noted this often at most.

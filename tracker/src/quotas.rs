@@ -16,7 +16,7 @@ use common::transport::Origin;
 use crate::attempts::{self, Attempts, Verdict};
 use crate::limits::{
     ANNOUNCEMENTS, BROADCASTS, GUEST_BROADCASTS, GUEST_KNOCKS, GUESTS, KNOCKS, LISTS, NAMES, RENEWALS,
-    REVOCATIONS, SIGNUPS, TURNS_INVISIBLE,
+    REVOCATIONS, SIGNUPS, TRANSFERS, TURNS_INVISIBLE,
 };
 
 /// How much in a while, for each place. An operator may change it.
@@ -91,6 +91,7 @@ struct Inner {
     renewals: Meter<PeerKey>,
     turns: Meter<AccountId>,
     revocations: Meter<AccountId>,
+    transfers: Meter<Subject>,
     broadcasts: OfUsers,
     knocks: OfUsers,
     attempts: Mutex<Attempts>,
@@ -110,6 +111,7 @@ impl Quotas {
             renewals: Meter::new(rates.renewals),
             turns: Meter::new(rates.turns_invisible),
             revocations: Meter::new(REVOCATIONS),
+            transfers: Meter::new(TRANSFERS),
             broadcasts: OfUsers::new(BROADCASTS, GUEST_BROADCASTS),
             knocks: OfUsers::new(rates.knocks, rates.guest_knocks),
             attempts: Mutex::new(Attempts::new(rates.attempts)),
@@ -197,6 +199,15 @@ impl Quotas {
     pub fn revocation(&self, account: AccountId) -> Result<(), Refusal> {
         let too_often = |wait| too_many("the account has signed out too many devices", wait);
         self.0.revocations.check(&account).map_err(too_often)
+    }
+
+    /// Somebody offers a channel, ends an offer, or asks which there are.
+    ///
+    /// # Errors
+    /// `too_many_requests`, with when to come back.
+    pub fn transfer(&self, who: Subject) -> Result<(), Refusal> {
+        let too_often = |wait| too_many("you have offered, or asked for offers, too often", wait);
+        self.0.transfers.check(&who).map_err(too_often)
     }
 
     /// Somebody says something to all who are there.

@@ -14,6 +14,7 @@ use common::proto::knock::{Introduce, Knock, Sent};
 use common::proto::limits::PROTOCOL_VERSION;
 use common::proto::session::{Hello, Purpose, Welcome};
 use common::proto::status::{Code, Refusal};
+use common::proto::transfer::{Offered, Offers, Transfer};
 use common::proto::{Empty, Request};
 use common::shutdown::Shutdown;
 use common::transport::{Connection, Origin};
@@ -157,6 +158,10 @@ impl Session {
         self.tracker.knock(self.caller, self.phase.identity()?, knock).await
     }
 
+    async fn transfer(&self, asked: Transfer) -> Result<Offers, Failure> {
+        self.tracker.transfer(self.phase.identity()?, asked).await
+    }
+
     async fn say_to_all(&self, said: SayToAll) -> Result<Empty, Failure> {
         self.tracker.say_to_all(self.caller, self.phase.identity()?, said).await.map(|()| Empty {})
     }
@@ -166,13 +171,19 @@ impl Session {
         self.tracker.introduce(self.caller.conn, who, self.caller.remote, introduce).await.map(|()| Empty {})
     }
 
-    /// Tells who has asked for a conversation, behind the answer that lets this peer in.
+    /// Tells who has asked for a conversation or offers a channel, behind the answer that lets this peer in.
     async fn tell_knocks(&self, link: &Link) {
         let Phase::Entered(identity) = &self.phase else { return };
         match self.tracker.knocks_for(identity).await {
             // A link that does not take it ends by that.
             Ok(knocks) => knocks.iter().for_each(|knocked| drop(link.tell(knocked))),
             Err(failure) => tracing::warn!(err = ?failure.to_string(), "kept requests were not told"),
+        }
+        match self.tracker.offers_to(identity.subject).await {
+            Ok(offers) => {
+                offers.into_iter().for_each(|offer| drop(link.tell(&Offered { offer, ended: false })))
+            }
+            Err(failure) => tracing::warn!(err = ?failure.to_string(), "kept offers were not told"),
         }
     }
 

@@ -16,6 +16,7 @@ mod introductions;
 mod knocks;
 mod messages;
 mod moving;
+mod offers;
 pub mod operator;
 pub mod pattern;
 pub mod people;

@@ -92,6 +92,8 @@ fn questions(ada: &Ada) -> Vec<(&'static str, Value)> {
         ("HOST", ada.square.clone()),
         ("POLICY", json!({"id": id, "policy": {"rev": 0}})),
         ("UNHOST", json!({"id": id})),
+        ("TRANSFER", json!({})),
+        ("TRANSFER", json!({"id": id, "end": true})),
         ("PING", json!({})),
     ]
 }

@@ -10,6 +10,7 @@ use super::moving::Hosting;
 pub use super::policy::Role;
 use super::policy::Switches;
 use super::session::{Hello, Ping};
+use super::transfer::Take;
 use super::{Empty, closed, commands};
 use crate::clock::Timestamp;
 use crate::entry::{Checkpoint, Position, RawEntry};
@@ -74,6 +75,8 @@ closed! {
         Audit,
         /// What goes on inside the host; for its owner.
         Debug,
+        /// Takes the channel, when it is offered.
+        Take,
     }
 }
 

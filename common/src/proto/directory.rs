@@ -8,6 +8,7 @@ use super::moving::{Moved, TakeOver};
 pub use super::policy::{Grant, Policy, Post, Switches, View};
 use super::presence::{Invisible, Unwatch, Users, Watch};
 use super::session::Hello;
+use super::transfer::Transfer;
 use super::{Empty, closed, commands};
 use crate::entry::Position;
 use crate::id::{ChannelId, IdentityKind, Subject};
@@ -64,6 +65,8 @@ closed! {
         Knock,
         /// Agrees to meet somebody, or not.
         Introduce,
+        /// Offers a channel to somebody, or ends an offer.
+        Transfer,
         /// Says something to all who are there.
         SayToAll,
     }

@@ -9,6 +9,7 @@ use super::directory::ChannelRecord;
 use super::knock::{Introduction, Knocked};
 use super::policy::{Post, Role, View};
 use super::presence::{CameOnline, InvisibleChanged, User, WentOffline};
+use super::transfer::Offered;
 use super::{closed, status::Refusal};
 use crate::clock::Timestamp;
 use crate::entry::{Checkpoint, RawEntry};
@@ -36,6 +37,8 @@ closed! {
         Revoked,
         /// A channel that this peer hosts is hosted by another one from now on.
         Superseded,
+        /// A channel is offered to this user, or was.
+        Offered,
         /// The tracker's operator has something to say to all.
         Broadcast,
         /// The connection is about to be closed.

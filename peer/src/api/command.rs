@@ -12,6 +12,7 @@ use super::direct::DirectCommand;
 use super::file::FileCommand;
 use super::presence::WatchCommand;
 use super::search::SearchCommand;
+use super::transfer::TransferCommand;
 
 /// What a user may ask.
 #[derive(Clone, Debug)]
@@ -122,6 +123,8 @@ pub enum Command {
         /// The key of the peer there.
         to: PeerKey,
     },
+    /// Offer a channel to somebody, or take or end an offer.
+    Transfer(TransferCommand),
     /// Stop hosting a channel.
     Unhost {
         /// Which.

@@ -17,6 +17,7 @@ use super::direct::{ChatRequest, ChatState, DeliveryState, DirectMessage};
 use super::file::FileRow;
 use super::message::ChatMessage;
 use super::reply::{LinkState, Outcome, SessionState, rfc3339, rfc3339_if_any};
+use super::transfer::OfferRow;
 
 /// What a user interface is told.
 ///
@@ -194,6 +195,14 @@ pub enum Event {
         /// For how long the host refuses a join, when it is not for good.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+    },
+    /// A channel is offered to this user, or an offer has ended.
+    Offered {
+        /// The offer.
+        #[serde(flatten)]
+        offer: OfferRow,
+        /// Whether it has ended.
+        ended: bool,
     },
     /// A word to all who are at the tracker.
     Broadcast {

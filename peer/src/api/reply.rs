@@ -19,6 +19,7 @@ use super::message::HistoryOf;
 use super::outbox::{OutboxChange, OutboxList, Retried};
 use super::presence::{UsersOf, Visibility, WatchList};
 use super::search::{Found, Reindexing};
+use super::transfer::OffersOf;
 
 /// How a command ends.
 pub type Outcome = Result<Reply, Refusal>;
@@ -63,6 +64,8 @@ pub enum Reply {
     Client(Box<ClientReport>),
     /// A channel is hosted now.
     Hosting(Hosting),
+    /// The channels that are offered, either way.
+    Offers(OffersOf),
     /// A channel is joined now.
     Joined(JoinedChannel),
     /// A message is on disk.

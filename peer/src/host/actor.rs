@@ -28,6 +28,7 @@ use super::claims::Claims;
 use super::counted::Counted;
 use super::fanout::Fanout;
 use super::gate::SharedGate;
+use super::handing::Taking;
 use super::kicked::Kicked;
 use super::log::Log;
 use super::messages::{
@@ -37,7 +38,7 @@ use super::messages::{
 };
 use super::permission::{Verb, decide};
 use super::presence::Presence;
-use super::record::{self, HostRecord};
+use super::record::{self, Handed, HostRecord};
 use super::retention::Retention;
 use super::seats::Seats;
 use crate::search::Search;
@@ -106,6 +107,7 @@ pub(super) struct Parts {
     pub behind: watch::Sender<Option<String>>,
     pub claimed: watch::Sender<Claimed>,
     pub reach: watch::Sender<Reach>,
+    pub handed: watch::Sender<Option<Handed>>,
 }
 
 /// The actor.
@@ -140,6 +142,8 @@ pub(super) struct Host {
     pub attested: Attested,
     /// What was found to be lost is to be kept.
     pub keeps_behind: bool,
+    /// Who takes the channel, once nothing is under way.
+    pub taking: Option<Taking>,
     /// Whether the head is being read after an append of unknown outcome.
     pub is_recovering: bool,
     /// Whether all is done but to end.
@@ -165,6 +169,7 @@ impl Host {
         if parts.record.behind.is_some() {
             channel.turn_behind();
         }
+        channel.freeze(parts.record.handed.is_some());
         Self {
             parts,
             channel,
@@ -183,6 +188,7 @@ impl Host {
             retention: Retention::default(),
             attested: Attested { at: Timestamp::now(), seq: head.seq, passed: head.seq },
             keeps_behind: false,
+            taking: None,
             is_recovering: false,
             is_ending: false,
             closing: Vec::new(),
@@ -242,7 +248,7 @@ impl Host {
     }
 
     /// Changes the record, first on disk; not at all when that would leave it as it is.
-    fn change(
+    pub(super) fn change(
         &self,
         change: impl Fn(&mut HostRecord) + Clone + Send + 'static,
     ) -> ResponseActFuture<Self, Result<(), HostError>> {
@@ -444,8 +450,8 @@ impl Handler<Summarise> for Host {
         self.count_members();
         let (head, behind, members) =
             (self.channel.head(), self.channel.is_behind(), self.parts.reach.borrow().members);
-        let before = self.record().lives_before();
-        HostSummary { id, name, owner, head, term, policy, behind, before, members }
+        let (before, handed) = (self.record().lives_before(), self.record().handed);
+        HostSummary { id, name, owner, head, term, policy, behind, before, members, handed }
     }
 }
 

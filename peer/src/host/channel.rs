@@ -69,6 +69,8 @@ pub struct Channel {
     log: Log,
     /// Entries are gone from the disk that were there: nothing more is taken.
     is_behind: bool,
+    /// Somebody else hosts the channel soon, or by now: nothing more is taken.
+    is_frozen: bool,
     waiting: VecDeque<(NewMessage, Timestamp)>,
     waiting_bytes: usize,
     claims: HashMap<MessageId, Claim>,
@@ -83,6 +85,7 @@ impl Channel {
             head,
             log: Log::Settled,
             is_behind: false,
+            is_frozen: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             claims: HashMap::new(),
@@ -208,6 +211,11 @@ impl Channel {
         if self.is_behind {
             return Err(Code::LogBehind.into());
         }
+        if self.is_frozen {
+            let reason = "the channel is being handed over; what you wrote goes to its new host by itself";
+            // Soon: it may be taken back, and then nobody tells those who wait.
+            return Err(Refusal::new(Code::GoingAway, reason).after(BUSY_AGAIN_AFTER));
+        }
         if self.is_unsettled() {
             return Err(Code::StorageFailed.into());
         }
@@ -306,6 +314,16 @@ impl Channel {
     /// Whether entries are gone from the disk that were there.
     pub fn is_behind(&self) -> bool {
         self.is_behind
+    }
+
+    /// Nothing more is taken from now on, or something is again. What was taken goes its way.
+    pub fn freeze(&mut self, is_frozen: bool) {
+        self.is_frozen = is_frozen;
+    }
+
+    /// Whether nothing is taken since somebody else hosts the channel soon.
+    pub fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
     /// It was proven that the log once went on beyond what is here: nothing more is taken. An append that is under way

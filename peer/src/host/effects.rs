@@ -243,6 +243,7 @@ impl Host {
         }
         self.keep_behind(ctx);
         self.keep_names(ctx);
+        self.hand_over_when_idle(ctx);
         if self.is_closing() && self.channel.is_idle() && self.orders.is_empty() && !self.is_ending {
             self.is_ending = true;
             self.attest();

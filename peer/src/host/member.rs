@@ -11,6 +11,7 @@ use common::proto::channel::{self, Connect, HostRequest, Message};
 use common::proto::file::{ChannelOffer, FILE};
 use common::proto::limits::{MAX_MESSAGE_FRAME_BYTES, MESSAGE_ENVELOPE_BYTES};
 use common::proto::status::{Code, Refusal};
+use common::proto::transfer::Taken;
 use common::proto::{Command, Empty, Request};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ use super::HostHandle;
 use super::channel::ConnId;
 use super::held::{Held, Turn};
 use super::messages::{
-    Asker, Describe, Enter, Entered, Erase, Inspect, Leave, ListMembers, Moderate, Post, Renew,
+    Asker, Describe, Enter, Entered, Erase, Inspect, Leave, ListMembers, Moderate, Post, Renew, Take,
 };
 use super::moderation::Order;
 use super::permission::Verb;
@@ -169,6 +170,7 @@ impl MemberSession {
             | HostRequest::Unban(_) => self.moderate(by, id, Order::of(&asked)).await,
             HostRequest::Bans(asked) => self.reply(id, self.host.bans(by, asked).await),
             HostRequest::Audit(asked) => self.reply(id, self.host.audit(by, asked).await),
+            HostRequest::Take(_) => self.reply(id, self.take_channel(by).await),
             HostRequest::Debug(_) => self.reply(id, self.host.ask(Inspect { by: Some(by) }).await),
         }
     }
@@ -199,6 +201,12 @@ impl MemberSession {
         };
         self.allowance.search().map_err(too_often)?;
         self.host.search(by, asked).await
+    }
+
+    async fn take_channel(&self, by: Asker) -> Result<Taken, Refusal> {
+        let going_away = || Refusal::from(Code::GoingAway);
+        let taken = self.host.addr.send(Take { by }).await.map_err(|_| going_away())?;
+        taken.await.map_err(|_| going_away())?
     }
 
     async fn renew(&self, renewal: &channel::Pass) -> Result<Empty, Refusal> {

@@ -12,13 +12,14 @@ use common::proto::channel::{self, Connect, DebugReport, Info, MemberList, Membe
 use common::proto::directory::{Owner, Policy};
 use common::proto::policy::{Holder, Role};
 use common::proto::status::Refusal;
+use common::proto::transfer::Taken;
 use common::signed::Signed;
 use tokio::sync::oneshot;
 
 use super::channel::ConnId;
 use super::moderation::Order;
 use super::permission::Verb;
-use super::record::{Behind, HostRecord};
+use super::record::{Behind, Handed, HostRecord, Offer};
 
 /// CONNECT. Answered on the link itself when it went well, so that the answer comes before the stream.
 #[derive(Message)]
@@ -241,6 +242,8 @@ pub struct HostSummary {
     pub before: Vec<Position>,
     /// How many members it has.
     pub members: u64,
+    /// Who has taken it, and may host it by now.
+    pub handed: Option<Handed>,
 }
 
 /// What is told of a channel between two announcements.
@@ -261,6 +264,28 @@ pub(super) struct SetOwner(pub Owner);
 #[derive(Message)]
 #[rtype(result = "Result<(), super::HostError>")]
 pub(super) struct SetTerm(pub u64);
+
+/// TAKE: somebody takes the channel that is offered to them.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<Result<Taken, Refusal>>")]
+pub(super) struct Take {
+    pub by: Asker,
+}
+
+/// The channel is offered to somebody.
+#[derive(Message)]
+#[rtype(result = "Result<(), super::HostError>")]
+pub(super) struct SetOffer(pub Offer);
+
+/// It is offered no more, if it was to this one. What was signed for them is to be taken back.
+#[derive(Message)]
+#[rtype(result = "Result<(), super::HostError>")]
+pub(super) struct EndOffer(pub Option<Subject>);
+
+/// What was signed for somebody counts no more: the host takes messages again.
+#[derive(Message)]
+#[rtype(result = "Result<(), super::HostError>")]
+pub(super) struct Resume;
 
 /// The log was proven to have been longer than it is.
 #[derive(Message)]

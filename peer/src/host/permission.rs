@@ -23,7 +23,7 @@ macro_rules! verbs {
 
 verbs! {
     Hello, Ping, Connect, Pass, Disconnect, Message, StatusOf, History, Search, Verify, Erase, Members, RetInfo, View, Post, Retention,
-    Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Export,
+    Authorize, Appoint, Deauthorize, Kick, Ban, Unban, Bans, Audit, Debug, Take, Export,
     Recover,
 }
 
@@ -58,6 +58,7 @@ impl From<&HostRequest> for Verb {
             HostRequest::Bans(_) => Self::Bans,
             HostRequest::Audit(_) => Self::Audit,
             HostRequest::Debug(_) => Self::Debug,
+            HostRequest::Take(_) => Self::Take,
         }
     }
 }
@@ -88,7 +89,9 @@ const fn meant_for(verb: Verb) -> For {
         | Verb::Search
         | Verb::Verify
         | Verb::Members
-        | Verb::RetInfo => For::Readers,
+        | Verb::RetInfo
+        // Whether it is offered to whoever asks says the host's record.
+        | Verb::Take => For::Readers,
         Verb::Message => For::Writers,
         Verb::Erase => For::Authors,
         Verb::View

@@ -55,6 +55,12 @@ pub struct HostRecord {
     /// What of it was put aside, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub side_branches: Vec<SideBranch>,
+    /// To whom its owner offers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+    /// Who has taken it, and may host it by now: until that is known it takes no messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<Handed>,
 }
 
 /// Another host went on behind a place of this log, and what was stored here behind it has been put aside.
@@ -65,6 +71,24 @@ pub struct SideBranch {
     /// The number of the hosting that went on.
     pub term: u64,
     /// When it was put aside: what this host signed before that may be of the side branch, what it signs later is not.
+    pub at: Timestamp,
+}
+
+/// That a channel is offered to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// To whom.
+    pub to: Owner,
+    /// The offer ends then.
+    pub until: Timestamp,
+}
+
+/// That a hand-over of the channel was signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handed {
+    /// For the peer with this key.
+    pub to: PeerKey,
+    /// When.
     pub at: Timestamp,
 }
 
@@ -135,6 +159,8 @@ impl HostRecord {
             side_branches: Vec::new(),
             parent: None,
             superseded: None,
+            offer: None,
+            handed: None,
         }
     }
 }

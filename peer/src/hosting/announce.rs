@@ -7,8 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use common::backoff::{Backoff, BackoffLimits, random_fraction};
+use common::clock::Timestamp;
 use common::id::ChannelId;
 use common::proto::directory::{self, ChannelHead, HeadsKnown, Hosted, Missed, SetPolicy, Unhost};
+use common::proto::moving::TakeOver;
 use common::proto::status::{Code, Refusal};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -215,8 +217,9 @@ impl Hosting {
         let (tracker, listen) = (self.config.tracker.clone(), self.local_addr());
         let (host, advertise) = (host.clone(), self.config.listen.advertise.clone());
         async move {
-            let HostSummary { id, name, head, term, policy, behind, before: forks, members, .. } =
+            let HostSummary { id, name, head, term, policy, behind, before: forks, members, handed, .. } =
                 host.summary().await?;
+            let takes_back = handed.is_some_and(|handed| handed.is_over(Timestamp::now()));
             let listen = listen.ok_or_else(|| Refusal::from(Code::CannotListen))?;
             let (addresses, port) = addresses::to_announce(listen, &advertise);
             let announcement = directory::Host {
@@ -229,7 +232,7 @@ impl Hosting {
                 port,
                 addresses,
                 behind,
-                takeover: None,
+                takeover: takes_back.then(TakeOver::default),
                 members: Some(members),
             };
             let Hosted { channel, missed, .. } = match tracker.request(&announcement).await {
@@ -244,6 +247,9 @@ impl Hosting {
             };
             host.set_owner(channel.owner).await?;
             host.set_term(channel.term).await?;
+            if takes_back {
+                host.resume().await?;
+            }
             Ok(missed)
         }
     }

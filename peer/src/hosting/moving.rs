@@ -15,7 +15,7 @@ use super::{Hosting, Job};
 use crate::api::Event;
 use crate::client::archive::Archive;
 use crate::host::log::Log;
-use crate::host::{self, HostHandle, HostRecord, SideBranch};
+use crate::host::{self, HostHandle, HostRecord, Offer, SideBranch};
 use crate::store::Cut;
 
 impl Hosting {
@@ -68,7 +68,10 @@ impl Hosting {
 
     async fn give_way(&mut self, record: HostRecord, hosting: HostingProof) -> Result<(), Refusal> {
         let (id, store) = (record.id, self.config.store.store().clone());
-        let mark = host::change_record(&store, id, move |record| record.superseded = Some(hosting));
+        let mark = host::change_record(&store, id, move |record| {
+            record.superseded = Some(hosting);
+            (record.offer, record.handed) = (None, None);
+        });
         mark.await.map_err(host::HostError::from)?;
         // The client of this very peer finds it when its connection ends.
         self.cut_archive(&record, &hosting).await?;
@@ -78,7 +81,11 @@ impl Hosting {
         }
         self.config.store.keep_hosting(id, false).await?;
         let count = self.set_aside(&record, &hosting).await?;
-        let told = refusal(&record.name, &hosting);
+        let is_taken = record.handed.is_some_and(|handed| handed.to == hosting.host_key);
+        let told = match record.offer.as_ref().filter(|_| is_taken) {
+            Some(offer) => given(&record.name, offer),
+            None => refusal(&record.name, &hosting),
+        };
         let aside = match count {
             0 => String::new(),
             _ => format!(
@@ -142,6 +149,12 @@ impl Hosting {
         let Refusal { code, reason, .. } = refusal;
         self.config.events.tell(Event::Warning { code, reason, channel: Some(channel.clone()) })
     }
+}
+
+/// What the user is told of a channel that was offered and taken.
+fn given(channel: &ChannelName, offer: &Offer) -> Refusal {
+    let reason = format!("{channel} is {}'s now, and hosted there; you are a member of it", offer.to.name);
+    Refusal::new(Code::Superseded, reason)
 }
 
 /// What the user is told of a channel that is not hosted here any more.

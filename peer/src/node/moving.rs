@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use common::id::{IdentityKind, Subject};
 use common::identity::PeerKey;
 use common::name::{ChannelName, UserName};
-use common::proto::directory::{self, ChannelRecord, Hosted, Locate, Resolve};
+use common::proto::directory::{self, ChannelRecord, Hosted, Locate};
 use common::proto::moving::TakeOver;
 use common::proto::policy::Holder;
 use common::proto::status::{Code, Refusal};
@@ -42,6 +41,11 @@ impl NodeHandle {
             },
             (_, LogFrom::Nothing) => Historian::begin_anew(&found),
         };
+        self.begin_hosting(found, brought).await
+    }
+
+    /// Hosts a channel whose log is here, and is in it.
+    pub(super) async fn begin_hosting(&self, found: ChannelRecord, brought: Brought) -> Outcome {
         let moved = match self.announce_takeover(&found, brought).await {
             Ok(moved) => moved,
             Err(refusal) => {
@@ -64,7 +68,7 @@ impl NodeHandle {
     }
 
     /// The log is what this peer has received as a member.
-    async fn bring_received(&self, found: &ChannelRecord) -> Result<Brought, Refusal> {
+    pub(super) async fn bring_received(&self, found: &ChannelRecord) -> Result<Brought, Refusal> {
         let client = self.clients().await?.into_iter().find(|client| client.id() == found.id);
         let client = client.ok_or_else(|| {
             let reason = "nothing of the channel was received here; bring a file along that was made with export, or begin \
@@ -153,7 +157,7 @@ impl NodeHandle {
             return Err(Refusal::new(Code::FileFailed, reason));
         }
         let owner = match heir {
-            Some(heir) => self.heir(heir, who.subject).await?,
+            Some(heir) => self.heir(heir, who.subject).await?.subject,
             None => who.subject,
         };
         // First, so that nothing is stored behind what is handed over.
@@ -165,21 +169,6 @@ impl NodeHandle {
                 Err(refusal)
             }
         }
-    }
-
-    /// Whose a channel is to be.
-    async fn heir(&self, name: UserName, me: Subject) -> Result<Subject, Refusal> {
-        let heir = self.tracker.request(&Resolve { name }).await?;
-        if heir.kind != IdentityKind::Account {
-            let reason = "a channel can be given only to a registered account; they have to sign up first";
-            return Err(Refusal::new(Code::NotRegistered, reason));
-        }
-        if heir.subject == me {
-            let reason =
-                "the channel is yours already; to move it to another machine, type: export CH FILE --to KEY";
-            return Err(Refusal::new(Code::Usage, reason));
-        }
-        Ok(heir.subject)
     }
 
     /// What was put aside when a channel moved.

@@ -206,6 +206,12 @@ pub enum Flag {
     To,
     /// `--branch`
     Branch,
+    /// `--accept`
+    Accept,
+    /// `--decline`
+    Decline,
+    /// `--withdraw`
+    Withdraw,
 }
 
 impl Flag {
@@ -223,6 +229,9 @@ impl Flag {
             Self::NewLog => "--new-log",
             Self::To => "--to",
             Self::Branch => "--branch",
+            Self::Accept => "--accept",
+            Self::Decline => "--decline",
+            Self::Withdraw => "--withdraw",
         }
     }
 }
@@ -295,6 +304,12 @@ pub struct Args {
     pub to_key: Option<PeerKey>,
     /// [`Flag::Branch`].
     pub branch: bool,
+    /// [`Flag::Accept`].
+    pub accept: bool,
+    /// [`Flag::Decline`].
+    pub decline: bool,
+    /// [`Flag::Withdraw`].
+    pub withdraw: bool,
     /// One for each of [`Spec::secrets`].
     pub secrets: Vec<Secret>,
 }

@@ -105,6 +105,7 @@ impl Known {
                     self.channel(&channel, Some(*state));
                 }
             }
+            Event::Offered { offer, .. } => self.channel(&offer.channel, None),
             Event::ChatRequest(request) => self.user(&request.user),
             Event::Chat { user, .. } | Event::ChatOutgoing { user, .. } => self.user(user),
             Event::ChatMessage(message) => self.user(&message.user),
@@ -140,6 +141,7 @@ impl Known {
             Reply::Contacts(list) => list.contacts.iter().for_each(|row| self.user(&row.user)),
             Reply::Contact(row) => self.user(&row.user),
             Reply::Started(started) => self.user(&started.contact.user),
+            Reply::Offers(list) => list.offers.iter().for_each(|offer| self.channel(&offer.channel, None)),
             Reply::Hosting(hosting) => self.channel(&hosting.channel, None),
             Reply::Joined(joined) => self.channel(&joined.channel, Some(LinkState::Up)),
             _ => {}

@@ -234,6 +234,9 @@ fn read_flag(spec: &Spec, flag: Flag, words: &mut Words<'_>, args: &mut Args) ->
         Flag::NewLog => args.new_log = true,
         Flag::To => args.to_key = Some(value()?.parse().map_err(|_| usage(spec, WHOLE_KEY))?),
         Flag::Branch => args.branch = true,
+        Flag::Accept => args.accept = true,
+        Flag::Decline => args.decline = true,
+        Flag::Withdraw => args.withdraw = true,
     }
     Ok(())
 }

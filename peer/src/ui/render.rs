@@ -13,6 +13,7 @@ mod reply;
 mod search;
 mod style;
 mod table;
+mod transfer;
 
 use common::clock::Timestamp;
 use common::entry::TEXT;
@@ -93,6 +94,7 @@ impl Renderer {
             Event::Kicked { channel, by, why, retry_after_ms, .. } => {
                 self.kicked(channel.as_str(), by, why.as_deref(), *retry_after_ms)
             }
+            Event::Offered { offer, ended } => self.offered(offer, *ended),
             Event::Broadcast { from, text, .. } => self.broadcast(from.as_ref(), text),
             Event::Warning { code, reason, channel } => {
                 let about = channel.as_ref().map(|channel| format!("#{channel}: ")).unwrap_or_default();

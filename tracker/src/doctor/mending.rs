@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::store::audit::AUDIT;
 use crate::store::directory::{Change, Directory, DirectoryError, Rows, Tries};
 use crate::store::schema::{
-    ACCOUNTS, CHANNEL_NAMES, CHANNELS, INVISIBLE, InvisibleRow, KEYS, KNOCKS, KeyRow, NameClaim, USER_NAMES,
+    ACCOUNTS, CHANNEL_NAMES, CHANNELS, INVISIBLE, InvisibleRow, KEYS, KNOCKS, KeyRow, NameClaim, OFFERS,
+    USER_NAMES,
 };
 
 /// Why a directory was not mended.
@@ -226,6 +227,7 @@ pub(super) fn check_dispensable(store: &Store) -> Result<Vec<Check>, ReadError> 
     let nothing = Mends::<()>::new();
     Ok(vec![
         Table::read(store, KNOCKS)?.check("requests", &nothing, Some(ASIDE)),
+        Table::read(store, OFFERS)?.check("offers", &nothing, Some(ASIDE)),
         Table::read(store, AUDIT)?.check("audit", &nothing, Some(ASIDE)),
     ])
 }
@@ -237,6 +239,7 @@ pub(super) fn check_dispensable(store: &Store) -> Result<Vec<Check>, ReadError> 
 pub(super) async fn drop_dispensable(store: &Store, data: &Path) -> Result<(), MendError> {
     let directory = Directory::new(store.clone());
     drop_bad(&directory, KNOCKS, "knocks", Table::read(store, KNOCKS)?.bad, data).await?;
+    drop_bad(&directory, OFFERS, "offers", Table::read(store, OFFERS)?.bad, data).await?;
     drop_bad(&directory, AUDIT, "audit", Table::read(store, AUDIT)?.bad, data).await
 }
 

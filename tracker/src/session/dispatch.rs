@@ -86,6 +86,7 @@ impl Session {
             }
             TrackerRequest::Knock(knock) => answer.give(self.knock(knock).await),
             TrackerRequest::Introduce(introduce) => answer.give(self.introduce(introduce).await),
+            TrackerRequest::Transfer(asked) => answer.give(self.transfer(asked).await),
             TrackerRequest::SayToAll(said) => answer.give(self.say_to_all(said).await),
         }
     }

@@ -50,6 +50,7 @@ pub const fn needs(request: &TrackerRequest) -> Needs {
         | TrackerRequest::Invisible(_)
         | TrackerRequest::Knock(_)
         | TrackerRequest::Introduce(_)
+        | TrackerRequest::Transfer(_)
         | TrackerRequest::SayToAll(_) => Needs::Identity,
     }
 }
@@ -115,6 +116,7 @@ mod tests {
             ("INVISIBLE", r#"{"on":true}"#, [false, true]),
             ("KNOCK", r#"{"name":"charlie"}"#, [false, true]),
             ("INTRODUCE", r#"{"subject":"01890000-0000-7000-8000-000000000000","keys":[]}"#, [false, true]),
+            ("TRANSFER", "{}", [false, true]),
             ("BROADCAST", r#"{"text":"hello"}"#, [false, true]),
         ];
         let key = PeerKey::from_bytes([1; 32]);

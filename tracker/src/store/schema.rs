@@ -38,6 +38,8 @@ pub const RETIRED: Rows<RetiredRow> = Rows::new(Table::new("retired"));
 pub const KNOCKS: Rows<KnocksRow> = Rows::new(Table::new("knocks"));
 /// Whose passes do not count any more, by number.
 pub const REVOCATIONS: Rows<RevocationRow> = Rows::new(Table::new("revocations"));
+/// Which channels are offered to somebody, by whom.
+pub const OFFERS: Rows<OffersRow> = Rows::new(Table::new("offers"));
 /// Accounts that are invisible, by their id.
 pub const INVISIBLE: Rows<InvisibleRow> = Rows::new(Table::new("invisible"));
 /// The directory itself, under [`THE_DIRECTORY`].
@@ -269,6 +271,25 @@ pub struct ChannelRow {
     /// How many members it had when last said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
+    /// To whom it is offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<OfferRow>,
+}
+
+/// That a channel is offered to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferRow {
+    /// To whom.
+    pub to: Owner,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Which channels are offered to somebody, as far as the channels' rows say so too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffersRow {
+    /// What was offered last stands at the end.
+    pub channels: Vec<ChannelId>,
 }
 
 /// A channel that may not be announced any more.

@@ -10,17 +10,19 @@ use common::link::Link;
 use common::proto::directory::ChannelRecord;
 use common::proto::presence::User;
 use common::proto::status::{Code, Refusal};
+use common::proto::transfer::ChannelOffer;
 use common::proto::{Pushed, encode_event};
 use tokio::sync::oneshot;
 
 use super::messages::{
     Admitted, Announce, AreOnline, Connect, Count, CountOwned, Counts, Deliver, Disconnect, Due, EndSessions,
-    Enter, Evict, Hear, Hide, KeptHeads, List, ListUsers, ListingReply, Locate, Met, PolicyChanged, Refresh,
-    Remove, Ring, SignOut, Stop, TellAll, There, Unkept, Unwatch, UsersReply, Watch, WhoIsThere, Withdraw,
+    Enter, Evict, Hear, Hide, KeptHeads, List, ListUsers, ListingReply, Locate, Met, OffersBy, PolicyChanged,
+    Refresh, Remove, Ring, SignOut, Stop, TellAll, TellKeys, There, Unkept, Unwatch, UsersReply, Watch,
+    WhoIsThere, Withdraw,
 };
 use super::sessions::ConnId;
 use super::state::{Effect, SessionGone, State, Unseen};
-use crate::limits::MAILBOX;
+use crate::limits::{MAILBOX, MAX_OFFERS_SHOWN};
 
 /// Lives as long as the process. Nothing it does waits.
 pub struct Tracker {
@@ -203,6 +205,31 @@ impl Handler<Hear> for Tracker {
 
     fn handle(&mut self, Hear { conn, heads }: Hear, _: &mut Self::Context) -> Self::Result {
         self.state.hear(conn, &heads)
+    }
+}
+
+impl Handler<OffersBy> for Tracker {
+    type Result = Vec<ChannelOffer>;
+
+    fn handle(&mut self, OffersBy { owner, now }: OffersBy, _: &mut Self::Context) -> Self::Result {
+        let channels = &self.state.channels;
+        channels
+            .owned_by(owner)
+            .filter_map(|id| channels.get(id)?.offered(now))
+            .take(MAX_OFFERS_SHOWN)
+            .collect()
+    }
+}
+
+impl Handler<TellKeys> for Tracker {
+    type Result = ();
+
+    fn handle(&mut self, TellKeys { keys, event }: TellKeys, _: &mut Self::Context) {
+        let whose = [event.offer.from.subject, event.offer.to.subject];
+        let entered = keys.iter().filter_map(|key| self.state.sessions.entered_with(key));
+        let conns: Vec<ConnId> =
+            entered.filter(|(_, identity)| whose.contains(&identity.subject)).map(|(conn, _)| conn).collect();
+        self.tell(&conns, &event);
     }
 }
 

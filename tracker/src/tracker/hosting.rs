@@ -254,7 +254,7 @@ fn is_owner(row: &ChannelRow, who: &Identity) -> bool {
 }
 
 /// Whether a channel that is there is hosted by who asks.
-fn check_host(row: &ChannelRow, who: &Identity) -> Result<(), Code> {
+pub(super) fn check_host(row: &ChannelRow, who: &Identity) -> Result<(), Code> {
     if !is_owner(row, who) {
         return Err(if row.is_visible_to(who.holder()) { Code::NotOwner } else { Code::NoSuchChannel });
     }
@@ -300,6 +300,8 @@ fn decide(
         moved: known.and_then(|known| known.moved.clone()),
         former: Vec::new(),
         members: host.members,
+        // What was offered is another's when it has moved.
+        offer: known.filter(|_| step.is_none()).and_then(|known| known.offer.clone()),
     };
     if let Some(known) = known {
         moving::note_former(&mut row, known);

@@ -12,6 +12,7 @@ use common::proto::knock::Introduction;
 use common::proto::policy::Holder;
 use common::proto::presence::{User, UserPage, Users};
 use common::proto::status::Refusal;
+use common::proto::transfer::{ChannelOffer, Offered};
 
 use super::channels::Page;
 use super::heads::Heard;
@@ -94,6 +95,22 @@ pub struct There(pub Vec<bool>);
 #[rtype(result = "Vec<ChannelId>")]
 pub struct Disconnect {
     pub conn: ConnId,
+}
+
+/// What somebody has offered.
+#[derive(Message)]
+#[rtype(result = "Vec<ChannelOffer>")]
+pub struct OffersBy {
+    pub owner: Subject,
+    pub now: Timestamp,
+}
+
+/// Tell these devices of an offer, if they have entered as who it is of or for.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellKeys {
+    pub keys: Vec<PeerKey>,
+    pub event: Offered,
 }
 
 /// A channel was announced, and these are no more by that.

@@ -35,6 +35,7 @@ pub fn row(name: &str, owner: &Identity) -> ChannelRow {
         moved: None,
         former: Vec::new(),
         members: None,
+        offer: None,
     }
 }
 

@@ -31,6 +31,7 @@ const TABLE: &[(&str, Verb, [&str; 4])] = &[
     ("BANS", Verb::Bans, MODERATORS),
     ("AUDIT", Verb::Audit, MODERATORS),
     ("DEBUG", Verb::Debug, OWNER),
+    ("TAKE", Verb::Take, READERS),
     (OWN_USER, Verb::Export, OWNER),
     (OWN_USER, Verb::Recover, OWNER),
 ];

@@ -11,6 +11,7 @@ use common::proto::channel::{
 use common::proto::directory::{Grant, Post, View};
 use common::proto::event::HostEvent;
 use common::proto::session::Ping;
+use common::proto::transfer::Take;
 use common::proto::{Command, status::Code};
 use serde_json::{Value, json};
 
@@ -85,6 +86,7 @@ async fn asked(member: &Member, ada: &Pass) -> Vec<(&'static str, Value)> {
     answers.ask(member, &Ban { subject, name: Some(name), why: None }).await;
     answers.ask(member, &Bans { after: None }).await;
     answers.ask(member, &Unban { subject }).await;
+    answers.ask(member, &Take {}).await;
     answers.ask(member, &Audit { before: None, limit: Some(5) }).await;
     // Another one each time.
     let (found, written) = (subject.to_string(), "ada");

@@ -44,6 +44,7 @@ impl Renderer {
                 let (channel, head) = (&hosting.channel, hosting.head.seq);
                 self.notice(&format!("hosting #{channel} at {}, {}", hosting.listen, messages(head)))
             }
+            Reply::Offers(list) => self.offers(&list.offers, now),
             Reply::Joined(joined) => {
                 let (channel, head) = (&joined.channel, joined.head.seq);
                 self.notice(&format!("joined #{channel} as {}, {}", role(joined.role), messages(head)))

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::View;
-use crate::api::{Command, ContactState, DevicesCommand, DirectCommand, Outcome, Reply};
+use crate::api::{Command, ContactState, DevicesCommand, DirectCommand, Outcome, Reply, TransferCommand};
 use crate::ui::Node;
 use crate::ui::command::{Action, Spec, TalkTo};
 use crate::ui::editor::{Input, Turn};
@@ -185,21 +185,22 @@ impl<N: Node> Driver<N> {
         }
     }
 
-    /// Whether the user means it, where that is asked: a device that signs itself out needs the password to come back.
+    /// Whether the user means it, where that is asked.
     async fn confirms(&mut self, command: &Command) -> Result<bool, Leave> {
-        let Command::Devices(DevicesCommand::Revoke { key }) = command else { return Ok(true) };
-        let own = match self.node.perform(Command::Whoami).await {
-            Ok(Reply::Identity(identity)) => identity.key.to_string(),
+        let (notice, question) = match command {
+            Command::Devices(DevicesCommand::Revoke { key }) if self.is_own(key).await => (
+                "that is this very device: it will need the password to come back, and hosts nothing until then".to_owned(),
+                "Sign it out? yes/no: ".to_owned(),
+            ),
+            Command::Transfer(TransferCommand::Offer { channel, user }) => (
+                format!("once {user} accepts it, #{channel} is theirs, and they decide about it and about you in it"),
+                format!("Offer it to {user}? yes/no: "),
+            ),
             _ => return Ok(true),
         };
-        if !own.starts_with(key.as_str()) {
-            return Ok(true);
-        }
-        self.view.notice(
-            "that is this very device: it will need the password to come back, and hosts nothing until then",
-        );
+        self.view.notice(&notice);
         self.view.screen.settle().await;
-        self.hand(Turn::Answer("Sign it out? yes/no: ".into())).await;
+        self.hand(Turn::Answer(question)).await;
         let input = self.inputs.recv().await;
         let answer = self.typed(input)?.unwrap_or_default();
         let is_meant = is_yes(&answer);
@@ -207,6 +208,12 @@ impl<N: Node> Driver<N> {
             self.view.notice("nothing was done");
         }
         Ok(is_meant)
+    }
+
+    /// Whether a device is this one: to sign itself out needs the password to come back.
+    async fn is_own(&self, key: &str) -> bool {
+        let own = self.node.perform(Command::Whoami).await;
+        matches!(own, Ok(Reply::Identity(identity)) if identity.key.to_string().starts_with(key))
     }
 
     fn refuse(&self, refusal: &Refusal) {

@@ -5,8 +5,8 @@ use common::proto::directory::{Grant, Post, View};
 use common::proto::limits::FIRST_TAIL;
 
 use super::{ROW, may, need};
-use crate::api::{Command, ModerationCommand};
-use crate::ui::command::{Action, Choices, Flag, Group, Kind, Spec};
+use crate::api::{Command, ModerationCommand, TransferCommand};
+use crate::ui::command::{Action, Args, Choices, Flag, Group, Kind, Spec};
 
 const VIEWS: Choices =
     &[("public", "public"), ("restricted", "restricted"), ("1", "public"), ("0", "restricted")];
@@ -18,18 +18,34 @@ fn moderate(channel: ChannelName, order: ModerationCommand) -> Option<Action> {
     Some(Action::Perform(Command::Moderate { channel, order }))
 }
 
+/// Only what makes sense together.
+fn transfer(args: Args) -> Option<Action> {
+    let Args { channel, user, path, to_key, .. } = args;
+    let command = match (channel, user, path, to_key, [args.accept, args.decline, args.withdraw]) {
+        (None, None, None, None, [false, false, false]) => TransferCommand::List,
+        (Some(channel), Some(user), None, None, [false, false, false]) => {
+            TransferCommand::Offer { channel, user }
+        }
+        (Some(channel), None, None, None, [true, false, false]) => TransferCommand::Accept { channel },
+        (Some(channel), None, None, None, [false, true, false]) => TransferCommand::Decline { channel },
+        (Some(channel), None, None, None, [false, false, true]) => TransferCommand::Withdraw { channel },
+        (Some(channel), Some(heir), Some(path), Some(to), [false, false, false]) => {
+            return Some(Action::Perform(Command::HandOver { channel, heir: Some(heir), path, to }));
+        }
+        _ => return None,
+    };
+    Some(Action::Perform(Command::Transfer(command)))
+}
+
 pub(super) const ROWS: &[Spec] = &[
     Spec {
         word: "transfer",
         group: Group::Owner,
-        usage: "CH name FILE --to KEY",
-        help: "give a channel to another account, which takes FILE over at the peer with this key",
-        args: &[need(Kind::Channel), need(Kind::User), need(Kind::Path)],
-        flags: &[Flag::To],
-        build: |args| {
-            let (channel, heir) = (args.channel?, Some(args.user?));
-            Some(Action::Perform(Command::HandOver { channel, heir, path: args.path?, to: args.to_key? }))
-        },
+        usage: "[CH] [name] [FILE] [--to KEY|--accept|--decline|--withdraw]",
+        help: "give a channel to an account, which accepts it",
+        args: &[may(Kind::Channel), may(Kind::User), may(Kind::Path)],
+        flags: &[Flag::To, Flag::Accept, Flag::Decline, Flag::Withdraw],
+        build: transfer,
         ..ROW
     },
     Spec {
