@@ -178,6 +178,9 @@ async fn a_takeover_that_fails_leaves_the_log_and_what_was_put_aside_as_they_wer
     scene.desk.restart().await;
     scene.desk.entered().await;
     assert_eq!(aside(&scene.desk).await, ["behind the back"]);
+    // At its start the client takes out of its archive what is not in the log any more.
+    let history = Command::History { channel: named("first"), count: 1, before: None };
+    until("the archive to be cut", async || scene.desk.perform(history.clone()).await.is_ok()).await;
     assert_eq!(texts(&scene.desk).await.len(), 4);
     scene.pocket.stop().await;
     assert_eq!(takes_over(&scene.desk, LogFrom::File(path)).await.head.seq, 7);

@@ -82,7 +82,7 @@ async fn a_channel_moves_to_another_machine_of_its_owner_by_a_button() {
     browser.goto(&new.at("/find")).await;
     browser.fill("#host-name", "first").await;
     browser.click("#host button.main").await;
-    browser.until_shows("#host-name-said", "hosted by another").await;
+    browser.until_shows("#host-name-said", "hosted on another machine").await;
     browser.until("!document.getElementById('host-name-said').textContent.includes('--takeover')").await;
     browser.click("#host [hx-vals*=takeover]").await;
     browser.agree().await;

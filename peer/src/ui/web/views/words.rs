@@ -59,10 +59,14 @@ fn initials(who: &str) -> String {
 /// Why something was not done or is not so, without what one would type on a terminal: here are buttons.
 pub(in crate::ui::web) fn why(reason: &str) -> String {
     let reason = one_line(reason);
-    let end = ["; type: ", ". To change, type: ", ". To take it back, type: ", "; to move it here, type: "]
-        .iter()
-        .filter_map(|typed| reason.find(typed))
-        .min();
+    let typed = [
+        "; type: ",
+        ". To change, type: ",
+        ". To take it back, type: ",
+        ". To go on with it here, type: ",
+        "; to move it here, type: ",
+    ];
+    let end = typed.iter().filter_map(|typed| reason.find(typed)).min();
     let reason = without_code(end.and_then(|end| reason.get(..end)).unwrap_or(&reason));
     reason.replace("type it again", "do the same again").replace("type: ", "")
 }
@@ -138,6 +142,7 @@ mod tests {
             ("the name belongs to an account; type: signin ada", "the name belongs to an account"),
             ("it has moved. To take it back, type: host x --takeover", "it has moved"),
             ("it is elsewhere; to move it here, type: host CH --takeover", "it is elsewhere"),
+            ("it was there. To go on with it here, type: host x --takeover", "it was there"),
             ("type: join first", "join first"),
             ("If both confirm it, type: leave x, then join x", "If both confirm it, leave x, then join x"),
             ("to do it all the same, type it again", "to do it all the same, do the same again"),
