@@ -246,6 +246,6 @@ async fn with_fill_all_what_was_said_before_comes_by_itself_and_goes_on_after_a_
         .await;
     dora.entered().await;
     dora.join("first").await;
-    dora.barrier("first").await;
+    dora.reads("first", SAID).await;
     assert_eq!(missing(&dora).await.0, [Run { from: 1, to: SAID - 10 }]);
 }
