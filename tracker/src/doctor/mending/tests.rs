@@ -104,11 +104,12 @@ async fn no_name_is_given_away_while_an_account_or_a_channel_cannot_be_read() {
 async fn what_the_tracker_can_go_without_is_put_aside() {
     let (folder, store, ..) = scene().await;
     write(&store, KNOCKS, b"somebody", Some(b"nothing")).await;
+    write(&store, OFFERS, b"somebody", Some(b"nothing")).await;
     write(&store, AUDIT, b"0", Some(b"nothing")).await;
     let states = || check_dispensable(&store).unwrap().iter().map(|check| check.state).collect::<Vec<_>>();
-    assert_eq!(states(), [State::Repairable; 2]);
+    assert_eq!(states(), [State::Repairable; 3]);
     drop_dispensable(&store, folder.path()).await.unwrap();
-    assert_eq!(states(), [State::Sound; 2]);
+    assert_eq!(states(), [State::Sound; 3]);
     let aside = std::fs::read_to_string(folder.path().join("quarantine.jsonl")).unwrap();
-    assert_eq!(aside.lines().count(), 2, "{aside}");
+    assert_eq!(aside.lines().count(), 3, "{aside}");
 }
