@@ -81,7 +81,8 @@ fn listed_row(listed: &Listed, is_joined: bool) -> Markup {
                     @match listed.members {
                         Some(1) => " · 1 member",
                         Some(members) => { " · " (members) " members" }
-                        None => {}
+                        // A host that has just come is still counting.
+                        None | Some(0) => {}
                     }
                     @if listed.view == View::Restricted { " · only who is let in" }
                 }
