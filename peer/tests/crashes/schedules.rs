@@ -14,7 +14,7 @@ use super::world::{Outcome, Wrong, run};
 /// How many worlds live at once: most of them wait most of the time.
 const WORLDS: u64 = 4;
 /// How often a program is sent to die at a point.
-const TRIES: usize = 3;
+const TRIES: usize = 8;
 
 /// What a long run wants more of: see `scripts/chaos`.
 fn setting(name: &str, usual: u64) -> u64 {
