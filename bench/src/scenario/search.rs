@@ -45,6 +45,8 @@ const QUERIES: &[&str] = &[
 /// The days of the files made begin there.
 const FIRST_DAY: Date = date(2000, 1, 1);
 const MIB: f64 = 1024.0 * 1024.0;
+/// An import of millions of lines takes minutes.
+const LONGEST: Duration = Duration::from_secs(900);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs it.
@@ -127,7 +129,8 @@ impl Asked {
         let tag = self.asked.to_string();
         self.program.say(&format!("#{tag} {line}"))?;
         let is_it = |event: &Value| event["event"] == "result" && event["tag"] == *tag;
-        let result: Value = self.program.expect(|line| serde_json::from_str(line).ok().filter(is_it))?;
+        let result = self.program.look(LONGEST, |line| serde_json::from_str(line).ok().filter(is_it));
+        let result: Value = result.ok_or("a command did not end")?;
         match result["ok"].as_bool() {
             Some(true) => Ok(result["body"].clone()),
             _ => Err(format!("{line}: {result}").into()),
