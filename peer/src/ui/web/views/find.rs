@@ -79,10 +79,10 @@ fn listed_row(listed: &Listed, is_joined: bool) -> Markup {
                     "by " (person(listed.owner.name.as_str(), listed.owner.kind)) " · "
                     (if listed.online { "online" } else { "host away" })
                     @match listed.members {
-                        Some(1) => " · 1 member",
-                        Some(members) => { " · " (members) " members" }
                         // A host that has just come is still counting.
                         None | Some(0) => {}
+                        Some(1) => " · 1 member",
+                        Some(members) => { " · " (members) " members" }
                     }
                     @if listed.view == View::Restricted { " · only who is let in" }
                 }
